@@ -1,0 +1,3 @@
+//! SASNet.
+pub mod error;
+pub mod tensor;
