@@ -1,3 +1,4 @@
 //! SASNet.
 pub mod error;
+pub mod kernel;
 pub mod tensor;
