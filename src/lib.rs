@@ -1,3 +1,6 @@
 //! SASNet.
 pub mod error;
+pub mod file;
+pub mod geometry;
+pub mod image;
 pub mod tensor;
