@@ -43,7 +43,7 @@ impl Weights {
                 bound = 1.0 / (entry.fan_in() as f64).sqrt();
             }
             for v in &mut params[entry.range()] {
-                *v = ((2.0 * rng.uniform() - 1.0) * bound) as f32;
+                *v = ((2.0 * f64::from(rng.unit()) - 1.0) * bound) as f32;
             }
         }
         Weights { config: config.clone(), params, metadata: BTreeMap::new() }
@@ -79,9 +79,10 @@ impl Weights {
 
     /// Writes a file; an existing one is replaced only when the new one is complete.
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        let tensors = tensors(&self.config.layout(), "", &self.params);
+        let layout = self.config.layout();
+        let tensors = tensors(&layout, "", &self.params);
         let bytes = serialise(&self.header(), &tensors, precision);
-        file::atomic_write(path, |out| out.write_all(&bytes))
+        file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
     }
 
     /// The header's metadata: the network, and the rest.

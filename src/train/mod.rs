@@ -1,4 +1,9 @@
-//! Training.
+//! Training: pairs, batches, the step, checkpoints and the run.
+
+pub mod checkpoint;
 pub mod data;
 pub mod pairs;
-mod rng;
+pub mod report;
+pub(crate) mod rng;
+pub mod run;
+pub mod step;

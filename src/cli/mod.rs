@@ -1,0 +1,3 @@
+//! The command line: one file a subcommand. Parses, calls the library, prints.
+
+pub mod train;

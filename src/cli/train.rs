@@ -1,0 +1,154 @@
+//! `sasnet train`
+
+use clap::Args;
+use sasnet::error::{Error, Result};
+use sasnet::exec::Device;
+use sasnet::net::Config;
+use sasnet::train::checkpoint::Checkpoint;
+use sasnet::train::data::Source;
+use sasnet::train::pairs::find_pairs;
+use sasnet::train::run::{self, CHECKPOINT, Schedule};
+use sasnet::train::step::Settings;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Train a network. The defaults are the paper's settings.
+#[derive(Args)]
+pub struct Train {
+    /// Folder of the run: checkpoint, weights, loss.csv, validation.csv, loss.svg
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Folder of structure images (all subfolders), blended on the fly with --textures
+    #[arg(long, value_name = "FOLDER", requires = "textures", conflicts_with = "inputs")]
+    structures: Option<PathBuf>,
+    /// Folder of textures, grey or colour (all subfolders)
+    #[arg(long, value_name = "FOLDER", requires = "structures")]
+    textures: Option<PathBuf>,
+    /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left)
+    #[arg(long, value_name = "FOLDER")]
+    inputs: Option<PathBuf>,
+    /// Folder of the inputs' ground truths
+    #[arg(long, value_name = "FOLDER", requires = "inputs")]
+    truths: Option<PathBuf>,
+    /// Validate on these inputs (with --validate-truths, as --inputs and --truths)
+    #[arg(long, value_name = "FOLDER")]
+    validate: Option<PathBuf>,
+    /// Ground truths of --validate
+    #[arg(long, value_name = "FOLDER", requires = "validate")]
+    validate_truths: Option<PathBuf>,
+    /// Validate on every Nth picture only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    validate_stride: u64,
+    /// Steps between validations
+    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    validate_every: u64,
+    /// Steps between checkpoints
+    #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings too,
+    /// unless given again
+    #[arg(long)]
+    resume: bool,
+    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', conflicts_with = "resume")]
+    blocks: Vec<usize>,
+    /// Width of the subnets
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    features: Option<usize>,
+    /// Leave channel and spatial attention out
+    #[arg(long, conflicts_with = "resume")]
+    no_attention: bool,
+    /// Seed of the initial weights, the samples and the noise [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Samples a step [default: 16]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Side of a sample [default: 128]
+    #[arg(long, value_name = "PIXELS")]
+    crop: Option<usize>,
+    /// Learning rate of the first step [default: 2e-4]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<f32>,
+    /// Steps after which the rate halves, again and again; 0 = never [default: 10000]
+    #[arg(long, value_name = "STEPS")]
+    halve_every: Option<u64>,
+    /// From this step on the rate falls to 0 on a cosine that ends at --steps [default: none]
+    #[arg(long, value_name = "STEP")]
+    decay_from: Option<u64>,
+    /// Steps in all [default: 50000]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Largest norm of the gradient [default: 10]
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f32>,
+    /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
+    #[arg(long, value_name = "SCALE")]
+    noise: Option<f32>,
+    /// Standard deviation of blended textures, of 255 [default: 8,25]
+    #[arg(long, value_name = "FROM,TO", value_delimiter = ',', num_args = 2)]
+    strength: Option<Vec<f32>>,
+}
+
+impl Train {
+    /// The settings given here, the rest from `base`.
+    fn settings(&self, base: Settings) -> Settings {
+        Settings {
+            batch: self.batch.unwrap_or(base.batch),
+            crop: self.crop.unwrap_or(base.crop),
+            rate: self.rate.unwrap_or(base.rate),
+            halve_every: self.halve_every.unwrap_or(base.halve_every),
+            decay_from: self.decay_from.or(base.decay_from),
+            steps: self.steps.unwrap_or(base.steps),
+            clip: self.clip.unwrap_or(base.clip),
+            noise: self.noise.unwrap_or(base.noise),
+            strength: self.strength.as_ref().map_or(base.strength, |s| (s[0], s[1])),
+            seed: self.seed.unwrap_or(base.seed),
+        }
+    }
+
+    fn source(&self, settings: &Settings) -> Result<Source> {
+        match (&self.structures, &self.textures, &self.inputs) {
+            (Some(structures), Some(textures), _) => Source::blend(structures, textures, settings.strength),
+            (_, _, Some(inputs)) => Source::pairs(&find_pairs(inputs, self.truths.as_deref())?),
+            _ => Err(Error::Invalid(
+                "nothing to train on: give --structures and --textures, or --inputs and --truths".into(),
+            )),
+        }
+    }
+
+    /// Trains.
+    pub fn run(self) -> Result<()> {
+        let device = Device::Cpu;
+        let mut trainer = if self.resume {
+            let checkpoint = Checkpoint::read(&self.out.join(CHECKPOINT))?;
+            checkpoint.trainer(&self.settings(checkpoint.settings.clone()), &device)?
+        } else {
+            let paper = Config::default();
+            let blocks = if self.blocks.is_empty() { paper.blocks } else { self.blocks.clone() };
+            let features = self.features.unwrap_or(paper.features);
+            let config = Config { blocks, features, attention: !self.no_attention };
+            run::begin(&config, &self.settings(Settings::default()), &device, &self.out)?
+        };
+        let source = Arc::new(self.source(trainer.settings())?);
+        let validation = match &self.validate {
+            Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,
+            None => vec![],
+        };
+        let schedule = Schedule {
+            folder: self.out.clone(),
+            checkpoint_every: self.checkpoint_every,
+            validate_every: self.validate_every,
+            validation: validation.into_iter().step_by(self.validate_stride as usize).collect(),
+        };
+        eprintln!(
+            "{}: {} parameters, {} MB for a step",
+            device.describe(),
+            trainer.config().layout().parameters(),
+            trainer.peak_bytes() / 1_000_000
+        );
+        run::run(&mut trainer, source, &device, &schedule)?;
+        eprintln!("wrote {}", self.out.join(run::WEIGHTS).display());
+        Ok(())
+    }
+}

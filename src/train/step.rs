@@ -1,0 +1,228 @@
+//! One training step: the network forward, its gradient, the clip and Adam, as one graph.
+
+use super::data::Batch;
+use super::rng::Rng;
+use crate::error::{Error, Result};
+use crate::exec::{Device, Executor};
+use crate::graph::{Graph, Layout, Value};
+use crate::kernel::Globals;
+use crate::net::{self, Config};
+use crate::ops::{adam::Adam, grad_norm::GradNorm};
+use crate::tensor::Shape;
+use serde::{Deserialize, Serialize};
+
+/// How to train; the defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Samples a step.
+    pub batch: usize,
+    /// Side of a sample, a multiple of the network's scale.
+    pub crop: usize,
+    /// Learning rate of the first step.
+    pub rate: f32,
+    /// Steps after which the rate halves, again and again; 0 = never.
+    pub halve_every: u64,
+    /// First step of a final decay of the rate to 0 on a cosine, which ends at `steps`; None = no decay.
+    pub decay_from: Option<u64>,
+    /// Steps in all.
+    pub steps: u64,
+    /// Largest norm of the gradient.
+    pub clip: f32,
+    /// Scale of the noise in z's place.
+    pub noise: f32,
+    /// Standard deviation of blended textures, from and to, of 255.
+    pub strength: (f32, f32),
+    /// Seed of the initial weights, the samples and the noise.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            batch: 16,
+            crop: 128,
+            rate: 2e-4,
+            halve_every: 10_000,
+            decay_from: None,
+            steps: 50_000,
+            clip: 10.0,
+            noise: 1.0,
+            strength: super::data::STRENGTH,
+            seed: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks that the settings make sense for a network.
+    pub fn check(&self, config: &Config) -> Result<()> {
+        let fail = |what: String| Err(Error::Invalid(what));
+        if self.batch == 0 {
+            return fail("the batch size is 0; give 1 or more".into());
+        }
+        if self.crop == 0 || !self.crop.is_multiple_of(config.scale()) {
+            return fail(format!("the crop is {}; give a multiple of {}", self.crop, config.scale()));
+        }
+        for (what, value) in [("learning rate", self.rate), ("gradient clip", self.clip)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return fail(format!("the {what} is {value}; give a number above 0"));
+            }
+        }
+        if !(self.noise >= 0.0 && self.noise.is_finite()) {
+            return fail(format!("the noise scale is {}; give 0 or more", self.noise));
+        }
+        if self.decay_from.is_some_and(|from| from >= self.steps) {
+            return fail(format!("the decay begins at step {:?}, not before the last, {}", self.decay_from, self.steps));
+        }
+        Ok(())
+    }
+
+    /// Learning rate of step `step`, counted from 1.
+    pub fn rate_at(&self, step: u64) -> f32 {
+        let halvings = if self.halve_every == 0 { 0 } else { (step - 1) / self.halve_every };
+        let rate = f64::from(self.rate) * 0.5f64.powi(halvings as i32);
+        let decay = match self.decay_from {
+            Some(from) if step > from => {
+                let done = (step - from) as f64 / (self.steps - from + 1) as f64;
+                0.5 + 0.5 * (std::f64::consts::PI * done.min(1.0)).cos()
+            }
+            _ => 1.0,
+        };
+        (rate * decay) as f32
+    }
+}
+
+/// What a step has to say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Number of the step, from 1.
+    pub step: u64,
+    /// Mean absolute error of the batch.
+    pub loss: f32,
+    /// Norm of the gradient before the clip.
+    pub norm: f32,
+    /// Learning rate.
+    pub rate: f32,
+}
+
+/// A network in training: weights and Adam's moments live on the device.
+pub struct Trainer {
+    config: Config,
+    settings: Settings,
+    layout: Layout,
+    exec: Executor,
+    step: u64,
+    values: Values,
+}
+
+struct Values {
+    x: Value,
+    target: Value,
+    loss: Value,
+    clip: Value,
+    params: Value,
+    grads: Value,
+    m: Value,
+    v: Value,
+}
+
+/// The graph of a step, and its values that are set and read.
+fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
+    let mut g = Graph::new(config.layout());
+    let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
+    let (x, target) = (g.input("x", shape), g.input("target", shape));
+    let y = net::smooth(&mut g, config, x)?;
+    let loss = net::loss(&mut g, y, target)?;
+    let (grads, _) = g.backward(loss, &[])?;
+    let clip = g.apply1("clip", GradNorm, &[grads])?;
+    let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
+    let params = g.params();
+    g.apply_in_place("adam", Adam::default(), &[grads, clip], &[params, m, v])?;
+    [loss, clip].into_iter().for_each(|value| g.output(value));
+    Ok((g, Values { x, target, loss, clip, params, grads, m, v }))
+}
+
+impl Trainer {
+    /// Starts from `params` (flat, [`Config::layout`]).
+    pub fn new(config: &Config, settings: &Settings, params: &[f32], device: &Device) -> Result<Trainer> {
+        settings.check(config)?;
+        let (graph, values) = graph(config, settings)?;
+        let layout = config.layout();
+        let mut exec = Executor::new(graph, device)?;
+        exec.write(values.params, params)?;
+        Ok(Trainer { config: config.clone(), settings: settings.clone(), layout, exec, step: 0, values })
+    }
+
+    /// Goes on after `step` steps, with Adam's moments of then.
+    pub fn restore(&mut self, step: u64, m: &[f32], v: &[f32]) -> Result<()> {
+        self.step = step;
+        self.exec.write(self.values.m, m)?;
+        self.exec.write(self.values.v, v)
+    }
+
+    /// The network.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How it is trained.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Bytes that the step's plan needs.
+    pub fn peak_bytes(&self) -> u64 {
+        self.exec.plan().peak_bytes()
+    }
+
+    /// The weights now, flat.
+    pub fn params(&mut self) -> Result<Vec<f32>> {
+        self.exec.read(self.values.params)
+    }
+
+    /// Adam's moments now, flat.
+    pub fn moments(&mut self) -> Result<[Vec<f32>; 2]> {
+        Ok([self.exec.read(self.values.m)?, self.exec.read(self.values.v)?])
+    }
+
+    /// One step on a batch.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where the loss or the gradient is not finite, with the first tensor whose gradient is not; the
+    /// weights are spoilt then.
+    pub fn step(&mut self, batch: &Batch) -> Result<Progress> {
+        let step = self.step + 1;
+        let seed = Rng::new(&[self.settings.seed, step, u64::from(u32::MAX)]).next();
+        self.exec.write(self.values.x, &batch.input.data)?;
+        self.exec.write(self.values.target, &batch.target.data)?;
+        let power = i32::try_from(step).unwrap_or(i32::MAX);
+        let rate = self.settings.rate_at(step);
+        self.exec.run(&Globals {
+            seed: [seed as u32, (seed >> 32) as u32],
+            noise_scale: self.settings.noise,
+            clip: self.settings.clip,
+            learning_rate: rate,
+            correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
+            correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
+            padding: 0,
+        })?;
+        let loss = self.exec.read(self.values.loss)?[0];
+        let norm = self.exec.read(self.values.clip)?[0];
+        if !(loss.is_finite() && norm.is_finite()) {
+            let grads = self.exec.read(self.values.grads)?;
+            let bad = self.layout.entries().iter().find(|e| grads[e.range()].iter().any(|v| !v.is_finite()));
+            let bad = bad.map_or("none".into(), |e| format!("{} first", e.name));
+            return Err(Error::Diverged(format!(
+                "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). \
+                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}"
+            )));
+        }
+        self.step = step;
+        Ok(Progress { step, loss, norm, rate })
+    }
+}
