@@ -67,7 +67,8 @@ impl Weights {
     pub fn parse(bytes: &[u8]) -> Result<Weights, String> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a complete safetensors file: {e}"))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("unreadable header: {e}"))?;
-        let mut metadata: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let mut metadata: BTreeMap<String, String> =
+            header.metadata().clone().unwrap_or_default().into_iter().collect();
         let config = parse_config(&mut metadata)?;
         let layout = config.layout();
         let params = read_tensors(&file, &layout, "")?;
@@ -99,7 +100,10 @@ impl Weights {
 
 fn describe(config: &Config) -> String {
     let Config { blocks, features, attention } = config;
-    format!("a network of {blocks:?} blocks, {features} features, {} attention", if *attention { "with" } else { "without" })
+    format!(
+        "a network of {blocks:?} blocks, {features} features, {} attention",
+        if *attention { "with" } else { "without" }
+    )
 }
 
 /// Takes the network's configuration out of the metadata.

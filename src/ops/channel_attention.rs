@@ -83,7 +83,7 @@ impl Operator for ChannelAttention {
 
 /// Mean, maximum and its first index.
 fn pool<T: Real>(plane: &[T]) -> (T, T, usize) {
-    let mean = sum(plane.iter().copied()) / T::of(plane.len() as f64);
+    let mean = sum(plane) / T::of(plane.len() as f64);
     // Maximum first, then its place: both loops vectorise.
     let mut lanes = [T::neg_infinity(); 16];
     for chunk in plane.chunks(16) {

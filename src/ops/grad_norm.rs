@@ -23,7 +23,7 @@ impl Operator for GradNorm {
 
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let parts: Vec<T> = x[0].data.par_chunks(CHUNK).map(|g| dot(g, g)).collect();
-        let norm = sum(parts.into_iter()).sqrt();
+        let norm = sum(&parts).sqrt();
         let factor = T::of(cpu.globals.clip.into()) / (norm + T::of(1e-6));
         y[0].data[0] = norm;
         // A NaN norm must not become a factor of 1, as `min` would have it.

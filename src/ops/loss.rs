@@ -4,7 +4,7 @@
 //! the target takes none.
 
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check, sum};
+use super::{Cpu, In, Operator, Out, Real, arity, check, sum, sum_by};
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::Lowering;
 use crate::tensor::Shape;
@@ -35,9 +35,9 @@ impl Operator for L1Loss {
 
     fn cpu<T: Real>(&self, x: &[In<T>], loss: &mut [Out<T>], _: &Cpu<T>) {
         let parts: Vec<T> = (x[0].data.par_chunks(CHUNK).zip(x[1].data.par_chunks(CHUNK)))
-            .map(|(y, target)| sum(y.iter().zip(target).map(|(y, t)| (*y - *t).abs())))
+            .map(|(y, target)| sum_by(y.len(), |i| (y[i] - target[i]).abs()))
             .collect();
-        loss[0].data[0] = sum(parts.into_iter()) / T::of(x[0].data.len() as f64);
+        loss[0].data[0] = sum(&parts) / T::of(x[0].data.len() as f64);
     }
 
     fn gpu(&self, _l: &mut Lowering) {

@@ -222,11 +222,32 @@ pub(crate) fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], Stri
     inputs.try_into().map_err(|_| format!("takes {N} inputs, got {}", inputs.len()))
 }
 
-/// Sum with 16 running sums: fast, and in f32 far more exact than one.
-pub(crate) fn sum<T: Real>(values: impl ExactSizeIterator<Item = T>) -> T {
+/// Sum of `f(i)` over the indices, with 16 running sums: fast, and in f32 far more exact than one.
+pub(crate) fn sum_by<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
     let mut lanes = [T::zero(); 16];
-    for (i, v) in values.enumerate() {
-        lanes[i % 16] += v;
+    let whole = len / 16 * 16;
+    for i in (0..whole).step_by(16) {
+        for (j, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + j);
+        }
+    }
+    for i in whole..len {
+        lanes[i - whole] += f(i);
+    }
+    tree(lanes)
+}
+
+/// Sum, as [`sum_by`].
+pub(crate) fn sum<T: Real>(values: &[T]) -> T {
+    let mut lanes = [T::zero(); 16];
+    let chunks = values.chunks_exact(16);
+    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane += *v;
+    }
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += *v;
+        }
     }
     tree(lanes)
 }

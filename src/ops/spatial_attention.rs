@@ -162,7 +162,7 @@ impl Operator for SpatialAttentionBackward {
                     *d = *d * *g * (T::one() - *g);
                 }
             });
-            db.data[0] += sum(dpre.iter().copied());
+            db.data[0] += sum(&dpre);
             dw.data.par_iter_mut().enumerate().for_each(|(i, dw)| {
                 let (c, ky, kx) = (i / SIDE / SIDE, i / SIDE % SIDE, i % SIDE);
                 let stats = &stats[c * plane..][..plane];

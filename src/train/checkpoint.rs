@@ -68,11 +68,13 @@ impl Checkpoint {
     fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a complete safetensors file: {e}"))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("unreadable header: {e}"))?;
-        let mut metadata: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let mut metadata: BTreeMap<String, String> =
+            header.metadata().clone().unwrap_or_default().into_iter().collect();
         let config = weights::parse_config(&mut metadata)?;
         let value = |key: &str| metadata.get(key).ok_or(format!("not a checkpoint: its metadata has no \"{key}\""));
         let step = value("steps")?.parse().map_err(|e| format!("the metadata's \"steps\": {e}"))?;
-        let settings = serde_json::from_str(value("settings")?).map_err(|e| format!("the metadata's \"settings\": {e}"))?;
+        let settings =
+            serde_json::from_str(value("settings")?).map_err(|e| format!("the metadata's \"settings\": {e}"))?;
         let layout = config.layout();
         let params = weights::read_tensors(&file, &layout, "")?;
         let m = weights::read_tensors(&file, &layout, "adam.m.").map_err(|e| format!("not a checkpoint: {e}"))?;

@@ -114,7 +114,12 @@ fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box
         let (upper, lower) = root.split_vertically(if validations.is_empty() { 600 } else { 360 });
         let means: Vec<(f64, f64)> = losses
             .chunks((losses.len() / 400).max(1))
-            .map(|rows| (rows[rows.len() - 1].step as f64, rows.iter().map(|r| f64::from(r.loss)).sum::<f64>() / rows.len() as f64))
+            .map(|rows| {
+                (
+                    rows[rows.len() - 1].step as f64,
+                    rows.iter().map(|r| f64::from(r.loss)).sum::<f64>() / rows.len() as f64,
+                )
+            })
             .collect();
         let bounds = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))

@@ -72,7 +72,10 @@ impl Settings {
             return fail(format!("the noise scale is {}; give 0 or more", self.noise));
         }
         if self.decay_from.is_some_and(|from| from >= self.steps) {
-            return fail(format!("the decay begins at step {:?}, not before the last, {}", self.decay_from, self.steps));
+            return fail(format!(
+                "the decay begins at step {:?}, not before the last, {}",
+                self.decay_from, self.steps
+            ));
         }
         Ok(())
     }

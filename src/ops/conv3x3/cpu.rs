@@ -4,7 +4,7 @@
 //! product, or one product gives nine partial *outputs* that are added up shifted (col2im). The side with fewer
 //! channels is the one to multiply by nine.
 
-use super::super::{Cpu, In, Out, Real, Workspace, sum};
+use super::super::{Cpu, In, Out, Real, Workspace, sum, sum_by};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -151,7 +151,7 @@ pub(super) fn convolve<T: Real>(
                 for o in 0..c_out {
                     // SAFETY: this task alone has pixels from..from + len of image n.
                     let y = unsafe { std::slice::from_raw_parts_mut(target(o), len) };
-                    col2im(partial, c_out, o, span, start, from, shape, y);
+                    col2im(partial, (c_out, o), span, shape.w, start, from, y);
                 }
             });
         }
@@ -171,79 +171,78 @@ pub(super) fn convolve<T: Real>(
     });
 }
 
-/// The pieces of rows that pixels `from..from + len` consist of: (row, first column, columns, place in the band).
-fn rows(width: usize, from: usize, len: usize) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-    let end = from + len;
-    let mut p = from;
-    std::iter::from_fn(move || {
-        (p < end).then(|| {
-            let (row, x) = (p / width, p % width);
-            let count = (width - x).min(end - p);
-            let piece = (row, x, count, p - from);
-            p += count;
-            piece
-        })
-    })
-}
-
 /// columns[(i * 9 + tap), p] = x[i, p + tap], zero outside the image; p runs over `from..from + len`.
 fn im2col<T: Real>(maps: &[In<T>], n: usize, from: usize, len: usize, columns: &mut [T]) {
     let Shape { h, w, .. } = maps[0].shape;
     let channels = maps.iter().flat_map(|m| m.image(n).chunks_exact(h * w));
     for (channel, columns) in channels.zip(columns.chunks_exact_mut(9 * len)) {
         for (tap, out) in columns.chunks_exact_mut(len).enumerate() {
-            shift(channel, h, w, tap / 3, tap % 3, from, len, out);
+            shift(channel, w, tap, from, out);
         }
     }
 }
 
-/// out[p] = channel[p + (ky - 1, kx - 1)], zero outside.
-#[allow(clippy::too_many_arguments)]
-fn shift<T: Real>(channel: &[T], h: usize, w: usize, ky: usize, kx: usize, from: usize, len: usize, out: &mut [T]) {
-    for (row, x, count, at) in rows(w, from, len) {
-        let out = &mut out[at..at + count];
-        let Some(source) = (row + ky).checked_sub(1).filter(|&s| s < h) else {
-            out.fill(T::zero());
-            continue;
-        };
-        let source = &channel[source * w..][..w];
-        // Columns x + kx - 1 ... of the source, of which the first may be -1 and the last w.
-        let skip = usize::from(x + kx == 0);
-        let over = (x + count + kx).saturating_sub(w + 1);
-        out[..skip].fill(T::zero());
-        out[count - over..].fill(T::zero());
-        if skip + over < count {
-            out[skip..count - over].copy_from_slice(&source[x + skip + kx - 1..x + count - over + kx - 1]);
-        }
+/// Distance of a tap in a plane: row ky - 1, column kx - 1.
+fn distance(tap: usize, w: usize) -> isize {
+    (tap / 3 * w + tap % 3) as isize - w as isize - 1
+}
+
+/// The part of `0..len` where `from + i + distance` is in `bounds`.
+fn inside(from: usize, len: usize, distance: isize, bounds: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let at = from as isize + distance;
+    let clamp = |bound: usize| (bound as isize - at).clamp(0, len as isize) as usize;
+    clamp(bounds.start)..clamp(bounds.end)
+}
+
+/// The indices of a column's elements in the pixels `from..from + len`.
+fn column(x: usize, w: usize, from: usize, len: usize) -> impl Iterator<Item = usize> {
+    ((x + w - from % w) % w..len).step_by(w)
+}
+
+/// out[p] = channel[p + tap], zero outside: one copy, in which a row's end runs on into the next row's start, and then
+/// the column that this spoils.
+fn shift<T: Real>(channel: &[T], w: usize, tap: usize, from: usize, out: &mut [T]) {
+    let (len, distance) = (out.len(), distance(tap, w));
+    let valid = inside(from, len, distance, 0..channel.len());
+    out[..valid.start].fill(T::zero());
+    out[valid.end..].fill(T::zero());
+    if !valid.is_empty() {
+        let source = (from + valid.start).strict_add_signed(distance);
+        out[valid.clone()].copy_from_slice(&channel[source..source + valid.len()]);
+    }
+    match tap % 3 {
+        0 => column(0, w, from, len).for_each(|i| out[i] = T::zero()),
+        2 => column(w - 1, w, from, len).for_each(|i| out[i] = T::zero()),
+        _ => {}
     }
 }
 
-/// y[p] = sum over taps of partial[tap, o, p + tap], where that is inside the image.
-#[allow(clippy::too_many_arguments)]
+/// y[p] = sum over taps of partial[tap, o, p + tap], where that is inside the image; `partial` has the pixels
+/// `start..start + span`, `y` those from `from` on.
 fn col2im<T: Real>(
-    partial: &[T],
-    c_out: usize,
-    o: usize,
+    partial: &mut [T],
+    (c_out, o): (usize, usize),
     span: usize,
+    w: usize,
     start: usize,
     from: usize,
-    shape: Shape,
     y: &mut [T],
 ) {
-    let Shape { h, w, .. } = shape;
     y.fill(T::zero());
     for tap in 0..9 {
-        let (ky, kx) = (tap / 3, tap % 3);
-        let plane = &partial[(tap * c_out + o) * span..][..span];
-        for (row, x, count, at) in rows(w, from, y.len()) {
-            let Some(source) = (row + ky).checked_sub(1).filter(|&s| s < h) else { continue };
-            let skip = usize::from(x + kx == 0);
-            let over = (x + count + kx).saturating_sub(w + 1);
-            if skip + over < count {
-                let source = &plane[source * w + x + skip + kx - 1 - start..][..count - skip - over];
-                for (y, v) in y[at + skip..at + count - over].iter_mut().zip(source) {
-                    *y += *v;
-                }
+        let plane = &mut partial[(tap * c_out + o) * span..][..span];
+        // No pixel has these to its left or right: zero, so that a row may run on into the next.
+        match tap % 3 {
+            0 => column(w - 1, w, start, span).for_each(|i| plane[i] = T::zero()),
+            2 => column(0, w, start, span).for_each(|i| plane[i] = T::zero()),
+            _ => {}
+        }
+        let distance = distance(tap, w);
+        let valid = inside(from, y.len(), distance, start..start + span);
+        if !valid.is_empty() {
+            let source = (from + valid.start).strict_add_signed(distance) - start;
+            for (y, v) in y[valid].iter_mut().zip(&plane[source..]) {
+                *y += *v;
             }
         }
     }
@@ -288,7 +287,7 @@ pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], 
             let len = pixels.min(plane - from);
             let beta = if i == 0 { T::zero() } else { T::one() };
             for (o, pb) in pb.iter_mut().enumerate() {
-                *pb += sum(dy.image(n)[o * plane + from..][..len].iter().copied());
+                *pb += sum(&dy.image(n)[o * plane + from..][..len]);
             }
             cpu.with_scratch(9 * nine * len, |columns| {
                 if nine_is_output {
@@ -317,7 +316,7 @@ pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], 
             });
         }
     });
-    let total = |k: usize| sum((0..parts).map(|part| partial[part * (size + c_out) + k]));
+    let total = |k: usize| sum_by(parts, |part| partial[part * (size + c_out) + k]);
     for (k, dw) in dw.iter_mut().enumerate() {
         let (o, i, tap) = (k / 9 / c_in, k / 9 % c_in, k % 9);
         *dw = total(if nine_is_output { (o * 9 + 8 - tap) * c_in + i } else { k });
