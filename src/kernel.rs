@@ -1,0 +1,143 @@
+//! What an operator asks of the GPU, as plain data: which kernels, on which operands, with which parameters.
+//!
+//! An operator *lowers* itself to a list of [`Dispatch`]es ([`crate::ops::Operator::gpu`]); the planner gives every
+//! operand a place in a buffer; [`crate::gpu`] turns the result into pipelines and bind groups. Bindings and parameters
+//! go by the names they have in the shader: positions, offsets and workgroup sizes are reflected from the WGSL.
+
+use crate::tensor::Shape;
+use glam::UVec3;
+
+/// An operand of a dispatch, by its place in the node's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The node's input `i`.
+    Input(usize),
+    /// The node's output `i`; values that the node updates in place follow its outputs.
+    Output(usize),
+    /// Scratch memory `i` of the node ([`Lowering::scratch`]).
+    Scratch(usize),
+}
+
+/// A parameter of a kernel: a member of the shader's uniform struct `p`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param {
+    /// `u32`
+    U32(u32),
+    /// `f32`
+    F32(f32),
+}
+
+impl From<usize> for Param {
+    fn from(v: usize) -> Self {
+        Param::U32(u32::try_from(v).expect("a kernel parameter fits 32 bits"))
+    }
+}
+
+impl From<f32> for Param {
+    fn from(v: f32) -> Self {
+        Param::F32(v)
+    }
+}
+
+/// How many invocations a dispatch needs; the workgroup size is the shader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grid {
+    /// At least so many invocations in x, y and z, rounded up to whole workgroups.
+    Threads(UVec3),
+    /// So many workgroups.
+    Workgroups(UVec3),
+    /// At least so many invocations in one dimension, folded over x and y where they pass 65,535 workgroups; the shader
+    /// gets its index from `linear_index` of `common.wgsl`.
+    Linear(usize),
+}
+
+/// One run of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Stem of the file in `shaders/`.
+    pub shader: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// Values of the shader's `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Storage buffers, by their names in the shader.
+    pub bindings: Vec<(&'static str, Operand)>,
+    /// Members of the uniform struct `p`; all of them.
+    pub params: Vec<(&'static str, Param)>,
+    /// Invocations.
+    pub grid: Grid,
+}
+
+/// An operator's way onto the GPU: its dispatches in order, and the scratch memory that they share.
+#[derive(Clone, Debug)]
+pub struct Lowering {
+    /// Shapes of the node's inputs.
+    pub inputs: Vec<Shape>,
+    /// Shapes of the node's outputs, then of the values that it updates.
+    pub outputs: Vec<Shape>,
+    /// Kernels in order.
+    pub dispatches: Vec<Dispatch>,
+    /// Length of each scratch buffer, in 32-bit words.
+    pub scratch: Vec<usize>,
+}
+
+impl Lowering {
+    /// Asks for `len` 32-bit words of scratch memory; contents are undefined when the first dispatch starts.
+    pub fn scratch(&mut self, len: usize) -> Operand {
+        self.scratch.push(len);
+        Operand::Scratch(self.scratch.len() - 1)
+    }
+
+    /// Adds a run of the kernel `entry` of `shaders/{shader}.wgsl`.
+    pub fn dispatch(
+        &mut self,
+        (shader, entry): (&'static str, &'static str),
+        constants: &[(&'static str, f64)],
+        bindings: &[(&'static str, Operand)],
+        params: &[(&'static str, Param)],
+        grid: Grid,
+    ) {
+        self.dispatches.push(Dispatch {
+            shader,
+            entry,
+            constants: constants.to_vec(),
+            bindings: bindings.to_vec(),
+            params: params.to_vec(),
+            grid,
+        });
+    }
+}
+
+/// What changes from run to run without a new plan: on the GPU the uniform struct `globals` (`common.wgsl`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Globals {
+    /// Seed of the noise, low and high word.
+    pub seed: [u32; 2],
+    /// Scale of the noise; 0 = none.
+    pub noise_scale: f32,
+    /// Largest gradient norm (infinity = never clipped).
+    pub clip: f32,
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// 1 - beta1^step, Adam's first bias correction.
+    pub correction1: f32,
+    /// 1 - beta2^step, Adam's second bias correction.
+    pub correction2: f32,
+    /// To a multiple of 16 bytes.
+    pub padding: u32,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Globals {
+            seed: [0; 2],
+            noise_scale: 0.0,
+            clip: f32::INFINITY,
+            learning_rate: 0.0,
+            correction1: 1.0,
+            correction2: 1.0,
+            padding: 0,
+        }
+    }
+}
