@@ -7,7 +7,9 @@
 struct Params {
     len: u32,
     beta1: f32,
+    rest1: f32, // 1 - beta1, rounded once: in f32 1 - 0.999 would be off by 1e-5
     beta2: f32,
+    rest2: f32,
     eps: f32,
 }
 
@@ -25,8 +27,8 @@ fn adam(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         return;
     }
     let g = grad[i] * clip[1];
-    let m1 = p.beta1 * m[i] + (1.0 - p.beta1) * g;
-    let v1 = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
+    let m1 = p.beta1 * m[i] + p.rest1 * g;
+    let v1 = p.beta2 * v[i] + p.rest2 * g * g;
     m[i] = m1;
     v[i] = v1;
     w[i] -= globals.learning_rate * (m1 / globals.correction1) / (sqrt(v1 / globals.correction2) + p.eps);

@@ -5,6 +5,7 @@
 
 struct Globals {
     seed: vec2u,
+    origin: vec2u,
     noise_scale: f32,
     clip: f32,
     learning_rate: f32,

@@ -39,11 +39,11 @@ fn total(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-@group(0) @binding(7) var<storage, read> dloss: array<f32>; // (1)
-@group(0) @binding(8) var<storage, read_write> dy: array<f32>; // (len)
+@group(0) @binding(7) var<storage, read_write> dy: array<f32>; // (len)
 
 // loss = sum_i |d_i| / len with d = y - target, and |d|' = sign(d) (0 at 0), so
-//   dy_i = sign(y_i - target_i) * dloss / len.
+//   dy_i = sign(y_i - target_i) / len;
+// the loss is where the backward pass starts, its own gradient is 1.
 // One invocation: one element.
 @compute @workgroup_size(256)
 fn backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -51,5 +51,5 @@ fn backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) 
     if i >= p.len {
         return;
     }
-    dy[i] = sign(y[i] - goal[i]) * (dloss[0] / f32(p.len));
+    dy[i] = sign(y[i] - goal[i]) / f32(p.len);
 }

@@ -1,4 +1,4 @@
-// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n, c, y0 + i, x0 + j), the same on every
+// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n, c, y0 + i, x0 + j) with (y0, x0) = origin, the same on every
 // device, in every order and for every tile. One invocation: one element.
 //
 // Integer part, exact. Philox4x32-10 with counter (column, row, channel, image) and key (seed low, seed high): ten
@@ -20,8 +20,6 @@ struct Params {
     c: u32,
     h: u32,
     w: u32,
-    y0: u32, // row of the tile's first row in the image
-    x0: u32, // column of the tile's first column
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -90,7 +88,7 @@ fn noise(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gro
     let row = i / p.w % p.h;
     let channel = i / (p.w * p.h) % p.c;
     let image = i / (p.w * p.h * p.c);
-    let u = philox(vec4u(p.x0 + column, p.y0 + row, channel, image), globals.seed);
+    let u = philox(vec4u(globals.origin.y + column, globals.origin.x + row, channel, image), globals.seed);
     let z = sqrt(-2.0 * log_unit((u.x >> 8u) + 1u)) * cos_turn(u.y >> 8u);
     y[i] = globals.noise_scale * z;
 }

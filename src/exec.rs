@@ -1,0 +1,5 @@
+//! Runs a plan, on the CPU or on a GPU.
+
+mod cpu;
+
+pub use cpu::CpuExecutor;

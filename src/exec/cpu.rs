@@ -1,0 +1,116 @@
+//! The CPU executor: the plan's buffers as vectors, one operator after the other, each on all cores.
+
+use crate::graph::{Graph, Value};
+use crate::kernel::Globals;
+use crate::ops::{Cpu, In, Operator, Out, Real};
+use crate::plan::{Location, Plan, Target};
+use std::sync::Mutex;
+
+/// Runs a graph on the CPU in `T`: f32, or f64 as the oracle of the tests.
+pub struct CpuExecutor<T> {
+    graph: Graph,
+    plan: Plan,
+    buffers: Vec<Vec<T>>,
+    threads: Vec<Mutex<Vec<T>>>,
+    shared: Mutex<Vec<T>>,
+}
+
+impl<T: Real> CpuExecutor<T> {
+    /// Plans the graph and allocates all that it needs.
+    pub fn new(graph: Graph) -> Self {
+        let threads = rayon::current_num_threads();
+        let plan = Plan::new(&graph, Target::Cpu { threads }).expect("the CPU has no largest binding");
+        let buffers = plan.buffers.iter().map(|b| vec![T::zero(); b.len]).collect();
+        let threads = (0..threads).map(|_| Mutex::new(vec![T::zero(); plan.workspace.per_thread])).collect();
+        let shared = Mutex::new(vec![T::zero(); plan.workspace.shared]);
+        CpuExecutor { graph, plan, buffers, threads, shared }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Bytes allocated, for elements of 4 bytes: [`Plan::peak_bytes`].
+    pub fn allocated_bytes(&self) -> u64 {
+        let lock = |m: &Mutex<Vec<T>>| m.lock().expect("no thread panicked with the buffer").len();
+        let elements = self.buffers.iter().map(Vec::len).sum::<usize>()
+            + self.threads.iter().map(lock).sum::<usize>()
+            + lock(&self.shared);
+        4 * elements as u64
+    }
+
+    fn location(&self, value: Value) -> Location {
+        self.plan.locations[value.0].unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name))
+    }
+
+    /// Values of an output, a persistent value or a view, after a run.
+    pub fn get(&self, value: Value) -> &[T] {
+        let Location { buffer, offset, len } = self.location(value);
+        &self.buffers[buffer][offset..offset + len]
+    }
+
+    /// Values of an input, a persistent value or a view, to be set before a run.
+    pub fn get_mut(&mut self, value: Value) -> &mut [T] {
+        let Location { buffer, offset, len } = self.location(value);
+        &mut self.buffers[buffer][offset..offset + len]
+    }
+
+    /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.
+    pub fn poison(&mut self) {
+        for (buffer, plan) in self.buffers.iter_mut().zip(&self.plan.buffers) {
+            if !plan.persistent {
+                buffer.fill(T::nan());
+            }
+        }
+        self.threads.iter_mut().chain([&mut self.shared]).for_each(|m| {
+            m.get_mut().expect("no thread panicked with the buffer").fill(T::nan());
+        });
+    }
+
+    /// Runs all nodes in order.
+    pub fn run(&mut self, globals: &Globals) {
+        for i in 0..self.graph.nodes().len() {
+            self.step(i, globals);
+        }
+    }
+
+    pub fn step(&mut self, i: usize, globals: &Globals) {
+        let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
+        // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
+        let mut written: Vec<(usize, Vec<T>)> = vec![];
+        for location in &step.outputs {
+            if written.iter().all(|(buffer, _)| *buffer != location.buffer) {
+                written.push((location.buffer, std::mem::take(&mut self.buffers[location.buffer])));
+            }
+        }
+        let shape = |v: &Value| self.graph.shape(*v);
+        let inputs: Vec<In<T>> = (node.inputs.iter().zip(&step.inputs))
+            .map(|(v, l)| In { shape: shape(v), data: &self.buffers[l.buffer][l.offset..l.offset + l.len] })
+            .collect();
+        let mut parts: Vec<(usize, &mut [T])> = vec![];
+        for (buffer, data) in &mut written {
+            let mut here: Vec<usize> = (0..step.outputs.len()).filter(|&o| step.outputs[o].buffer == *buffer).collect();
+            here.sort_by_key(|&o| step.outputs[o].offset);
+            let (mut rest, mut at) = (&mut data[..], 0);
+            for o in here {
+                let Location { offset, len, .. } = step.outputs[o];
+                let (part, after) = rest.split_at_mut(offset - at).1.split_at_mut(len);
+                parts.push((o, part));
+                (rest, at) = (after, offset + len);
+            }
+        }
+        parts.sort_by_key(|(o, _)| *o);
+        let shapes = node.outputs.iter().chain(&node.updates).map(shape);
+        let mut outputs: Vec<Out<T>> = shapes.zip(parts).map(|(shape, (_, data))| Out { shape, data }).collect();
+        node.op.cpu(&inputs, &mut outputs, &Cpu { globals, threads: &self.threads, shared: &self.shared });
+        for (buffer, data) in written {
+            self.buffers[buffer] = data;
+        }
+    }
+}

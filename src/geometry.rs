@@ -1,0 +1,141 @@
+//! Padding, cropping, flips and rotations of tensors (N, C, H, W).
+
+use crate::tensor::{Shape, Tensor};
+
+/// Reflects the index `i` back into `0..n` without repeating the edge, as often as it takes: 0 1 2 | 1 0 1 2 1 ...
+/// A single pixel is repeated.
+pub fn reflect(i: usize, n: usize) -> usize {
+    if n == 1 {
+        return 0;
+    }
+    let i = i % (2 * n - 2);
+    i.min(2 * n - 2 - i)
+}
+
+/// Pads right and bottom by reflection (NumPy's `reflect`), so that both sides are multiples of `multiple`; any size
+/// from 1x1. [`crop`] undoes it.
+pub fn reflect_pad(x: &Tensor, multiple: usize) -> Tensor {
+    let Shape { h, w, .. } = x.shape;
+    resample(x, h.next_multiple_of(multiple), w.next_multiple_of(multiple), |y, x| (reflect(y, h), reflect(x, w)))
+}
+
+/// The top left `h` x `w` pixels; panics where the picture is smaller.
+pub fn crop(x: &Tensor, h: usize, w: usize) -> Tensor {
+    assert!(h <= x.shape.h && w <= x.shape.w, "cropping {} to {h}x{w}", x.shape);
+    resample(x, h, w, |y, x| (y, x))
+}
+
+/// A picture of `h` x `w` whose pixel (y, x) is that of `x` at `source(y, x)`.
+fn resample(x: &Tensor, h: usize, w: usize, source: impl Fn(usize, usize) -> (usize, usize)) -> Tensor {
+    let shape = Shape { h, w, ..x.shape };
+    let mut data = Vec::with_capacity(shape.len());
+    for plane in x.data.chunks_exact(x.shape.plane()) {
+        for oy in 0..h {
+            data.extend((0..w).map(|ox| {
+                let (sy, sx) = source(oy, ox);
+                plane[sy * x.shape.w + sx]
+            }));
+        }
+    }
+    Tensor::new(shape, data)
+}
+
+/// One of the 8 flips and rotations by 90 degrees: transposed first, then mirrored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flip {
+    /// Rows become columns.
+    pub transpose: bool,
+    /// Upside down.
+    pub rows: bool,
+    /// Left to right.
+    pub columns: bool,
+}
+
+impl Flip {
+    /// How many there are.
+    pub const COUNT: usize = 8;
+
+    /// The flip number `i` of 0..8; 0 changes nothing. Panics from 8 on.
+    pub fn new(i: usize) -> Flip {
+        assert!(i < Self::COUNT, "flip {i} of 0..8");
+        Flip { transpose: i & 4 != 0, rows: i & 2 != 0, columns: i & 1 != 0 }
+    }
+
+    /// All eight.
+    pub fn all() -> impl Iterator<Item = Flip> {
+        (0..Self::COUNT).map(Flip::new)
+    }
+
+    /// Where the pixel (`y`, `x`) of the flipped picture, which is `h` x `w`, comes from: (row, column).
+    pub fn source(self, y: usize, x: usize, h: usize, w: usize) -> (usize, usize) {
+        let y = if self.rows { h - 1 - y } else { y };
+        let x = if self.columns { w - 1 - x } else { x };
+        if self.transpose { (x, y) } else { (y, x) }
+    }
+
+    /// Flips every image of the batch; H and W swap where the flip transposes.
+    pub fn apply(self, x: &Tensor) -> Tensor {
+        let (h, w) = self.size(x);
+        resample(x, h, w, |y, x| self.source(y, x, h, w))
+    }
+
+    /// The inverse of [`Flip::apply`].
+    pub fn undo(self, x: &Tensor) -> Tensor {
+        // A transposition carries a mirroring of rows over into one of columns.
+        let inverse = if self.transpose { Flip { rows: self.columns, columns: self.rows, ..self } } else { self };
+        inverse.apply(x)
+    }
+
+    fn size(self, x: &Tensor) -> (usize, usize) {
+        if self.transpose { (x.shape.w, x.shape.h) } else { (x.shape.h, x.shape.w) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(n: usize, c: usize, h: usize, w: usize) -> Tensor {
+        let shape = Shape::new(n, c, h, w);
+        Tensor::new(shape, (0..shape.len()).map(|i| i as f32).collect())
+    }
+
+    #[test]
+    fn reflection_is_numpys() {
+        // numpy.pad([0, 1, 2], (0, 7), "reflect"), and so on.
+        assert_eq!((0..10).map(|i| reflect(i, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2, 1, 0, 1]);
+        assert_eq!((0..5).map(|i| reflect(i, 2)).collect::<Vec<_>>(), [0, 1, 0, 1, 0]);
+        assert_eq!((0..3).map(|i| reflect(i, 1)).collect::<Vec<_>>(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn padding_and_cropping() {
+        let padded = reflect_pad(&counting(1, 1, 2, 3), 4);
+        let rows: [[f32; 4]; 4] = [[0., 1., 2., 1.], [3., 4., 5., 4.], [0., 1., 2., 1.], [3., 4., 5., 4.]];
+        assert_eq!(padded.data, rows.concat());
+        let one = reflect_pad(&counting(2, 3, 1, 1), 8);
+        assert_eq!(one.shape, Shape::new(2, 3, 8, 8));
+        assert!(one.data.chunks_exact(64).enumerate().all(|(i, plane)| plane.iter().all(|&v| v == i as f32)));
+        for (h, w) in [(1, 1), (3, 17), (8, 8), (7, 1)] {
+            let x = counting(2, 3, h, w);
+            let padded = reflect_pad(&x, 8);
+            assert_eq!((padded.shape.h % 8, padded.shape.w % 8), (0, 0));
+            assert_eq!(crop(&padded, h, w), x);
+        }
+        assert_eq!(reflect_pad(&counting(1, 3, 8, 16), 8), counting(1, 3, 8, 16));
+    }
+
+    #[test]
+    fn eight_different_flips_that_undo() {
+        let x = counting(2, 3, 2, 3);
+        let flipped: Vec<_> = Flip::all().map(|f| f.apply(&x)).collect();
+        for (i, a) in flipped.iter().enumerate() {
+            assert_eq!(Flip::new(i).undo(a), x, "flip {i}");
+            assert!(flipped[..i].iter().all(|b| a != b), "flip {i} is new");
+        }
+        assert_eq!(flipped[0], x);
+        assert_eq!(Flip::new(1).apply(&counting(1, 1, 2, 2)).data, [1., 0., 3., 2.]);
+        assert_eq!(Flip::new(2).apply(&counting(1, 1, 2, 2)).data, [2., 3., 0., 1.]);
+        assert_eq!(Flip::new(4).apply(&counting(1, 1, 2, 2)).data, [0., 2., 1., 3.]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Adam (Kingma & Ba), as PyTorch has it, on the flat arrays of all parameters: g = gradient times the clip factor,
+//! m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+//! w -= rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
+//!
+//! The rate and the two bias corrections change from step to step: [`crate::kernel::Globals`].
+
+use super::add::CHUNK;
+use super::{Cpu, In, Operator, Out, Real, arity, check};
+use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// (gradient, (norm, factor)), updating the parameters and both moments in place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Keeps the quotient finite.
+    pub eps: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+}
+
+impl Operator for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [_, clip] = arity(inputs)?;
+        check!(clip.len() == 2, "the clip is {clip}, not a norm and a factor");
+        Ok(vec![])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let (grad, factor) = (x[0].data, x[1].data[1]);
+        let [w, m, v] = y else { unreachable!("three arrays to update") };
+        let (b1, b2, eps) = (T::of(self.beta1), T::of(self.beta2), T::of(self.eps));
+        // Not 1 - b in T: in f32 that loses half of the digits of 1 - 0.999.
+        let (a1, a2) = (T::of(1.0 - self.beta1), T::of(1.0 - self.beta2));
+        let rate = T::of(cpu.globals.learning_rate.into());
+        let (c1, c2) = (T::of(cpu.globals.correction1.into()), T::of(cpu.globals.correction2.into()));
+        (w.data.par_chunks_mut(CHUNK))
+            .zip(m.data.par_chunks_mut(CHUNK))
+            .zip(v.data.par_chunks_mut(CHUNK))
+            .zip(grad.par_chunks(CHUNK))
+            .for_each(|(((w, m), v), grad)| {
+                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(grad) {
+                    let g = *g * factor;
+                    *m = b1 * *m + a1 * g;
+                    *v = b2 * *v + a2 * g * g;
+                    *w -= rate * (*m / c1) / ((*v / c2).sqrt() + eps);
+                }
+            });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        l.dispatch(
+            ("adam", "adam"),
+            &[],
+            &[("grad", Input(0)), ("clip", Input(1)), ("w", Output(0)), ("m", Output(1)), ("v", Output(2))],
+            &[
+                ("len", len.into()),
+                ("beta1", (self.beta1 as f32).into()),
+                ("rest1", ((1.0 - self.beta1) as f32).into()),
+                ("beta2", (self.beta2 as f32).into()),
+                ("rest2", ((1.0 - self.beta2) as f32).into()),
+                ("eps", (self.eps as f32).into()),
+            ],
+            Grid::Linear(len),
+        );
+    }
+}

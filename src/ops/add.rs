@@ -1,0 +1,106 @@
+//! y = a + beta b, and y = k x.
+//!
+//! Gradients: da = dy (the same value, no kernel), db = beta dy; dx = k dy.
+
+use super::{Cpu, In, Operator, Out, Real, arity, check};
+use crate::graph::{Graph, Node, Value};
+use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// (a, b) -> a + beta b, of one shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Add {
+    /// Factor of b.
+    pub beta: f32,
+}
+
+/// x -> k x.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scale {
+    /// The factor.
+    pub k: f32,
+}
+
+/// Elements that one task of an elementwise operator takes.
+pub(crate) const CHUNK: usize = 16 * 1024;
+
+impl Operator for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [a, b] = arity(inputs)?;
+        check!(a == b, "a is {a}, b is {b}");
+        Ok(vec![a])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
+        let db = match (needs[1], self.beta == 1.0) {
+            (false, _) => None,
+            (true, true) => dy[0],
+            (true, false) => {
+                let scaled = g.apply1(&node.name, Scale { k: self.beta }, &[dy[0].expect("dy")]);
+                Some(scaled.expect("scaling keeps the shape"))
+            }
+        };
+        vec![dy[0], db]
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
+        let beta = T::of(self.beta.into());
+        y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
+            let (a, b) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
+            for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+                *y = *a + beta * *b;
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("add", "add"),
+            &[],
+            &[("a", Input(0)), ("b", Input(1)), ("y", Output(0))],
+            &[("len", len.into()), ("k", self.beta.into())],
+            Grid::Linear(len),
+        );
+    }
+}
+
+impl Operator for Scale {
+    fn name(&self) -> &'static str {
+        "add.scale"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [x] = arity(inputs)?;
+        Ok(vec![x])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        vec![Some(g.apply1(&node.name, self.clone(), &[dy[0].expect("dy")]).expect("scaling keeps the shape"))]
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
+        let k = T::of(self.k.into());
+        y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
+            for (y, x) in y.iter_mut().zip(&x[0].data[i * CHUNK..]) {
+                *y = k * *x;
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("add", "scale"),
+            &[],
+            &[("x", Input(0)), ("y", Output(0))],
+            &[("len", len.into()), ("k", self.k.into())],
+            Grid::Linear(len),
+        );
+    }
+}

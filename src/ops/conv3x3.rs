@@ -1,0 +1,315 @@
+//! 3x3 convolution, stride 1, zero padding 1, with bias and an optional LeakyReLU, over the channels of one map or of
+//! two maps put together: y = act(conv(concat[x, r], w) + b).
+//!
+//! Two inputs, because g's last convolution reads concat[x, r] and a copy of 64 channels would cost a pass.
+//!
+//! Gradients. With dpre = dy where y >= 0, slope dy elsewhere (LeakyReLU keeps the sign, so its output tells):
+//! dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the convolution of dpre with the flipped kernel and the
+//! channels exchanged; dw[o, i, tap] = sum over images and p of dpre[o, p] x[i, p + tap]; db[o] = sum of dpre[o].
+
+use super::add::CHUNK;
+use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
+use crate::graph::{Graph, Node, Value};
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+mod cpu;
+
+/// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv3x3 {
+    /// Slope of the LeakyReLU for negative values; None = no activation.
+    pub slope: Option<f64>,
+}
+
+/// (y, dy) -> dpre: the gradient before the activation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationBackward {
+    /// Slope of the LeakyReLU.
+    pub slope: f64,
+}
+
+/// (dpre (N, Co, h, w), weight (Co, Ci, 3, 3)) -> the gradients of Ci's parts, of so many channels each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv3x3BackwardInput {
+    /// First channel and number of channels of each wanted part.
+    pub parts: Vec<(usize, usize)>,
+}
+
+/// (dpre (N, Co, h, w), x, [r]) -> dw (Co, Cx + Cr, 3, 3), db (Co).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv3x3BackwardWeight;
+
+/// The parameters of the kernels, by the shader's names.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    n: usize,
+    cx: usize,
+    cr: usize,
+    co: usize,
+    h: usize,
+    w: usize,
+    slope: f64,
+    first: usize,
+    count: usize,
+    splits: usize,
+}
+
+impl Sizes {
+    /// Batch and size of `map`, channels of the inputs.
+    fn of(map: Shape, maps: &[Shape]) -> Sizes {
+        let channels = |i: usize| maps.get(i).map_or(0, |m| m.c);
+        Sizes { n: map.n, cx: channels(0), cr: channels(1), h: map.h, w: map.w, ..Sizes::default() }
+    }
+
+    fn params(self) -> [(&'static str, Param); 10] {
+        let Sizes { n, cx, cr, co, h, w, slope, first, count, splits } = self;
+        [
+            ("n", n.into()),
+            ("cx", cx.into()),
+            ("cr", cr.into()),
+            ("co", co.into()),
+            ("h", h.into()),
+            ("w", w.into()),
+            ("slope", (slope as f32).into()),
+            ("first", first.into()),
+            ("count", count.into()),
+            ("splits", splits.into()),
+        ]
+    }
+}
+
+/// How the kernels that make the map `y` cut it: the constant GROUPS and the invocations. The channels are spread evenly
+/// over as few stacks of at most 16 as hold them.
+fn tile(y: Shape) -> (f64, Grid) {
+    let groups = y.c.div_ceil(4).div_ceil(y.c.div_ceil(16));
+    let stacks = y.c.div_ceil(4 * groups);
+    let grid = glam::UVec3::new(y.w as u32, y.h.div_ceil(2) as u32, (y.n * stacks) as u32);
+    (groups as f64, Grid::Threads(grid))
+}
+
+impl Operator for Conv3x3 {
+    fn name(&self) -> &'static str {
+        "conv3x3"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        check!(inputs.len() == 3 || inputs.len() == 4, "takes 3 or 4 inputs, got {}", inputs.len());
+        let (maps, [w, b]) = inputs.split_at(inputs.len() - 2) else { unreachable!("two remain") };
+        let x = maps[0];
+        let channels: usize = maps.iter().map(|m| m.c).sum();
+        check!(maps.iter().all(|m| m.with_c(1) == x.with_c(1)), "x is {x}, r is {}", maps[maps.len() - 1]);
+        check!(w.c == channels, "weight has {} inputs, x has {channels}", w.c);
+        check!((w.h, w.w) == (3, 3), "weight is {w}, not 3x3");
+        check!(b.len() == w.n, "weight has {} outputs, bias {}", w.n, b.len());
+        Ok(vec![x.with_c(w.n)])
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        (inputs[inputs.len() - 2].c * 9 * outputs[0].len()) as u64
+    }
+
+    /// A bias each; and half an operation for each LeakyReLU, which is what reproduces the paper's figure.
+    fn paper_extras(&self, _: &[Shape], outputs: &[Shape]) -> u64 {
+        (outputs[0].len() + self.slope.map_or(0, |_| outputs[0].len() / 2)) as u64
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
+        let (maps, [w, _]) = node.inputs.split_at(node.inputs.len() - 2) else { unreachable!("two remain") };
+        let mut apply =
+            |op: super::Op, inputs: &[Value]| g.apply(&node.name, op, inputs).expect("shapes of the forward pass");
+        let dpre = match self.slope {
+            Some(slope) => apply(ActivationBackward { slope }.into(), &[node.outputs[0], dy[0].expect("dy")])[0],
+            None => dy[0].expect("dy"),
+        };
+        let inputs: Vec<Value> = std::iter::once(dpre).chain(maps.iter().copied()).collect();
+        let dw = apply(Conv3x3BackwardWeight.into(), &inputs);
+        let channels: Vec<usize> = maps.iter().map(|&m| g.shape(m).c).collect();
+        let mut first = 0;
+        let mut parts = vec![];
+        for (&c, _) in channels.iter().zip(needs).filter(|(_, needed)| **needed) {
+            parts.push((first, c));
+            first += c;
+        }
+        // Where only the second map needs a gradient, its channels begin after those of the first.
+        if let ([x, _], [false, true, ..]) = (&channels[..], needs) {
+            parts = vec![(*x, channels[1])];
+        }
+        let mut dx = match parts.is_empty() {
+            true => vec![],
+            false => {
+                g.apply(&node.name, Conv3x3BackwardInput { parts }, &[dpre, *w]).expect("shapes of the forward pass")
+            }
+        }
+        .into_iter();
+        let mut d: Vec<Option<Value>> =
+            needs[..maps.len()].iter().map(|&need| if need { dx.next() } else { None }).collect();
+        d.extend(dw.into_iter().map(Some));
+        d
+    }
+
+    fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
+        cpu::convolve_workspace(inputs[inputs.len() - 2].c, outputs[0])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let (maps, [w, b]) = x.split_at(x.len() - 2) else { unreachable!("two remain") };
+        cpu::convolve(maps, w.data, Some(b.data), self.slope.map(T::of), &mut y[0], cpu);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let maps = l.inputs.len() - 2;
+        let (x, y) = (l.inputs[0], l.outputs[0]);
+        let sizes = Sizes { co: y.c, ..Sizes::of(x, &l.inputs[..maps]) };
+        let (groups, grid) = tile(y);
+        l.dispatch(
+            ("conv3x3", "forward"),
+            &[("GROUPS", groups)],
+            &[
+                ("x", Input(0)),
+                ("r", Input(maps - 1)),
+                ("w", Input(maps)),
+                ("b", Input(maps + 1)),
+                ("y", Output(0)),
+            ],
+            &Sizes { slope: self.slope.unwrap_or(1.0), ..sizes }.params(),
+            grid,
+        );
+    }
+}
+
+impl Operator for ActivationBackward {
+    fn name(&self) -> &'static str {
+        "conv3x3.backward_activation"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [y, dy] = arity(inputs)?;
+        check!(y == dy, "y is {y}, dy is {dy}");
+        Ok(vec![y])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
+        let slope = T::of(self.slope);
+        dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
+            let (y, dy) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
+            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = if *y >= T::zero() { *dy } else { slope * *dy };
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let y = l.inputs[0];
+        l.dispatch(
+            ("conv3x3", "activation_backward"),
+            &[],
+            &[("y_in", Input(0)), ("dy", Input(1)), ("dx", Output(0))],
+            &Sizes { co: y.c, slope: self.slope, ..Sizes::of(y, &[]) }.params(),
+            Grid::Linear(y.len()),
+        );
+    }
+}
+
+impl Operator for Conv3x3BackwardInput {
+    fn name(&self) -> &'static str {
+        "conv3x3.backward_input"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [dy, w] = arity(inputs)?;
+        check!(dy.c == w.n, "weight has {} outputs, dy has {}", w.n, dy.c);
+        check!(self.parts.iter().all(|&(first, c)| first + c <= w.c), "weight has {} inputs", w.c);
+        Ok(self.parts.iter().map(|&(_, c)| dy.with_c(c)).collect())
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        outputs.iter().map(|y| (inputs[1].n * 9 * y.len()) as u64).sum()
+    }
+
+    fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
+        outputs
+            .iter()
+            .map(|y| cpu::convolve_workspace(inputs[0].c, *y))
+            .fold(Workspace::default(), |a, b| Workspace { per_thread: a.per_thread.max(b.per_thread), shared: 0 })
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], cpu: &Cpu<T>) {
+        let [dy, w] = x else { unreachable!("two inputs") };
+        for (dx, &(first, count)) in dx.iter_mut().zip(&self.parts) {
+            let w = cpu::transpose(w.data, w.shape.n, w.shape.c, first, count);
+            cpu::convolve(&[*dy], &w, None, None, dx, cpu);
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let [dy, w] = l.inputs[..] else { unreachable!("two inputs") };
+        for (i, &(first, count)) in self.parts.iter().enumerate() {
+            let (groups, grid) = tile(l.outputs[i]);
+            l.dispatch(
+                ("conv3x3", "backward_input"),
+                &[("GROUPS", groups)],
+                &[("w", Input(1)), ("dy", Input(0)), ("dx", Output(i))],
+                &Sizes { cx: w.c, co: dy.c, first, count, ..Sizes::of(dy, &[]) }.params(),
+                grid,
+            );
+        }
+    }
+}
+
+impl Operator for Conv3x3BackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv3x3.backward_weight"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        check!(inputs.len() == 2 || inputs.len() == 3, "takes 2 or 3 inputs, got {}", inputs.len());
+        let (dy, maps) = (inputs[0], &inputs[1..]);
+        check!(maps.iter().all(|m| m.with_c(dy.c) == dy), "dy is {dy}, x is {}", maps[0]);
+        let channels = maps.iter().map(|m| m.c).sum();
+        Ok(vec![Shape::new(dy.c, channels, 3, 3), Shape::new(1, dy.c, 1, 1)])
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        (outputs[0].len() * inputs[0].n * inputs[0].plane()) as u64
+    }
+
+    fn workspace(&self, inputs: &[Shape], _: &[Shape]) -> Workspace {
+        cpu::weight_workspace(inputs[0], &inputs[1..])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
+        let [dw, db] = out else { unreachable!("two outputs") };
+        cpu::weight_gradient(x[0], &x[1..], dw.data, db.data, cpu);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
+        let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
+        let channels = sizes.cx + sizes.cr;
+        let blocks = [dy.c.div_ceil(16), channels.div_ceil(16)];
+        // Enough workgroups to fill a GPU (a few hundred) where the blocks of channels alone are not, but at least 8 of
+        // the 16 x 4 tiles of pixels for each.
+        let tiles = dy.n * dy.h.div_ceil(4) * dy.w.div_ceil(16);
+        let splits = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+        let params = Sizes { splits, ..sizes }.params();
+        let row = channels * 9 + 1;
+        let r = Input(maps.len());
+        let sums = l.scratch(splits * dy.c * row);
+        l.dispatch(
+            ("conv3x3", "backward_weight"),
+            &[],
+            &[("x", Input(1)), ("r", r), ("dy", Input(0)), ("sums", sums)],
+            &params,
+            Grid::Workgroups(glam::UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
+        );
+        l.dispatch(
+            ("conv3x3", "reduce_weight"),
+            &[],
+            &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
+            &params,
+            Grid::Linear(dy.c * row),
+        );
+    }
+}

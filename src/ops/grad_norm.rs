@@ -1,0 +1,44 @@
+//! The norm of the whole gradient and the factor that clips it:
+//! norm = |g|_2, factor = min(1, clip / (norm + 1e-6)), as PyTorch's `clip_grad_norm_`.
+
+use super::add::CHUNK;
+use super::{Cpu, In, Operator, Out, Real, arity, dot, sum};
+use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// flat gradient -> (norm, factor). The clip is [`crate::kernel::Globals::clip`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradNorm;
+
+impl Operator for GradNorm {
+    fn name(&self) -> &'static str {
+        "grad_norm"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [_] = arity(inputs)?;
+        Ok(vec![Shape::new(1, 1, 1, 2)])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let parts: Vec<T> = x[0].data.par_chunks(CHUNK).map(|g| dot(g, g)).collect();
+        let norm = sum(parts.into_iter()).sqrt();
+        let factor = T::of(cpu.globals.clip.into()) / (norm + T::of(1e-6));
+        y[0].data[0] = norm;
+        // A NaN norm must not become a factor of 1, as `min` would have it.
+        y[0].data[1] = if factor > T::one() { T::one() } else { factor };
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
+        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let params = [("len", len.into()), ("parts", parts.into())];
+        let sums = l.scratch(parts);
+        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
+        l.dispatch(("grad_norm", "partial"), &[], &[("grad", Input(0)), ("sums", sums)], &params, grid);
+        let one = Grid::Workgroups(glam::UVec3::ONE);
+        l.dispatch(("grad_norm", "total"), &[], &[("sums_in", sums), ("clip", Output(0))], &params, one);
+    }
+}

@@ -1,0 +1,89 @@
+//! The loss (paper: L1): mean |y - target| over all elements.
+//!
+//! Gradient: dy = sign(y - target) / elements, sign(0) = 0. The loss is where backward starts, its own gradient is 1;
+//! the target takes none.
+
+use super::add::CHUNK;
+use super::{Cpu, In, Operator, Out, Real, arity, check, sum};
+use crate::graph::{Graph, Node, Value};
+use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// (y, target) -> loss (1, 1, 1, 1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct L1Loss;
+
+/// (y, target) -> dy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct L1LossBackward;
+
+impl Operator for L1Loss {
+    fn name(&self) -> &'static str {
+        "loss"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [y, target] = arity(inputs)?;
+        check!(y == target, "y is {y}, target is {target}");
+        Ok(vec![Shape::SCALAR])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, _: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        vec![Some(g.apply1(&node.name, L1LossBackward, &node.inputs.clone()).expect("one shape")), None]
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], loss: &mut [Out<T>], _: &Cpu<T>) {
+        let parts: Vec<T> = (x[0].data.par_chunks(CHUNK).zip(x[1].data.par_chunks(CHUNK)))
+            .map(|(y, target)| sum(y.iter().zip(target).map(|(y, t)| (*y - *t).abs())))
+            .collect();
+        loss[0].data[0] = sum(parts.into_iter()) / T::of(x[0].data.len() as f64);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
+        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let params = [("len", len.into()), ("parts", parts.into())];
+        let sums = l.scratch(parts);
+        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
+        l.dispatch(("loss", "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
+        let one = Grid::Workgroups(glam::UVec3::ONE);
+        l.dispatch(("loss", "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
+    }
+}
+
+impl Operator for L1LossBackward {
+    fn name(&self) -> &'static str {
+        "loss.backward"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [y, target] = arity(inputs)?;
+        check!(y == target, "y is {y}, target is {target}");
+        Ok(vec![y])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], dy: &mut [Out<T>], _: &Cpu<T>) {
+        let step = T::one() / T::of(x[0].data.len() as f64);
+        dy[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dy)| {
+            let (y, target) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
+            for ((dy, y), t) in dy.iter_mut().zip(y).zip(target) {
+                // Not signum, which is 1 at 0; and a NaN must stay one.
+                let d = *y - *t;
+                *dy = if d == T::zero() { d } else { step * d.signum() };
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        l.dispatch(
+            ("loss", "backward"),
+            &[],
+            &[("y", Input(0)), ("goal", Input(1)), ("dy", Output(0))],
+            &[("len", len.into()), ("parts", 0usize.into())],
+            Grid::Linear(len),
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Training samples, drawn from pictures in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+
+use rayon::prelude::*;
+
+use super::pairs::Pair;
+use super::rng::Rng;
+use crate::error::{Error, Result};
+use crate::geometry::{Flip, reflect};
+use crate::image::{self, pictures_below};
+use crate::tensor::{Shape, Tensor};
+
+/// Inputs and what the network should make of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// (B, 3, crop, crop) in [0, 1], textured.
+    pub input: Tensor,
+    /// (B, 3, crop, crop) in [0, 1], smooth.
+    pub target: Tensor,
+}
+
+/// The standard deviation of a blended texture, in code values of 0..255.
+pub const STRENGTH: (f32, f32) = (8.0, 25.0);
+
+/// How far a grey texture is coloured: the standard deviation of each channel's gain around 1, and of the gain by which
+/// another place of the same texture is added to it. In `input - truth` of the NKS stand-ins the channels' gains scatter by
+/// 0.1 around 1 (0.82 to 1.22), and up to 4 % of the variance is a smooth colour that no gain explains, which is what the
+/// second term imitates. Somewhat more than seen, since a network should not rely on textures being nearly grey.
+const COLOUR: f32 = 0.15;
+
+/// Where training samples come from; holds all its pictures in memory, 3 bytes a pixel.
+pub struct Source(Kind);
+
+enum Kind {
+    Blend { structures: Vec<Bitmap>, textures: Vec<Texture>, strength: (f32, f32) },
+    Pairs(Vec<(Bitmap, Bitmap)>),
+}
+
+impl Source {
+    /// Structures blended with textures on the fly: `clip(S + k (T - mean T))`, half of the samples with grey textures and
+    /// half with coloured ones, `k` such that T's standard deviation is uniform in `strength` (code values of 0..255; see
+    /// [`STRENGTH`]). Both folders are searched with all their subfolders.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::File`] for folders without pictures, unreadable ones and a texture of one colour;
+    /// [`Error::Invalid`] where `strength` is not two positive numbers in order.
+    pub fn blend(structures: &Path, textures: &Path, strength: (f32, f32)) -> Result<Source> {
+        let (low, high) = strength;
+        if !(low > 0.0 && low <= high && high.is_finite()) {
+            return Err(Error::Invalid(format!(
+                "texture strength from {low} to {high}: give two positive numbers, the smaller first"
+            )));
+        }
+        let structures = load(&pictures_below(structures)?, |path| Ok(Bitmap::new(&image::read(path)?.tensor)))?;
+        let textures = load(&pictures_below(textures)?, |path| Texture::read(path))?;
+        Ok(Source(Kind::Blend { structures, textures, strength }))
+    }
+
+    /// Pairs from files ([`super::pairs::find_pairs`]).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without any pair; those of [`Pair::read`].
+    pub fn pairs(pairs: &[Pair]) -> Result<Source> {
+        if pairs.is_empty() {
+            return Err(Error::Invalid("no pairs to train on: give at least one".into()));
+        }
+        let read = |pair: &Pair| pair.read().map(|(input, truth)| (Bitmap::new(&input), Bitmap::new(&truth)));
+        Ok(Source(Kind::Pairs(load(pairs, read)?)))
+    }
+
+    /// The `batch` samples of `crop` x `crop` of the step number `step`, each flipped and rotated at random, smaller
+    /// pictures extended by reflection. A function of its arguments alone: a resumed run draws what it would have drawn.
+    pub fn batch(&self, seed: u64, step: u64, batch: usize, crop: usize) -> Batch {
+        let shape = Shape::new(batch, 3, crop, crop);
+        let (mut input, mut target) = (Tensor::zeros(shape), Tensor::zeros(shape));
+        let sample = 3 * crop * crop;
+        (input.data.par_chunks_mut(sample), target.data.par_chunks_mut(sample))
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(i, (input, target))| self.sample(&mut Rng::new(&[seed, step, i as u64]), crop, input, target));
+        Batch { input, target }
+    }
+
+    fn sample(&self, rng: &mut Rng, crop: usize, input: &mut [f32], target: &mut [f32]) {
+        match &self.0 {
+            Kind::Pairs(pairs) => {
+                let (textured, smooth) = &pairs[rng.below(pairs.len())];
+                let window = Window::inside(smooth, crop, rng);
+                window.read(smooth, target);
+                window.read(textured, input);
+            }
+            Kind::Blend { structures, textures, strength } => {
+                let structure = &structures[rng.below(structures.len())];
+                Window::inside(structure, crop, rng).read(structure, target);
+                input.copy_from_slice(target);
+                textures[rng.below(textures.len())].add(rng.between(*strength) / 255.0, crop, rng, input);
+                input.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            }
+        }
+    }
+}
+
+fn load<P: Sync, T: Send>(paths: &[P], read: impl Fn(&P) -> Result<T> + Sync + Send) -> Result<Vec<T>> {
+    paths.par_iter().map(read).collect()
+}
+
+/// A picture of 8 bits a value, pixel by pixel.
+struct Bitmap {
+    h: usize,
+    w: usize,
+    pixels: Vec<[u8; 3]>,
+}
+
+impl Bitmap {
+    fn new(x: &Tensor) -> Bitmap {
+        let Shape { h, w, .. } = x.shape;
+        let codes = image::quantise(x);
+        let pixels = (0..h * w).map(|i| [0, 1, 2].map(|c| codes[c * h * w + i])).collect();
+        Bitmap { h, w, pixels }
+    }
+}
+
+/// Which pixels of a bitmap make a square crop: the one at (y, x) is number `down[y] + across[x]`.
+struct Window {
+    down: Vec<usize>,
+    across: Vec<usize>,
+}
+
+impl Window {
+    /// A random place and flip; what a small bitmap lacks is reflected.
+    fn inside(bitmap: &Bitmap, crop: usize, rng: &mut Rng) -> Window {
+        let (h, w) = (bitmap.h, bitmap.w);
+        let (y, x) = (rng.below(h.saturating_sub(crop) + 1), rng.below(w.saturating_sub(crop) + 1));
+        Self::new(w, crop, rng, |row| reflect(y + row, h), |column| reflect(x + column, w))
+    }
+
+    /// A random place and flip of the bitmap repeated without end.
+    fn tiled(bitmap: &Bitmap, crop: usize, rng: &mut Rng) -> Window {
+        let (h, w) = (bitmap.h, bitmap.w);
+        let (y, x) = (rng.below(h), rng.below(w));
+        Self::new(w, crop, rng, |row| (y + row) % h, |column| (x + column) % w)
+    }
+
+    fn new(
+        w: usize,
+        crop: usize,
+        rng: &mut Rng,
+        row: impl Fn(usize) -> usize,
+        column: impl Fn(usize) -> usize,
+    ) -> Window {
+        let flip = Flip::new(rng.below(Flip::COUNT));
+        let source = |i| flip.source(i, i, crop, crop);
+        let rows = (0..crop).map(|i| row(source(i).0) * w).collect();
+        let columns = (0..crop).map(|i| column(source(i).1)).collect();
+        if flip.transpose { Window { down: columns, across: rows } } else { Window { down: rows, across: columns } }
+    }
+
+    /// Adds `gain (pixel - mean)` of each channel to a (3, crop, crop) sample.
+    fn add(&self, bitmap: &Bitmap, gain: [f32; 3], mean: [f32; 3], out: &mut [f32]) {
+        let crop = self.down.len();
+        let (red, rest) = out.split_at_mut(crop * crop);
+        let (green, blue) = rest.split_at_mut(crop * crop);
+        let mut i = 0;
+        for down in &self.down {
+            for across in &self.across {
+                let [r, g, b] = bitmap.pixels[down + across];
+                red[i] += gain[0] * (f32::from(r) - mean[0]);
+                green[i] += gain[1] * (f32::from(g) - mean[1]);
+                blue[i] += gain[2] * (f32::from(b) - mean[2]);
+                i += 1;
+            }
+        }
+    }
+
+    /// Writes the crop, scaled to [0, 1], into a (3, crop, crop) sample.
+    fn read(&self, bitmap: &Bitmap, out: &mut [f32]) {
+        let plane = self.down.len() * self.across.len();
+        let pixels = self.down.iter().flat_map(|down| self.across.iter().map(move |across| down + across));
+        for (i, pixel) in pixels.enumerate() {
+            let codes = bitmap.pixels[pixel];
+            for c in 0..3 {
+                // Divided, so that a target equals the same pixel read by `image::read` to the last bit.
+                out[c * plane + i] = f32::from(codes[c]) / 255.0;
+            }
+        }
+    }
+}
+
+/// A bitmap to be tiled, with each channel's mean and the root mean square of their standard deviations (0..255).
+struct Tile {
+    bitmap: Bitmap,
+    mean: [f32; 3],
+    deviation: f32,
+}
+
+impl Tile {
+    fn new(bitmap: Bitmap) -> Tile {
+        let n = bitmap.pixels.len() as f64;
+        let total =
+            |f: &dyn Fn(f64) -> f64, c: usize| bitmap.pixels.iter().map(|p| f(f64::from(p[c]))).sum::<f64>() / n;
+        let mean = [0, 1, 2].map(|c| total(&|v| v, c));
+        let variance = (0..3).map(|c| total(&|v| (v - mean[c]).powi(2), c)).sum::<f64>() / 3.0;
+        Tile { mean: mean.map(|m| m as f32), deviation: variance.sqrt() as f32, bitmap }
+    }
+}
+
+struct Texture {
+    grey: Tile,
+    /// Where the file has colours of its own.
+    colour: Option<Tile>,
+}
+
+impl Texture {
+    fn read(path: &Path) -> Result<Texture> {
+        let bitmap = Bitmap::new(&image::read(path)?.tensor);
+        let grey_pixels = bitmap.pixels.iter().map(|p| [(p.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8; 3]);
+        let grey = Tile::new(Bitmap { pixels: grey_pixels.collect(), ..bitmap });
+        if grey.deviation == 0.0 {
+            return Err(Error::file(path, "a texture of one brightness everywhere: remove it"));
+        }
+        let colour = bitmap.pixels.iter().any(|p| p[0] != p[1] || p[1] != p[2]).then(|| Tile::new(bitmap));
+        Ok(Texture { grey, colour })
+    }
+
+    /// Adds the texture, `strength` strong (0..1), to a (3, crop, crop) sample: grey or coloured, a toss-up.
+    fn add(&self, strength: f32, crop: usize, rng: &mut Rng, out: &mut [f32]) {
+        let coloured = rng.below(2) == 1;
+        let tile = self.colour.as_ref().filter(|_| coloured).unwrap_or(&self.grey);
+        let gain = strength / tile.deviation;
+        let mut add = |rng: &mut Rng, gains: [f32; 3]| {
+            Window::tiled(&tile.bitmap, crop, rng).add(&tile.bitmap, gains.map(|g| g * gain), tile.mean, out);
+        };
+        if !coloured || self.colour.is_some() {
+            return add(rng, [1.0; 3]);
+        }
+        let first = [(); 3].map(|()| 1.0 + COLOUR * rng.normal());
+        let second = [(); 3].map(|()| COLOUR * rng.normal());
+        let norm = (first.iter().chain(&second).map(|g| g * g).sum::<f32>() / 3.0).sqrt();
+        add(rng, first.map(|g| g / norm));
+        add(rng, second.map(|g| g / norm));
+    }
+}
+
+/// Builds the batches of consecutive steps on a thread of its own, a few ahead of the one in use.
+pub struct Prefetch {
+    // Dropped first, which is what ends the thread.
+    batches: Option<Receiver<Batch>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Prefetch {
+    /// Starts with the step number `step`; the other arguments are those of [`Source::batch`].
+    pub fn new(source: Arc<Source>, seed: u64, step: u64, batch: usize, crop: usize) -> Prefetch {
+        let (sender, batches) = sync_channel(2);
+        let work = move || {
+            // Sending fails once the receiver is gone.
+            let _ = (step..).try_for_each(|step| sender.send(source.batch(seed, step, batch, crop)));
+        };
+        Prefetch { batches: Some(batches), thread: Some(std::thread::spawn(work)) }
+    }
+}
+
+impl Iterator for Prefetch {
+    type Item = Batch;
+
+    /// The next step's batch; never `None`.
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.batches.as_ref()?.recv().ok();
+        if batch.is_none()
+            && let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
+        {
+            std::panic::resume_unwind(panic);
+        }
+        batch
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

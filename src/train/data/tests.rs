@@ -1,0 +1,156 @@
+use super::*;
+use crate::train::pairs::find_pairs;
+
+fn write(path: std::path::PathBuf, h: usize, w: usize, value: impl Fn(usize, usize, usize) -> usize) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut data = Vec::new();
+    for c in 0..3 {
+        data.extend((0..h * w).map(|i| (value(c, i / w, i % w) % 256) as f32 / 255.0));
+    }
+    image::write(path, &Tensor::new(Shape::new(1, 3, h, w), data).into()).unwrap();
+}
+
+/// A flat grey structure in a folder within the folder, a grey texture of 16 x 16.
+fn flat() -> (tempfile::TempDir, Source) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path.join("s/deep/flat.png"), 40, 40, |_, _, _| 128);
+    write(path.join("t/grey.png"), 16, 16, |_, y, x| 100 + (x * 7 + y * 13 + x * y) % 31);
+    let source = Source::blend(&path.join("s"), &path.join("t"), STRENGTH).unwrap();
+    (folder, source)
+}
+
+/// `input - target` of one sample and channel, in code values.
+fn texture(batch: &Batch, i: usize, c: usize) -> Vec<f32> {
+    let plane = batch.input.shape.plane();
+    let at = (i * 3 + c) * plane;
+    let both = batch.input.data[at..at + plane].iter().zip(&batch.target.data[at..at + plane]);
+    both.map(|(a, b)| (a - b) * 255.0).collect()
+}
+
+fn mean_square(x: &[f32]) -> f32 {
+    x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32
+}
+
+#[test]
+fn a_batch_is_a_function_of_seed_and_step() {
+    let (_folder, source) = flat();
+    let batch = source.batch(1, 5, 3, 24);
+    assert_eq!(batch.input.shape, Shape::new(3, 3, 24, 24));
+    assert_eq!(source.batch(1, 5, 3, 24), batch);
+    assert_ne!(source.batch(1, 6, 3, 24), batch);
+    assert_ne!(source.batch(2, 5, 3, 24), batch);
+    assert_ne!(batch.input.image(0), batch.input.image(1));
+    // A sample does not depend on how many there are.
+    assert_eq!(source.batch(1, 5, 1, 24).input, batch.input.image(0));
+    assert!(batch.input.data.iter().chain(&batch.target.data).all(|v| (0.0..=1.0).contains(v)));
+}
+
+#[test]
+fn textures_are_as_strong_as_asked_and_half_are_grey() {
+    let (_folder, source) = flat();
+    let n = 200;
+    // 32 = two whole tiles: the sample's deviation is the texture's.
+    let batch = source.batch(0, 0, n, 32);
+    let (mut grey, mut deviations) = (0, Vec::new());
+    for i in 0..n {
+        let channels = [0, 1, 2].map(|c| texture(&batch, i, c));
+        let deviation = (channels.iter().map(|c| mean_square(c)).sum::<f32>() / 3.0).sqrt();
+        let mean = channels[0].iter().sum::<f32>() / channels[0].len() as f32;
+        assert!(mean.abs() < 0.01, "sample {i} shifts the mean by {mean}");
+        if channels[0] == channels[1] && channels[1] == channels[2] {
+            grey += 1;
+            assert!((7.99..25.01).contains(&deviation), "sample {i}: {deviation}");
+        } else {
+            // A texture is somewhat correlated with itself moved, so a coloured one meets its strength on average only.
+            assert!((5.0..30.0).contains(&deviation), "sample {i}: {deviation}");
+        }
+        deviations.push(deviation);
+    }
+    assert!((75..=125).contains(&grey), "{grey} of {n} are grey");
+    let mean = deviations.iter().sum::<f32>() / n as f32;
+    assert!((mean - 16.5).abs() < 1.0, "{mean}");
+    assert!(deviations.iter().any(|&d| d < 9.5) && deviations.iter().any(|&d| d > 23.5));
+}
+
+#[test]
+fn a_colour_texture_keeps_its_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path.join("s/flat.png"), 8, 8, |_, _, _| 128);
+    // Red and green the same stripes, blue none.
+    write(path.join("t/stripes.png"), 8, 8, |c, _, x| if c == 2 { 50 } else { 100 + 20 * (x % 2) });
+    let source = Source::blend(&path.join("s"), &path.join("t"), (12.0, 12.0)).unwrap();
+    let batch = source.batch(0, 0, 40, 8);
+    let mut coloured = 0;
+    for i in 0..40 {
+        let strengths = [0, 1, 2].map(|c| mean_square(&texture(&batch, i, c)).sqrt());
+        let own = 12.0 * 1.5f32.sqrt();
+        let expected = if strengths[2] < 1.0 { [own, own, 0.0] } else { [12.0; 3] };
+        coloured += usize::from(strengths[2] < 1.0);
+        assert!(strengths.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.01), "sample {i}: {strengths:?}");
+    }
+    assert!((8..=32).contains(&coloured), "{coloured}");
+}
+
+#[test]
+fn pairs_are_cut_and_flipped_together_in_all_eight_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path.join("gt/a.png"), 9, 11, |_, y, x| y * 11 + x);
+    write(path.join("in/a.png"), 9, 11, |_, y, x| y * 11 + x + 100);
+    let pairs = find_pairs(&path.join("in"), Some(&path.join("gt"))).unwrap();
+    let source = Source::pairs(&pairs).unwrap();
+    let batch = source.batch(0, 0, 400, 4);
+    let mut steps = std::collections::HashSet::new();
+    let mut corners = std::collections::HashSet::new();
+    for i in 0..400 {
+        assert!(texture(&batch, i, 1).iter().all(|d| (d - 100.0).abs() < 1e-3), "sample {i}");
+        let codes = image::quantise(&batch.target.image(i)).iter().map(|&v| i32::from(v)).collect::<Vec<_>>();
+        let (right, down) = (codes[1] - codes[0], codes[4] - codes[0]);
+        assert!((0..16).all(|k| codes[k] == codes[0] + right * (k as i32 % 4) + down * (k as i32 / 4)), "sample {i}");
+        steps.insert((right, down));
+        corners.insert(codes[..16].iter().min().copied());
+    }
+    assert_eq!(steps.len(), 8, "{steps:?}");
+    assert_eq!(corners.len(), (9 - 3) * (11 - 3), "every place is drawn, none outside");
+}
+
+#[test]
+fn small_structures_are_reflected() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path.join("both/a.png"), 1, 6, |_, _, x| 10 * x);
+    let source = Source::pairs(&find_pairs(&path.join("both"), None).unwrap()).unwrap();
+    let batch = source.batch(0, 0, 30, 7);
+    for i in 0..30 {
+        let mut codes = image::quantise(&batch.target.image(i))[..49].to_vec();
+        codes.sort();
+        // 0 10 20 10 0 10 20 along one side, or its mirror image, all rows the same.
+        assert_eq!(codes, [vec![0; 14], vec![10; 21], vec![20; 14]].concat(), "sample {i}");
+    }
+}
+
+#[test]
+fn prefetched_batches_come_in_order_from_any_step() {
+    let (_folder, source) = flat();
+    let source = Arc::new(source);
+    let mut prefetch = Prefetch::new(source.clone(), 3, 7, 2, 16);
+    for step in 7..13 {
+        assert_eq!(prefetch.next().unwrap(), source.batch(3, step, 2, 16), "step {step}");
+    }
+    drop(prefetch);
+    assert_eq!(Arc::strong_count(&source), 1, "the thread has ended");
+}
+
+#[test]
+fn wrong_sources_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path.join("flat.png"), 8, 8, |_, _, _| 128);
+    let text = |result: Result<Source>| result.err().unwrap().to_string();
+    assert!(text(Source::blend(path, path, STRENGTH)).contains("flat.png: a texture of one brightness"));
+    assert!(text(Source::blend(path, path, (25.0, 8.0))).contains("from 25 to 8"));
+    assert!(text(Source::blend(&path.join("none"), path, STRENGTH)).contains("none"));
+    assert!(text(Source::pairs(&[])).contains("no pairs"));
+}

@@ -1,0 +1,4 @@
+//! Training.
+pub mod data;
+pub mod pairs;
+mod rng;

@@ -1,0 +1,239 @@
+//! Which input belongs to which ground truth.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::image::{self, pictures};
+use crate::tensor::{Shape, Tensor};
+
+/// A textured picture and its ground truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The textured picture.
+    pub input: PathBuf,
+    /// Its ground truth; `None` where `input` holds both side by side, the ground truth left.
+    pub truth: Option<PathBuf>,
+}
+
+impl Pair {
+    /// Reads the input and the ground truth, both (1, 3, H, W) in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::File`] and [`Error::Io`] where a picture cannot be read or the sizes do not fit.
+    pub fn read(&self) -> Result<(Tensor, Tensor)> {
+        let input = image::read(&self.input)?.tensor;
+        let size = (input.shape.h, input.shape.w);
+        match &self.truth {
+            Some(path) => {
+                let truth = image::read(path)?.tensor;
+                self.check(size, Some((truth.shape.h, truth.shape.w)))?;
+                Ok((input, truth))
+            }
+            None => {
+                self.check(size, None)?;
+                Ok((half(&input, 1), half(&input, 0)))
+            }
+        }
+    }
+
+    fn check(&self, (h, w): (usize, usize), truth: Option<(usize, usize)>) -> Result<()> {
+        match truth {
+            Some((th, tw)) if (th, tw) != (h, w) => {
+                let truth = self.truth.as_deref().unwrap_or(&self.input).display();
+                Err(Error::file(
+                    &self.input,
+                    format!("{h} rows x {w} columns, but its ground truth {truth} has {th} x {tw}: make them one size"),
+                ))
+            }
+            None if !w.is_multiple_of(2) => Err(Error::file(
+                &self.input,
+                format!("{w} columns cannot be ground truth and input side by side, which have half of them each"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The left (0) or right (1) half of a picture.
+fn half(x: &Tensor, side: usize) -> Tensor {
+    let w = x.shape.w / 2;
+    let data = x.data.chunks_exact(w).skip(side).step_by(2).flatten().copied().collect();
+    Tensor::new(Shape { w, ..x.shape }, data)
+}
+
+const LAYOUTS: &str = "expected one of
+  inputs and ground truths of the same names:      input/a.png            truth/a.png
+  inputs named after their ground truth, texture:  input/S3T7.png         truth/S3.png
+                                                   input/photo_T07.png    truth/photo.png
+  other names, the same number in the same order:  input/0_in.png ...     truth/0_gt.png ...
+  one folder of pictures that hold both:           ground truth left, input right";
+
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, or without one takes them
+/// as side-by-side pictures. In the order of the inputs' names.
+///
+/// # Errors
+/// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
+/// [`Error::Io`] where a folder cannot be read.
+pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
+    let input_files = pictures(inputs)?;
+    let pairs = match truths {
+        None => input_files.into_iter().map(|input| Pair { input, truth: None }).collect(),
+        Some(truths) => pair_by_name(inputs, input_files, truths)?,
+    };
+    for pair in &pairs {
+        pair.check(image::size(&pair.input)?, pair.truth.as_ref().map(image::size).transpose()?)?;
+    }
+    Ok(pairs)
+}
+
+fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Vec<Pair>> {
+    let truth_files = pictures(truths)?;
+    let mut by_stem = HashMap::new();
+    for path in &truth_files {
+        if let Some(other) = by_stem.insert(stem(path), path) {
+            return Err(Error::file(path, format!("a second ground truth beside {}: remove one", other.display())));
+        }
+    }
+    let truth_of = |input: &Path| {
+        let own = stem(input);
+        by_stem.get(own).or_else(|| by_stem.get(without_texture(own)?)).copied()
+    };
+    let found: Vec<Option<&PathBuf>> = inputs.iter().map(|input| truth_of(input)).collect();
+    let unmatched: Vec<&PathBuf> = inputs.iter().zip(&found).filter(|(_, t)| t.is_none()).map(|(i, _)| i).collect();
+
+    let wrong = |problem: String| Err(Error::file(folder, format!("{problem}; {LAYOUTS}")));
+    let in_order = unmatched.len() == inputs.len() && inputs.len() == truth_files.len();
+    if !unmatched.is_empty() && !in_order {
+        let counts = format!("{} inputs, {} ground truths in {}", inputs.len(), truth_files.len(), truths.display());
+        return wrong(format!("{counts}; no ground truth for {}", names(&unmatched)));
+    }
+    // An input less than there are ground truths is a mistake where each should have one.
+    let same_names = inputs.iter().zip(&found).all(|(input, t)| t.is_some_and(|t| stem(t) == stem(input)));
+    if same_names && folder.is_dir() && inputs.len() < truth_files.len() {
+        let lonely: Vec<_> = truth_files.iter().filter(|t| !found.contains(&Some(t))).collect();
+        return wrong(format!("no input for the ground truths {} in {}", names(&lonely), truths.display()));
+    }
+    let truth = |i: usize| found[i].unwrap_or_else(|| &truth_files[i]).clone();
+    Ok(inputs.into_iter().enumerate().map(|(i, input)| Pair { input, truth: Some(truth(i)) }).collect())
+}
+
+fn stem(path: &Path) -> &str {
+    path.file_stem().and_then(|s| s.to_str()).unwrap_or_default()
+}
+
+/// `S3` of `S3T7`, `photo` of `photo_T07`.
+fn without_texture(stem: &str) -> Option<&str> {
+    let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let truth = head.strip_suffix('T').filter(|_| head.len() < stem.len())?;
+    Some(truth.strip_suffix('_').unwrap_or(truth))
+}
+
+/// The first few file names, and how many more there are.
+fn names(paths: &[&PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let name = |path: &&PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut text = paths.iter().take(SHOWN).map(name).collect::<Vec<_>>().join(", ");
+    if paths.len() > SHOWN {
+        text += &format!(" and {} more", paths.len() - SHOWN);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes pictures of `h` x `w` under a temporary folder.
+    fn folder(files: &[(&str, usize, usize)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for &(name, h, w) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let shape = Shape::new(1, 3, h, w);
+            let values = (0..shape.len()).map(|i| (i % w) as f32 / 255.0).collect();
+            image::write(path, &Tensor::new(shape, values).into()).unwrap();
+        }
+        folder
+    }
+
+    fn found(folder: &tempfile::TempDir) -> Result<Vec<(String, String)>> {
+        let pairs = find_pairs(&folder.path().join("in"), Some(&folder.path().join("gt")))?;
+        let name = |p: &Path| p.file_name().unwrap().to_str().unwrap().to_owned();
+        Ok(pairs.iter().map(|p| (name(&p.input), name(p.truth.as_deref().unwrap()))).collect())
+    }
+
+    fn check(files: &[&str], expected: &[(&str, &str)]) {
+        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
+        let expected: Vec<_> = expected.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        assert_eq!(found(&folder).unwrap(), expected);
+    }
+
+    fn error(files: &[(&str, usize, usize)]) -> String {
+        found(&folder(files)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_layout() {
+        check(&["in/b.png", "in/a.png", "gt/a.bmp", "gt/b.png"], &[("a.png", "a.bmp"), ("b.png", "b.png")]);
+        check(
+            &["in/S1T1.png", "in/S1T10.png", "in/S12T1.png", "gt/S1.png", "gt/S12.png", "gt/S2.png"],
+            &[("S12T1.png", "S12.png"), ("S1T1.png", "S1.png"), ("S1T10.png", "S1.png")],
+        );
+        check(
+            &["in/kodim02_T01.png", "in/kodim02_T03.png", "gt/kodim02.png"],
+            &[("kodim02_T01.png", "kodim02.png"), ("kodim02_T03.png", "kodim02.png")],
+        );
+        check(
+            &["in/0_in.png", "in/1_in.png", "gt/0_gt.png", "gt/1_gt.png"],
+            &[("0_in.png", "0_gt.png"), ("1_in.png", "1_gt.png")],
+        );
+    }
+
+    #[test]
+    fn one_picture_of_a_set() {
+        let folder = folder(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/b.png", 2, 2)]);
+        let pairs = find_pairs(&folder.path().join("in/a.png"), Some(&folder.path().join("gt"))).unwrap();
+        assert_eq!(pairs[0].truth, Some(folder.path().join("gt/a.png")));
+        assert_eq!(pairs.len(), 1);
+    }
+
+    #[test]
+    fn side_by_side_has_the_ground_truth_left() {
+        let folder = folder(&[("both/a.png", 3, 8)]);
+        let pairs = find_pairs(&folder.path().join("both"), None).unwrap();
+        let (input, truth) = pairs[0].read().unwrap();
+        assert_eq!((input.shape, truth.shape), (Shape::new(1, 3, 3, 4), Shape::new(1, 3, 3, 4)));
+        assert_eq!(
+            (image::quantise(&truth), image::quantise(&input)),
+            ([0, 1, 2, 3].repeat(9), [4, 5, 6, 7].repeat(9))
+        );
+    }
+
+    #[test]
+    fn errors_name_the_pictures_and_the_layouts() {
+        let missing = error(&[("in/a.png", 2, 2), ("in/bT1.png", 2, 2), ("in/c.png", 2, 2), ("gt/a.png", 2, 2)]);
+        assert!(missing.contains("3 inputs, 1 ground truths"), "{missing}");
+        assert!(missing.contains("no ground truth for bT1.png, c.png;"), "{missing}");
+        assert!(missing.contains("input/S3T7.png"), "{missing}");
+        // As many, but some names say that they belong together and others do not.
+        let mixed = error(&[("in/a.png", 2, 2), ("in/b.png", 2, 2), ("gt/a.png", 2, 2), ("gt/x.png", 2, 2)]);
+        assert!(mixed.contains("no ground truth for b.png"), "{mixed}");
+        let lonely = error(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/b.png", 2, 2)]);
+        assert!(lonely.contains("no input for the ground truths b.png"), "{lonely}");
+        let twice = error(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/a.bmp", 2, 2)]);
+        assert!(twice.contains("a second ground truth"), "{twice}");
+        let size = error(&[("in/a.png", 2, 3), ("gt/a.png", 4, 5)]);
+        assert!(size.contains("2 rows x 3 columns") && size.contains("4 x 5"), "{size}");
+        let odd = find_pairs(folder(&[("a.png", 2, 3)]).path(), None).unwrap_err().to_string();
+        assert!(odd.contains("3 columns cannot be"), "{odd}");
+    }
+
+    #[test]
+    fn names_without_their_texture() {
+        let cases = [("S3T7", Some("S3")), ("kodim02_T01", Some("kodim02")), ("S3T", None), ("S3", None), ("7", None)];
+        for (name, expected) in cases {
+            assert_eq!(without_texture(name), expected, "{name}");
+        }
+    }
+}

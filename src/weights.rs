@@ -1,0 +1,190 @@
+//! The weights file: one safetensors file, a flat binary blob after a small header. Names and dimensions are PyTorch's;
+//! the header's metadata says which network it is and how it was trained.
+
+use crate::error::{Error, Result};
+use crate::file;
+use crate::graph::Layout;
+use crate::net::Config;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// Weights of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Which network.
+    pub config: Config,
+    /// All parameters in one flat array ([`Config::layout`]).
+    pub params: Vec<f32>,
+    /// Everything else that the header says: `noise` (the scale to smooth with), and how it was trained.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Number format of the tensors in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits, half the size.
+    F16,
+}
+
+impl Weights {
+    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight.
+    pub fn initial(config: &Config, seed: u64) -> Weights {
+        let layout = config.layout();
+        let mut params = vec![0.0; layout.len()];
+        let mut rng = crate::train::rng::Rng::new(&[seed]);
+        let mut bound = 0.0;
+        for entry in layout.entries() {
+            if entry.name.ends_with(".weight") {
+                bound = 1.0 / (entry.fan_in() as f64).sqrt();
+            }
+            for v in &mut params[entry.range()] {
+                *v = ((2.0 * rng.uniform() - 1.0) * bound) as f32;
+            }
+        }
+        Weights { config: config.clone(), params, metadata: BTreeMap::new() }
+    }
+
+    /// The noise scale to smooth with: that of training. 1, the paper's, where the file does not say.
+    pub fn noise(&self) -> Result<f32> {
+        self.metadata.get("noise").map_or(Ok(1.0), |text| match text.parse::<f32>() {
+            Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
+            _ => Err(Error::Invalid(format!("the weights' noise scale is {text:?}; it must be a number, 0 or more"))),
+        })
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Weights> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        Weights::parse(&bytes).map_err(|message| Error::file(path, message))
+    }
+
+    /// Reads the bytes of a file; an error says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Weights, String> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a complete safetensors file: {e}"))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("unreadable header: {e}"))?;
+        let mut metadata: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let config = parse_config(&mut metadata)?;
+        let layout = config.layout();
+        let params = read_tensors(&file, &layout, "")?;
+        if let Some(extra) = file.names().into_iter().find(|name| layout.get(name).is_none()) {
+            return Err(format!("the tensor {extra} does not belong to {}", describe(&config)));
+        }
+        Ok(Weights { config, params, metadata })
+    }
+
+    /// Writes a file; an existing one is replaced only when the new one is complete.
+    pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
+        let tensors = tensors(&self.config.layout(), "", &self.params);
+        let bytes = serialise(&self.header(), &tensors, precision);
+        file::atomic_write(path, |out| out.write_all(&bytes))
+    }
+
+    /// The header's metadata: the network, and the rest.
+    pub(crate) fn header(&self) -> BTreeMap<String, String> {
+        let blocks: Vec<String> = self.config.blocks.iter().map(usize::to_string).collect();
+        let mut header = self.metadata.clone();
+        header.insert("blocks".into(), blocks.join(","));
+        header.insert("features".into(), self.config.features.to_string());
+        header.insert("attention".into(), if self.config.attention { "cbam" } else { "none" }.into());
+        header.insert("scale".into(), self.config.scale().to_string());
+        header
+    }
+}
+
+fn describe(config: &Config) -> String {
+    let Config { blocks, features, attention } = config;
+    format!("a network of {blocks:?} blocks, {features} features, {} attention", if *attention { "with" } else { "without" })
+}
+
+/// Takes the network's configuration out of the metadata.
+pub(crate) fn parse_config(metadata: &mut BTreeMap<String, String>) -> Result<Config, String> {
+    let mut take = |key: &str| metadata.remove(key).ok_or(format!("the header's metadata has no \"{key}\""));
+    let wrong = |key: &str, value: &str, want: &str| format!("the header's \"{key}\" is {value:?}, not {want}");
+    let text = take("blocks")?;
+    let blocks = text.split(',').map(|b| b.trim().parse::<usize>()).collect::<Result<Vec<_>, _>>();
+    let blocks = blocks.map_err(|_| wrong("blocks", &text, "numbers separated by commas"))?;
+    let text = take("features")?;
+    let features = text.parse().map_err(|_| wrong("features", &text, "a number"))?;
+    let text = take("attention")?;
+    let attention = match text.as_str() {
+        "cbam" => true,
+        "none" => false,
+        _ => return Err(wrong("attention", &text, "\"cbam\" or \"none\"")),
+    };
+    let config = Config { blocks, features, attention };
+    config.check().map_err(|e| e.to_string())?;
+    if let Ok(text) = take("scale")
+        && text != config.scale().to_string()
+    {
+        return Err(wrong("scale", &text, &format!("{}, which the blocks make it", config.scale())));
+    }
+    Ok(config)
+}
+
+/// Reads the tensors `{prefix}{name}` of a layout into a flat array.
+pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>, String> {
+    let mut params = vec![0.0; layout.len()];
+    for entry in layout.entries() {
+        let name = format!("{prefix}{}", entry.name);
+        let tensor = file.tensor(&name).map_err(|_| format!("the tensor {name} is missing"))?;
+        if tensor.shape() != entry.dims {
+            return Err(format!("the tensor {name} has the shape {:?}, not {:?}", tensor.shape(), entry.dims));
+        }
+        let data: Vec<f32> = match tensor.dtype() {
+            Dtype::F32 => bytemuck::pod_collect_to_vec(tensor.data()),
+            Dtype::F16 => {
+                let half: Vec<u16> = bytemuck::pod_collect_to_vec(tensor.data());
+                half.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
+            }
+            other => return Err(format!("the tensor {name} is {other:?}, not F32 or F16")),
+        };
+        if let Some(i) = data.iter().position(|v| !v.is_finite()) {
+            return Err(format!("the tensor {name} has a {} at element {i}", data[i]));
+        }
+        params[entry.range()].copy_from_slice(&data);
+    }
+    Ok(params)
+}
+
+/// A tensor to be written: name, dimensions, values.
+pub(crate) type Named<'a> = (String, &'a [usize], &'a [f32]);
+
+/// The tensors of a flat array, under `{prefix}{name}`.
+pub(crate) fn tensors<'a>(layout: &'a Layout, prefix: &str, params: &'a [f32]) -> Vec<Named<'a>> {
+    let named = |e: &'a crate::graph::Entry| (format!("{prefix}{}", e.name), &e.dims[..], &params[e.range()]);
+    layout.entries().iter().map(named).collect()
+}
+
+/// A safetensors file: the header's length, the header (JSON), the values. Written here and not by the crate, whose
+/// metadata is an unordered map: the same weights must give the same bytes.
+pub(crate) fn serialise(metadata: &BTreeMap<String, String>, tensors: &[Named], precision: Precision) -> Vec<u8> {
+    let (dtype, size) = match precision {
+        Precision::F32 => ("F32", 4),
+        Precision::F16 => ("F16", 2),
+    };
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".into(), serde_json::json!(metadata));
+    let mut end = 0;
+    for (name, dims, values) in tensors {
+        let start = end;
+        end += values.len() * size;
+        header.insert(name.clone(), serde_json::json!({ "dtype": dtype, "shape": dims, "data_offsets": [start, end] }));
+    }
+    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + header.len() + end);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    for (_, _, values) in tensors {
+        match precision {
+            Precision::F32 => values.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
+            Precision::F16 => values.iter().for_each(|v| bytes.extend(half::f16::from_f32(*v).to_le_bytes())),
+        }
+    }
+    bytes
+}

@@ -1,0 +1,266 @@
+//! Every tensor of the outside fixtures (float64 results of an independent JAX model), on each executor.
+
+use safetensors::{Dtype, SafeTensors};
+use sasnet::exec::CpuExecutor;
+use sasnet::graph::{Graph, Value};
+use sasnet::kernel::Globals;
+use sasnet::net::{self, Config};
+use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
+use sasnet::tensor::Shape;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// A fixture file in memory.
+struct Fixture {
+    name: String,
+    tensors: HashMap<String, (Vec<usize>, Vec<f64>)>,
+    metadata: HashMap<String, String>,
+}
+
+impl Fixture {
+    fn all() -> Vec<Fixture> {
+        let dir = std::env::var_os("SASNET_FIXTURES").map_or(PathBuf::from("tests/fixtures"), PathBuf::from);
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
+            .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+            .collect();
+        files.sort();
+        assert!(!files.is_empty(), "no .safetensors in {}", dir.display());
+        files.iter().map(|path| Fixture::read(path)).collect()
+    }
+
+    fn read(path: &std::path::Path) -> Fixture {
+        let bytes = std::fs::read(path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap_or_default();
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let data = match view.dtype() {
+                Dtype::F32 => bytemuck::pod_collect_to_vec::<u8, f32>(view.data()).iter().map(|&v| v.into()).collect(),
+                Dtype::F64 => bytemuck::pod_collect_to_vec::<u8, f64>(view.data()),
+                other => panic!("{name} is {other:?}"),
+            };
+            (name, (view.shape().to_vec(), data))
+        });
+        Fixture { name: path.file_stem().unwrap().to_string_lossy().into(), tensors: tensors.collect(), metadata }
+    }
+
+    fn shape(&self, name: &str) -> Shape {
+        let [n, c, h, w] = self.tensors[name].0[..] else { panic!("{name} has four dimensions") };
+        Shape::new(n, c, h, w)
+    }
+
+    fn data(&self, name: &str) -> &[f64] {
+        &self.tensors[name].1
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.metadata[key].parse().unwrap()
+    }
+
+    fn is_subnet(&self) -> bool {
+        self.tensors.contains_key("dy")
+    }
+
+    fn config(&self) -> Config {
+        let blocks = self.metadata.get("blocks").map_or(1, |b| b.parse().unwrap());
+        let attention = self.metadata.get("attention").is_none_or(|a| a == "cbam");
+        Config { blocks: vec![blocks], features: self.number("features") as usize, attention }
+    }
+}
+
+/// What the tests need of an executor.
+trait Executor {
+    fn new(graph: Graph) -> Self;
+    fn set(&mut self, value: Value, data: &[f64]);
+    fn get(&mut self, value: Value) -> Vec<f64>;
+    fn run(&mut self, globals: &Globals);
+}
+
+impl<T: Real> Executor for CpuExecutor<T> {
+    fn new(graph: Graph) -> Self {
+        let mut executor = CpuExecutor::new(graph);
+        executor.poison();
+        executor
+    }
+    fn set(&mut self, value: Value, data: &[f64]) {
+        for (to, from) in self.get_mut(value).iter_mut().zip(data) {
+            *to = T::of(*from);
+        }
+    }
+    fn get(&mut self, value: Value) -> Vec<f64> {
+        CpuExecutor::get(self, value).iter().map(|v| v.to_f64().unwrap()).collect()
+    }
+    fn run(&mut self, globals: &Globals) {
+        CpuExecutor::run(self, globals);
+    }
+}
+
+/// Largest errors allowed, relative to the tensor's largest value.
+struct Tolerance {
+    output: f64,
+    gradient: f64,
+    losses: f64,
+    trained: f64,
+}
+
+/// The bar for f32.
+const F32: Tolerance = Tolerance { output: 2e-6, gradient: 3e-5, losses: 3e-6, trained: 3e-5 };
+/// f64 agrees to rounding; what follows a training step, to the f32 of its learning rate.
+const F64: Tolerance = Tolerance { output: 1e-12, gradient: 1e-11, losses: 1e-8, trained: 1e-8 };
+
+/// Compares tensors and lists all that are off.
+#[derive(Default)]
+struct Report {
+    compared: usize,
+    wrong: Vec<String>,
+    worst: HashMap<&'static str, f64>,
+}
+
+impl Report {
+    fn compare(&mut self, kind: &'static str, name: &str, got: &[f64], want: &[f64], tolerance: f64) {
+        assert_eq!(got.len(), want.len(), "{name}");
+        let largest = want.iter().fold(0f64, |a, b| a.max(b.abs())).max(f64::MIN_POSITIVE);
+        // A NaN must count as wrong: `max` would drop it.
+        let error = got.iter().zip(want).map(|(g, w)| (g - w).abs() / largest);
+        let error = error.fold(0f64, |a, b| if b > a || b.is_nan() { b } else { a });
+        self.compared += 1;
+        let worst = self.worst.entry(kind).or_default();
+        *worst = worst.max(error);
+        if !(error <= tolerance) {
+            self.wrong.push(format!("{name}: {error:.1e} > {tolerance:.0e}"));
+        }
+    }
+
+    fn finish(self, name: &str, of: usize) {
+        println!("{name}: {} tensors, largest relative errors {:?}", self.compared, self.worst);
+        assert!(self.wrong.is_empty(), "{name}: {} of {} are off\n{}", self.wrong.len(), self.compared, self.wrong.join("\n"));
+        assert_eq!(self.compared, of, "{name}: every tensor is compared");
+    }
+}
+
+fn set_params<E: Executor>(exec: &mut E, graph: &mut Graph, fixture: &Fixture, prefix: &str) {
+    for entry in graph.layout().clone().entries() {
+        let Some(name) = entry.name.strip_prefix(prefix) else { continue };
+        let value = graph.param(&entry.name).unwrap();
+        exec.set(value, fixture.data(&format!("param.{name}")));
+    }
+}
+
+fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
+    let config = fixture.config();
+    let name = if fixture.number("ci") == 9.0 { "blocks.0.g1" } else { "blocks.0.g2" };
+    let mut graph = Graph::new(config.layout());
+    let x = graph.input("x", fixture.shape("x"));
+    let dy = graph.input("dy", fixture.shape("dy"));
+    let y = net::subnet(&mut graph, &config, name, x).unwrap();
+    let (grads, dx) = graph.vjp(&[(y, Some(dy))], &[x]).unwrap();
+    [y, dx[0]].into_iter().for_each(|v| graph.output(v));
+    let mut exec = E::new(graph.clone());
+    set_params(&mut exec, &mut graph, fixture, &format!("{name}."));
+    exec.set(x, fixture.data("x"));
+    exec.set(dy, fixture.data("dy"));
+    exec.run(&Globals::default());
+    let mut report = Report::default();
+    report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
+    report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
+    let grads = exec.get(grads);
+    for entry in graph.layout().entries() {
+        let Some(short) = entry.name.strip_prefix(&format!("{name}.")) else { continue };
+        let want = fixture.data(&format!("grad.{short}"));
+        report.compare("gradient", &format!("grad.{short}"), &grads[entry.range()], want, tolerance.gradient);
+    }
+    let parameters = fixture.tensors.keys().filter(|k| k.starts_with("param.")).count();
+    // All but x, dy and the parameters are results.
+    report.finish(&fixture.name, fixture.tensors.len() - 2 - parameters);
+}
+
+fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
+    let config = fixture.config();
+    let mut report = Report::default();
+
+    // The network and all gradients, with noise given, then Adam.
+    let mut graph = Graph::new(config.layout());
+    let x = graph.input("x", fixture.shape("x"));
+    let target = graph.input("target", fixture.shape("target"));
+    let noise = graph.input("noise", fixture.shape("noise"));
+    let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
+    let y = net::upscale(&mut graph, &config, y_cor, noise).unwrap();
+    let loss = net::loss(&mut graph, y, target).unwrap();
+    let (grads, dx) = graph.backward(loss, &[x]).unwrap();
+    let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
+    let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
+    let params = graph.params();
+    graph.apply_in_place("adam", Op::Adam(Adam::default()), &[grads, clip], &[params, m, v]).unwrap();
+    [y_cor, y, loss, dx[0]].into_iter().for_each(|v| graph.output(v));
+    let mut exec = E::new(graph.clone());
+    set_params(&mut exec, &mut graph, fixture, "");
+    let mut losses = vec![];
+    for step in 1..=fixture.data("train.losses").len() {
+        for (value, name) in [(x, "x"), (target, "target"), (noise, "noise")] {
+            exec.set(value, fixture.data(name));
+        }
+        exec.run(&Globals {
+            clip: fixture.number("clip") as f32,
+            learning_rate: fixture.number("lr") as f32,
+            correction1: (1.0 - 0.9f64.powi(step as i32)) as f32,
+            correction2: (1.0 - 0.999f64.powi(step as i32)) as f32,
+            ..Globals::default()
+        });
+        losses.push(exec.get(loss)[0]);
+        if step == 1 {
+            report.compare("output", "y_cor", &exec.get(y_cor), fixture.data("y_cor"), tolerance.output);
+            report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
+            report.compare("losses", "loss", &losses, fixture.data("loss"), tolerance.losses);
+            report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
+            let grads = exec.get(grads);
+            for entry in graph.layout().entries() {
+                let name = format!("grad.{}", entry.name);
+                report.compare("gradient", &name, &grads[entry.range()], fixture.data(&name), tolerance.gradient);
+            }
+        }
+    }
+    report.compare("losses", "train.losses", &losses, fixture.data("train.losses"), tolerance.losses);
+    let trained = exec.get(graph.params());
+    for entry in graph.layout().entries() {
+        let name = format!("trained.{}", entry.name);
+        report.compare("trained", &name, &trained[entry.range()], fixture.data(&name), tolerance.trained);
+    }
+
+    // The round trip, with z kept, and the transform alone.
+    let mut graph = Graph::new(config.layout());
+    let x = graph.input("x", fixture.shape("x"));
+    let haar = graph.apply1("haar", sasnet::ops::haar::Haar { scale: 0.25 }, &[x]).unwrap();
+    let (y_cor, z) = net::downscale(&mut graph, &config, x, true).unwrap();
+    let z = z.unwrap();
+    let round_trip = net::upscale(&mut graph, &config, y_cor, z).unwrap();
+    [haar, z, round_trip].into_iter().for_each(|v| graph.output(v));
+    let mut exec = E::new(graph.clone());
+    set_params(&mut exec, &mut graph, fixture, "");
+    exec.set(x, fixture.data("x"));
+    exec.run(&Globals::default());
+    for (name, value) in [("haar", haar), ("z", z), ("round_trip", round_trip)] {
+        report.compare("output", name, &exec.get(value), fixture.data(name), tolerance.output);
+    }
+    report.compare("round trip", "round_trip = x", &exec.get(round_trip), fixture.data("x"), tolerance.output);
+
+    let parameters = graph.layout().entries().len();
+    // All but x, target, noise and the parameters are results; the round trip is compared twice.
+    report.finish(&fixture.name, fixture.tensors.len() - 3 - parameters + 1);
+}
+
+fn all<E: Executor>(tolerance: &Tolerance) {
+    for fixture in Fixture::all() {
+        if fixture.is_subnet() { subnet::<E>(&fixture, tolerance) } else { network::<E>(&fixture, tolerance) }
+    }
+}
+
+#[test]
+fn cpu_f64() {
+    all::<CpuExecutor<f64>>(&F64);
+}
+
+#[test]
+fn cpu_f32() {
+    all::<CpuExecutor<f32>>(&F32);
+}
