@@ -1,7 +1,8 @@
 //! Every tensor of the outside fixtures (float64 results of an independent JAX model), on each executor.
 
 use safetensors::{Dtype, SafeTensors};
-use sasnet::exec::CpuExecutor;
+use sasnet::exec::{CpuExecutor, GpuExecutor};
+use sasnet::gpu::{AdapterChoice, Gpu};
 use sasnet::graph::{Graph, Value};
 use sasnet::kernel::Globals;
 use sasnet::net::{self, Config};
@@ -9,6 +10,7 @@ use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::tensor::Shape;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 /// A fixture file in memory.
 struct Fixture {
@@ -93,6 +95,31 @@ impl<T: Real> Executor for CpuExecutor<T> {
     }
     fn run(&mut self, globals: &Globals) {
         CpuExecutor::run(self, globals);
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn new(graph: Graph) -> Self {
+        static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+        let gpu = GPU.get_or_init(|| {
+            // Any adapter will do, a real one first.
+            let name = std::env::var("SASNET_ADAPTER").unwrap_or_default();
+            let gpu = Gpu::new(&AdapterChoice::Named(name));
+            Arc::new(gpu.unwrap_or_else(|e| panic!("{e}; a software one: tools/software-vulkan.sh")))
+        });
+        let executor = GpuExecutor::new(graph, gpu.clone()).unwrap();
+        executor.poison().unwrap();
+        executor
+    }
+    fn set(&mut self, value: Value, data: &[f64]) {
+        let data: Vec<f32> = data.iter().map(|v| *v as f32).collect();
+        self.write(value, &data).unwrap();
+    }
+    fn get(&mut self, value: Value) -> Vec<f64> {
+        self.read(value).unwrap().into_iter().map(f64::from).collect()
+    }
+    fn run(&mut self, globals: &Globals) {
+        GpuExecutor::run(self, globals).unwrap();
     }
 }
 
@@ -263,4 +290,9 @@ fn cpu_f64() {
 #[test]
 fn cpu_f32() {
     all::<CpuExecutor<f32>>(&F32);
+}
+
+#[test]
+fn gpu() {
+    all::<GpuExecutor>(&F32);
 }

@@ -171,6 +171,12 @@ impl Gpu {
         self.allocated.load(Ordering::Relaxed)
     }
 
+    /// Most bytes that one operand of a kernel may have.
+    pub fn max_binding(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
     /// Offsets of slices that kernels use are multiples of this.
     pub fn offset_alignment(&self) -> u64 {
         u64::from(self.device.limits().min_storage_buffer_offset_alignment)
