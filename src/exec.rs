@@ -1,26 +1,60 @@
 //! Runs a plan, on the CPU or on a GPU, behind one interface.
 
 mod cpu;
+mod gpu;
 
 pub use cpu::CpuExecutor;
+pub use gpu::GpuExecutor;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gpu::{Adapter, AdapterChoice, Gpu};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
+use std::sync::Arc;
 
 /// What runs the network.
 #[derive(Clone)]
 pub enum Device {
     /// All cores, f32.
     Cpu,
+    /// A GPU.
+    Gpu(Arc<Gpu>),
 }
 
 impl Device {
+    /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the CPU
+    /// where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
+    pub fn open(name: Option<&str>) -> Result<Device> {
+        match name {
+            Some("cpu") => Ok(Device::Cpu),
+            Some(name) => Ok(Device::Gpu(Arc::new(Gpu::new(&AdapterChoice::Named(name.into()))?))),
+            None => match Gpu::new(&AdapterChoice::RealGpu) {
+                Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
+                Err(error) => {
+                    log::info!("{error}; using the CPU");
+                    Ok(Device::Cpu)
+                }
+            },
+        }
+    }
+
+    /// What a plan for this device must respect.
+    pub fn target(&self) -> Target {
+        match self {
+            Device::Cpu => Target::Cpu { threads: rayon::current_num_threads() },
+            Device::Gpu(gpu) => Target::Gpu { max_binding: gpu.max_binding() },
+        }
+    }
+
     /// For people: which device it is.
     pub fn describe(&self) -> String {
         match self {
             Device::Cpu => format!("CPU, {} threads", rayon::current_num_threads()),
+            Device::Gpu(gpu) => Adapter(gpu.info().clone()).to_string(),
         }
     }
 }
@@ -29,16 +63,19 @@ impl Device {
 pub enum Executor {
     /// On the CPU.
     Cpu(Box<CpuExecutor<f32>>),
+    /// On a GPU.
+    Gpu(Box<GpuExecutor>),
 }
 
 impl Executor {
     /// Plans the graph and allocates all that it needs.
     ///
     /// # Errors
-    /// [`crate::Error::TooLarge`] where the device cannot hold it, [`crate::Error::Gpu`] where the device fails.
+    /// [`Error::TooLarge`] where the device cannot hold it, [`Error::Gpu`] where the device fails.
     pub fn new(graph: Graph, device: &Device) -> Result<Executor> {
         match device {
-            Device::Cpu => Ok(Executor::Cpu(Box::new(CpuExecutor::new(graph)))),
+            Device::Cpu => Ok(Executor::Cpu(Box::new(CpuExecutor::new(graph)?))),
+            Device::Gpu(gpu) => Ok(Executor::Gpu(Box::new(GpuExecutor::new(graph, gpu.clone())?))),
         }
     }
 
@@ -46,21 +83,41 @@ impl Executor {
     pub fn plan(&self) -> &Plan {
         match self {
             Executor::Cpu(exec) => exec.plan(),
+            Executor::Gpu(exec) => exec.plan(),
         }
+    }
+
+    /// Bytes allocated for the graph; the plan's [`Plan::peak_bytes`] predicts them.
+    pub fn allocated_bytes(&self) -> u64 {
+        match self {
+            Executor::Cpu(exec) => exec.allocated_bytes(),
+            Executor::Gpu(exec) => exec.allocated_bytes(),
+        }
+    }
+
+    /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows. For tests.
+    pub fn poison(&mut self) -> Result<()> {
+        match self {
+            Executor::Cpu(exec) => exec.poison(),
+            Executor::Gpu(exec) => exec.poison()?,
+        }
+        Ok(())
     }
 
     /// Sets an input, a persistent value or a view of one.
     pub fn write(&mut self, value: Value, data: &[f32]) -> Result<()> {
         match self {
             Executor::Cpu(exec) => exec.get_mut(value).copy_from_slice(data),
+            Executor::Gpu(exec) => exec.write(value, data)?,
         }
         Ok(())
     }
 
-    /// Runs all nodes in order.
+    /// Runs all nodes in order; on a GPU returns when they are submitted.
     pub fn run(&mut self, globals: &Globals) -> Result<()> {
         match self {
             Executor::Cpu(exec) => exec.run(globals),
+            Executor::Gpu(exec) => exec.run(globals)?,
         }
         Ok(())
     }
@@ -69,6 +126,19 @@ impl Executor {
     pub fn read(&mut self, value: Value) -> Result<Vec<f32>> {
         match self {
             Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
+            Executor::Gpu(exec) => exec.read(value),
         }
     }
+}
+
+/// Fails where `bytes` are more than this machine's memory has left: a host that allocates them would be killed.
+fn check_memory(bytes: u64) -> Result<()> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let available = system.available_memory();
+    if available > 0 && bytes > available {
+        let mb = |bytes: u64| bytes / 1_000_000;
+        return Err(Error::TooLarge(format!("needs {} MB of memory, {} MB are free", mb(bytes), mb(available))));
+    }
+    Ok(())
 }

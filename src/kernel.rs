@@ -51,6 +51,9 @@ pub enum Grid {
     Linear(usize),
 }
 
+/// Bytes from one dispatch's parameters to the next's in the uniform buffer: WebGPU's alignment of offsets.
+pub const PARAMS_STRIDE: usize = 256;
+
 /// One run of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
@@ -114,6 +117,8 @@ impl Lowering {
 pub struct Globals {
     /// Seed of the noise, low and high word.
     pub seed: [u32; 2],
+    /// Row and column of the tile's first pixel in the image, so that the noise does not depend on the tiling.
+    pub origin: [u32; 2],
     /// Scale of the noise; 0 = none.
     pub noise_scale: f32,
     /// Largest gradient norm (infinity = never clipped).
@@ -124,7 +129,7 @@ pub struct Globals {
     pub correction1: f32,
     /// 1 - beta2^step, Adam's second bias correction.
     pub correction2: f32,
-    /// To a multiple of 16 bytes.
+    /// To a multiple of 8 bytes.
     pub padding: u32,
 }
 
@@ -132,6 +137,7 @@ impl Default for Globals {
     fn default() -> Self {
         Globals {
             seed: [0; 2],
+            origin: [0; 2],
             noise_scale: 0.0,
             clip: f32::INFINITY,
             learning_rate: 0.0,

@@ -3,6 +3,7 @@ pub mod error;
 pub mod exec;
 pub mod file;
 pub mod geometry;
+pub mod gpu;
 pub mod graph;
 pub mod image;
 pub mod kernel;

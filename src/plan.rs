@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Place, Value};
-use crate::kernel::{Dispatch, Lowering, Operand};
+use crate::kernel::{Dispatch, Globals, Lowering, Operand, PARAMS_STRIDE};
 use crate::ops::{Operator, Workspace};
 use crate::tensor::Shape;
 
@@ -208,14 +208,22 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Bytes of all buffers, and of the CPU executor's working memory.
+    /// Bytes of everything that runs need: the buffers, the CPU executor's working memory, and on a GPU the kernels'
+    /// parameters.
     pub fn peak_bytes(&self) -> u64 {
-        let buffers: usize = self.buffers.iter().map(|b| b.len).sum();
-        let workspace = match self.target {
-            Target::Cpu { threads } => self.workspace.shared + threads * self.workspace.per_thread,
-            Target::Gpu { .. } => 0,
-        };
-        (buffers + workspace) as u64 * ELEMENT
+        let buffers = self.buffers.iter().map(|b| b.len as u64 * ELEMENT).sum::<u64>();
+        buffers
+            + match self.target {
+                Target::Cpu { threads } => {
+                    (self.workspace.shared + threads * self.workspace.per_thread) as u64 * ELEMENT
+                }
+                Target::Gpu { .. } => (self.dispatches().max(1) * PARAMS_STRIDE + size_of::<Globals>()) as u64,
+            }
+    }
+
+    /// Runs of kernels, on a GPU.
+    pub fn dispatches(&self) -> usize {
+        self.steps.iter().map(|s| s.dispatches.len()).sum()
     }
 
     /// Multiply-accumulate operations of one run.

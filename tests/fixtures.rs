@@ -1,7 +1,9 @@
 //! Every tensor of the outside fixtures (float64 results of an independent JAX model), on each executor.
 
+mod common;
+
 use safetensors::{Dtype, SafeTensors};
-use sasnet::exec::CpuExecutor;
+use sasnet::exec::{CpuExecutor, GpuExecutor};
 use sasnet::graph::{Graph, Value};
 use sasnet::kernel::Globals;
 use sasnet::net::{self, Config};
@@ -77,9 +79,26 @@ trait Executor {
     fn run(&mut self, globals: &Globals);
 }
 
+impl Executor for GpuExecutor {
+    fn new(graph: Graph) -> Self {
+        let executor = GpuExecutor::new(graph, common::gpu()).unwrap();
+        executor.poison().unwrap();
+        executor
+    }
+    fn set(&mut self, value: Value, data: &[f64]) {
+        self.write(value, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).unwrap();
+    }
+    fn get(&mut self, value: Value) -> Vec<f64> {
+        self.read(value).unwrap().into_iter().map(f64::from).collect()
+    }
+    fn run(&mut self, globals: &Globals) {
+        GpuExecutor::run(self, globals).unwrap();
+    }
+}
+
 impl<T: Real> Executor for CpuExecutor<T> {
     fn new(graph: Graph) -> Self {
-        let mut executor = CpuExecutor::new(graph);
+        let mut executor = CpuExecutor::new(graph).unwrap();
         executor.poison();
         executor
     }
@@ -269,4 +288,9 @@ fn cpu_f64() {
 #[test]
 fn cpu_f32() {
     all::<CpuExecutor<f32>>(&F32);
+}
+
+#[test]
+fn gpu() {
+    all::<GpuExecutor>(&F32);
 }

@@ -1,5 +1,6 @@
 //! The CPU executor: the plan's buffers as vectors, one operator after the other, each on all cores.
 
+use crate::error::Result;
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
 use crate::ops::{Cpu, In, Operator, Out, Real};
@@ -17,13 +18,17 @@ pub struct CpuExecutor<T> {
 
 impl<T: Real> CpuExecutor<T> {
     /// Plans the graph and allocates all that it needs.
-    pub fn new(graph: Graph) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] where the machine's memory does not hold it.
+    pub fn new(graph: Graph) -> Result<Self> {
         let threads = rayon::current_num_threads();
-        let plan = Plan::new(&graph, Target::Cpu { threads }).expect("the CPU has no largest binding");
+        let plan = Plan::new(&graph, Target::Cpu { threads })?;
+        super::check_memory(plan.peak_bytes() / 4 * size_of::<T>() as u64)?;
         let buffers = plan.buffers.iter().map(|b| vec![T::zero(); b.len]).collect();
         let threads = (0..threads).map(|_| Mutex::new(vec![T::zero(); plan.workspace.per_thread])).collect();
         let shared = Mutex::new(vec![T::zero(); plan.workspace.shared]);
-        CpuExecutor { graph, plan, buffers, threads, shared }
+        Ok(CpuExecutor { graph, plan, buffers, threads, shared })
     }
 
     /// The plan.
@@ -80,7 +85,7 @@ impl<T: Real> CpuExecutor<T> {
         }
     }
 
-    pub fn step(&mut self, i: usize, globals: &Globals) {
+    fn step(&mut self, i: usize, globals: &Globals) {
         let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
         // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
         let mut written: Vec<(usize, Vec<T>)> = vec![];

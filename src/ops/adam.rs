@@ -6,7 +6,7 @@
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -60,7 +60,21 @@ impl Operator for Adam {
             });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        l.dispatch(
+            ("adam", "adam"),
+            &[],
+            &[("grad", Input(0)), ("clip", Input(1)), ("w", Output(0)), ("m", Output(1)), ("v", Output(2))],
+            &[
+                ("len", len.into()),
+                ("beta1", (self.beta1 as f32).into()),
+                ("rest1", ((1.0 - self.beta1) as f32).into()),
+                ("beta2", (self.beta2 as f32).into()),
+                ("rest2", ((1.0 - self.beta2) as f32).into()),
+                ("eps", (self.eps as f32).into()),
+            ],
+            Grid::Linear(len),
+        );
     }
 }

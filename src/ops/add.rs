@@ -4,7 +4,7 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -58,8 +58,15 @@ impl Operator for Add {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("add", "add"),
+            &[],
+            &[("a", Input(0)), ("b", Input(1)), ("y", Output(0))],
+            &[("len", len.into()), ("k", self.beta.into())],
+            Grid::Linear(len),
+        );
     }
 }
 
@@ -86,7 +93,14 @@ impl Operator for Scale {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("add", "scale"),
+            &[],
+            &[("x", Input(0)), ("y", Output(0))],
+            &[("len", len.into()), ("k", self.k.into())],
+            Grid::Linear(len),
+        );
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, dot, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -76,9 +76,38 @@ impl Operator for ChannelAttention {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let params = params(r, l.inputs[1].n);
+        let planes = Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1));
+        let images = Grid::Workgroups(glam::UVec3::new(r.n as u32, 1, 1));
+        let (y, gate, stats, argmax) = (Output(0), Output(1), Output(2), Output(3));
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        run("pool", &[("r", Input(0)), ("stats", stats), ("argmax", argmax)], planes);
+        run(
+            "mlp",
+            &[
+                ("stats_in", stats),
+                ("fc1w", Input(1)),
+                ("fc1b", Input(2)),
+                ("fc2w", Input(3)),
+                ("fc2b", Input(4)),
+                ("gate", gate),
+            ],
+            images,
+        );
+        run("scale", &[("r", Input(0)), ("gate_in", gate), ("y", y)], Grid::Linear(r.len()));
     }
+}
+
+const SHADER: &str = "channel_attention";
+/// Width of the shader's hidden layer at most: the length of its workgroup arrays.
+const MAX_HIDDEN: usize = 64;
+
+/// Parameters of all kernels.
+fn params(r: Shape, k: usize) -> [(&'static str, Param); 5] {
+    assert!(k <= MAX_HIDDEN, "the kernels take {MAX_HIDDEN} hidden values at most, not {k}");
+    [("n", r.n), ("f", r.c), ("k", k), ("h", r.h), ("w", r.w)].map(|(name, v)| (name, v.into()))
 }
 
 /// Mean, maximum and its first index.
@@ -159,7 +188,28 @@ impl Operator for ChannelAttentionBackward {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let (r, k) = (l.inputs[0], l.inputs[1].n);
+        let params = params(r, k);
+        let [dgate, dstats] = [l.scratch(r.n * r.c), l.scratch(2 * r.n * r.c)];
+        let planes = Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1));
+        let images = Grid::Workgroups(glam::UVec3::new(r.n as u32, 1, 1));
+        let rows = Grid::Workgroups(glam::UVec3::new(k as u32, 1, 1));
+        let (gate, dy) = (("gate_in", Input(4)), ("dy", Input(7)));
+        let hidden = [("stats_in", Input(5)), ("fc1w", Input(1)), ("fc1b", Input(2)), gate, ("dgate_in", dgate)];
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        run("backward_gate", &[("r", Input(0)), dy, ("dgate", dgate)], planes);
+        run("backward_stats", &[&hidden[..], &[("fc2w", Input(3)), ("dstats", dstats)]].concat(), images);
+        run(
+            "backward_fc1",
+            &[&hidden[..], &[("fc2w", Input(3)), ("dfc1w", Output(1)), ("dfc1b", Output(2))]].concat(),
+            rows,
+        );
+        run("backward_fc2", &[&hidden[..], &[("dfc2w", Output(3)), ("dfc2b", Output(4))]].concat(), rows);
+        run(
+            "backward_input",
+            &[dy, gate, ("dstats_in", dstats), ("argmax_in", Input(6)), ("dr", Output(0))],
+            Grid::Linear(r.len()),
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 
 /// (a (N, Ca, H, W), b (N, Cb, H, W)) -> y (N, Ca + Cb, H, W).
@@ -42,8 +42,16 @@ impl Operator for Concat {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let [a, b] = l.inputs[..] else { unreachable!("two inputs") };
+        let len = a.len() + b.len();
+        l.dispatch(
+            ("channels", "concat"),
+            &[],
+            &[("a_in", Input(0)), ("b_in", Input(1)), ("y", Output(0))],
+            &[("ca", a.c.into()), ("cb", b.c.into()), ("plane", a.plane().into()), ("len", len.into())],
+            Grid::Linear(len),
+        );
     }
 }
 
@@ -75,7 +83,15 @@ impl Operator for Split {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let [a, b] = l.outputs[..] else { unreachable!("two outputs") };
+        let len = a.len() + b.len();
+        l.dispatch(
+            ("channels", "split"),
+            &[],
+            &[("x", Input(0)), ("a", Output(0)), ("b", Output(1))],
+            &[("ca", a.c.into()), ("cb", b.c.into()), ("plane", a.plane().into()), ("len", len.into())],
+            Grid::Linear(len),
+        );
     }
 }

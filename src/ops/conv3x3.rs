@@ -10,7 +10,7 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -40,6 +40,54 @@ pub struct Conv3x3BackwardInput {
 /// (dpre (N, Co, h, w), x, [r]) -> dw (Co, Cx + Cr, 3, 3), db (Co).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv3x3BackwardWeight;
+
+/// The parameters of the kernels, by the shader's names.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    n: usize,
+    cx: usize,
+    cr: usize,
+    co: usize,
+    h: usize,
+    w: usize,
+    slope: f64,
+    first: usize,
+    count: usize,
+    splits: usize,
+}
+
+impl Sizes {
+    /// Batch and size of `map`, channels of the inputs.
+    fn of(map: Shape, maps: &[Shape]) -> Sizes {
+        let channels = |i: usize| maps.get(i).map_or(0, |m| m.c);
+        Sizes { n: map.n, cx: channels(0), cr: channels(1), h: map.h, w: map.w, ..Sizes::default() }
+    }
+
+    fn params(self) -> [(&'static str, Param); 10] {
+        let Sizes { n, cx, cr, co, h, w, slope, first, count, splits } = self;
+        [
+            ("n", n.into()),
+            ("cx", cx.into()),
+            ("cr", cr.into()),
+            ("co", co.into()),
+            ("h", h.into()),
+            ("w", w.into()),
+            ("slope", (slope as f32).into()),
+            ("first", first.into()),
+            ("count", count.into()),
+            ("splits", splits.into()),
+        ]
+    }
+}
+
+/// How the kernels that make the map `y` cut it: the constant GROUPS and the invocations. The channels are spread evenly
+/// over as few stacks of at most 16 as hold them.
+fn tile(y: Shape) -> (f64, Grid) {
+    let groups = y.c.div_ceil(4).div_ceil(y.c.div_ceil(16));
+    let stacks = y.c.div_ceil(4 * groups);
+    let grid = glam::UVec3::new(y.w as u32, y.h.div_ceil(2) as u32, (y.n * stacks) as u32);
+    (groups as f64, Grid::Threads(grid))
+}
 
 impl Operator for Conv3x3 {
     fn name(&self) -> &'static str {
@@ -110,8 +158,18 @@ impl Operator for Conv3x3 {
         cpu::convolve(maps, w.data, Some(b.data), self.slope.map(T::of), &mut y[0], cpu);
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let maps = l.inputs.len() - 2;
+        let (x, y) = (l.inputs[0], l.outputs[0]);
+        let sizes = Sizes { co: y.c, ..Sizes::of(x, &l.inputs[..maps]) };
+        let (groups, grid) = tile(y);
+        l.dispatch(
+            ("conv3x3", "forward"),
+            &[("GROUPS", groups)],
+            &[("x", Input(0)), ("r", Input(maps - 1)), ("w", Input(maps)), ("b", Input(maps + 1)), ("y", Output(0))],
+            &Sizes { slope: self.slope.unwrap_or(1.0), ..sizes }.params(),
+            grid,
+        );
     }
 }
 
@@ -136,8 +194,15 @@ impl Operator for ActivationBackward {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let y = l.inputs[0];
+        l.dispatch(
+            ("conv3x3", "activation_backward"),
+            &[],
+            &[("y_in", Input(0)), ("dy", Input(1)), ("dx", Output(0))],
+            &Sizes { co: y.c, slope: self.slope, ..Sizes::of(y, &[]) }.params(),
+            Grid::Linear(y.len()),
+        );
     }
 }
 
@@ -172,8 +237,18 @@ impl Operator for Conv3x3BackwardInput {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let [dy, w] = l.inputs[..] else { unreachable!("two inputs") };
+        for (i, &(first, count)) in self.parts.iter().enumerate() {
+            let (groups, grid) = tile(l.outputs[i]);
+            l.dispatch(
+                ("conv3x3", "backward_input"),
+                &[("GROUPS", groups)],
+                &[("w", Input(1)), ("dy", Input(0)), ("dx", Output(i))],
+                &Sizes { cx: w.c, co: dy.c, first, count, ..Sizes::of(dy, &[]) }.params(),
+                grid,
+            );
+        }
     }
 }
 
@@ -203,7 +278,32 @@ impl Operator for Conv3x3BackwardWeight {
         cpu::weight_gradient(x[0], &x[1..], dw.data, db.data, cpu);
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
+        let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
+        let channels = sizes.cx + sizes.cr;
+        let blocks = [dy.c.div_ceil(16), channels.div_ceil(16)];
+        // Enough workgroups to fill a GPU (a few hundred) where the blocks of channels alone are not, but at least 8 of
+        // the 16 x 4 tiles of pixels for each.
+        let tiles = dy.n * dy.h.div_ceil(4) * dy.w.div_ceil(16);
+        let splits = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+        let params = Sizes { splits, ..sizes }.params();
+        let row = channels * 9 + 1;
+        let r = Input(maps.len());
+        let sums = l.scratch(splits * dy.c * row);
+        l.dispatch(
+            ("conv3x3", "backward_weight"),
+            &[],
+            &[("x", Input(1)), ("r", r), ("dy", Input(0)), ("sums", sums)],
+            &params,
+            Grid::Workgroups(glam::UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
+        );
+        l.dispatch(
+            ("conv3x3", "reduce_weight"),
+            &[],
+            &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
+            &params,
+            Grid::Linear(dy.c * row),
+        );
     }
 }

@@ -7,7 +7,7 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -54,8 +54,15 @@ impl Operator for Coupling {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("coupling", if self.inverse { "inverse" } else { "forward" }),
+            &[],
+            &[("x", Input(0)), ("e", Input(1)), ("t", Input(2)), ("y", Output(0))],
+            &[("len", len.into())],
+            Grid::Linear(len),
+        );
     }
 }
 
@@ -85,7 +92,20 @@ impl Operator for CouplingBackward {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        let bindings = [
+            ("e", Input(1)),
+            ("x", Input(0)),
+            ("dy", Input(3)),
+            ("dx", Output(0)),
+            ("de", Output(1)),
+            ("t", Input(2)),
+            ("dt", Output(2)),
+        ];
+        // The forward coupling's gradient needs no t, and its dt is dy.
+        let (entry, bindings) =
+            if self.inverse { ("backward_inverse", &bindings[..]) } else { ("backward_forward", &bindings[..5]) };
+        l.dispatch(("coupling", entry), &[], bindings, &[("len", len.into())], Grid::Linear(len));
     }
 }

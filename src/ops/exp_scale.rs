@@ -7,7 +7,7 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -57,8 +57,15 @@ impl Operator for ExpScale {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("exp_scale", "forward"),
+            &[],
+            &[("x", Input(0)), ("y", Output(0))],
+            &[("len", len.into()), ("sign", self.sign.into())],
+            Grid::Linear(len),
+        );
     }
 }
 
@@ -85,7 +92,14 @@ impl Operator for ExpScaleBackward {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.outputs[0].len();
+        l.dispatch(
+            ("exp_scale", "backward"),
+            &[],
+            &[("x", Input(0)), ("y_in", Input(1)), ("dy", Input(2)), ("dx", Output(0))],
+            &[("len", len.into()), ("sign", self.sign.into())],
+            Grid::Linear(len),
+        );
     }
 }

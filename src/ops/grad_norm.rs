@@ -3,7 +3,7 @@
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, dot, sum};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -30,7 +30,15 @@ impl Operator for GradNorm {
         y[0].data[1] = if factor > T::one() { T::one() } else { factor };
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
+        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let params = [("len", len.into()), ("parts", parts.into())];
+        let sums = l.scratch(parts);
+        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
+        l.dispatch(("grad_norm", "partial"), &[], &[("grad", Input(0)), ("sums", sums)], &params, grid);
+        let one = Grid::Workgroups(glam::UVec3::ONE);
+        l.dispatch(("grad_norm", "total"), &[], &[("sums_in", sums), ("clip", Output(0))], &params, one);
     }
 }

@@ -7,7 +7,7 @@
 use super::haar_inverse::HaarInverse;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -53,7 +53,21 @@ impl Operator for Haar {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let (x, y) = (l.inputs[0], l.outputs[0]);
+        let cells = y.len() / 4;
+        l.dispatch(
+            ("haar", "haar"),
+            &[],
+            &[("x", Input(0)), ("y", Output(0))],
+            &[
+                ("c", x.c.into()),
+                ("h", y.h.into()),
+                ("w", y.w.into()),
+                ("cells", cells.into()),
+                ("scale", self.scale.into()),
+            ],
+            Grid::Linear(cells),
+        );
     }
 }

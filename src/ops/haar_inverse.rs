@@ -6,7 +6,7 @@
 use super::haar::Haar;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -51,7 +51,21 @@ impl Operator for HaarInverse {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let (x, y) = (l.outputs[0], l.inputs[0]);
+        let cells = y.len() / 4;
+        l.dispatch(
+            ("haar_inverse", "haar_inverse"),
+            &[],
+            &[("x", Output(0)), ("y", Input(0))],
+            &[
+                ("c", x.c.into()),
+                ("h", y.h.into()),
+                ("w", y.w.into()),
+                ("cells", cells.into()),
+                ("scale", self.scale.into()),
+            ],
+            Grid::Linear(cells),
+        );
     }
 }

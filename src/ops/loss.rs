@@ -6,7 +6,7 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, check, sum, sum_by};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -40,8 +40,16 @@ impl Operator for L1Loss {
         loss[0].data[0] = sum(&parts) / T::of(x[0].data.len() as f64);
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
+        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let params = [("len", len.into()), ("parts", parts.into())];
+        let sums = l.scratch(parts);
+        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
+        l.dispatch(("loss", "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
+        let one = Grid::Workgroups(glam::UVec3::ONE);
+        l.dispatch(("loss", "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
     }
 }
 
@@ -68,7 +76,14 @@ impl Operator for L1LossBackward {
         });
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        l.dispatch(
+            ("loss", "backward"),
+            &[],
+            &[("y", Input(0)), ("goal", Input(1)), ("dy", Output(0))],
+            &[("len", len.into()), ("parts", 0usize.into())],
+            Grid::Linear(len),
+        );
     }
 }

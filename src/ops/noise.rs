@@ -1,6 +1,6 @@
 //! Gaussian noise in z's place.
 use super::{Cpu, In, Operator, Out, Real, arity};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 
 /// () -> noise of a shape, times [`crate::kernel::Globals::noise_scale`].
@@ -25,7 +25,14 @@ impl Operator for Noise {
         y[0].data.fill(T::zero());
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let s = self.shape;
+        l.dispatch(
+            ("noise", "noise"),
+            &[],
+            &[("y", Output(0))],
+            &[("n", s.n.into()), ("c", s.c.into()), ("h", s.h.into()), ("w", s.w.into())],
+            Grid::Linear(s.len()),
+        );
     }
 }

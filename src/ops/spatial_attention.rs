@@ -7,7 +7,7 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::Lowering;
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -19,6 +19,13 @@ pub struct SpatialAttention;
 /// (x, w, gate, stats, argmax, dy) -> dx, dw, db.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpatialAttentionBackward;
+
+const SHADER: &str = "spatial_attention";
+
+/// Parameters of all kernels.
+fn params(x: Shape, splits: usize) -> [(&'static str, Param); 5] {
+    [("n", x.n), ("f", x.c), ("h", x.h), ("w", x.w), ("splits", splits)].map(|(name, v)| (name, v.into()))
+}
 
 /// Side of the kernel.
 const SIDE: usize = 7;
@@ -96,8 +103,15 @@ impl Operator for SpatialAttention {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let x = l.inputs[0];
+        let params = params(x, 0);
+        let pixels = Grid::Threads(glam::UVec3::new(x.w as u32, x.h as u32, x.n as u32));
+        let (y, gate, stats, argmax) = (Output(0), Output(1), Output(2), Output(3));
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        run("pool", &[("x", Input(0)), ("stats", stats), ("argmax", argmax)], Grid::Linear(x.n * x.plane()));
+        run("gates", &[("stats_in", stats), ("w", Input(1)), ("b", Input(2)), ("gate", gate)], pixels);
+        run("scale", &[("x", Input(0)), ("gate_in", gate), ("y", y)], Grid::Linear(x.len()));
     }
 }
 
@@ -193,7 +207,24 @@ impl Operator for SpatialAttentionBackward {
         }
     }
 
-    fn gpu(&self, _l: &mut Lowering) {
-        todo!()
+    fn gpu(&self, l: &mut Lowering) {
+        let x = l.inputs[0];
+        // Workgroups that share the 16 x 16 tiles of pixels.
+        let splits = (x.n * x.h.div_ceil(16) * x.w.div_ceil(16)).clamp(1, 64);
+        let params = params(x, splits);
+        let [dpre, dstats, sums] = [l.scratch(x.n * x.plane()), l.scratch(2 * x.n * x.plane()), l.scratch(splits * 99)];
+        let pixels = Grid::Threads(glam::UVec3::new(x.w as u32, x.h as u32, x.n as u32));
+        let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
+        let (gate, dy) = (("gate_in", Input(2)), ("dy", Input(5)));
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        run("backward_gate", &[("x", Input(0)), gate, dy, ("dpre", dpre)], Grid::Linear(x.n * x.plane()));
+        run("backward_stats", &[("w", Input(1)), ("dpre_in", dpre), ("dstats", dstats)], pixels);
+        run("backward_weight", &[("stats_in", Input(3)), ("dpre_in", dpre), ("sums", sums)], groups(splits));
+        run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(1));
+        run(
+            "backward_input",
+            &[gate, dy, ("dstats_in", dstats), ("argmax_in", Input(4)), ("dx", Output(0))],
+            Grid::Linear(x.len()),
+        );
     }
 }

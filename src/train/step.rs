@@ -212,7 +212,7 @@ impl Trainer {
             learning_rate: rate,
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
-            padding: 0,
+            ..Globals::default()
         })?;
         let loss = self.exec.read(self.values.loss)?[0];
         let norm = self.exec.read(self.values.clip)?[0];

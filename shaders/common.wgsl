@@ -1,0 +1,38 @@
+// Put in front of every shader: what changes from run to run, and the index of a one-dimensional grid.
+//
+// Names: a value that one kernel of a file writes and another reads has two bindings, `gate` to write and `gate_in` to
+// read, so that every binding of an entry point is either read-only or written.
+
+struct Globals {
+    seed: vec2u,
+    origin: vec2u,
+    noise_scale: f32,
+    clip: f32,
+    learning_rate: f32,
+    correction1: f32,
+    correction2: f32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> globals: Globals;
+
+// Index of an invocation in a grid that is folded over x and y (a dimension has at most 65,535 workgroups).
+fn linear_index(gid: vec3u, groups: vec3u, workgroup_size: u32) -> u32 {
+    return gid.x + gid.y * groups.x * workgroup_size;
+}
+
+var<workgroup> tree: array<f32, 256>;
+
+// Sum of `value` over a workgroup of 256, by a tree: a fixed order, and an error that grows with the logarithm only.
+fn tree_sum(lane: u32, value: f32) -> f32 {
+    workgroupBarrier(); // an earlier call's result has been read
+    tree[lane] = value;
+    workgroupBarrier();
+    for (var width = 128u; width > 0u; width /= 2u) {
+        if lane < width {
+            tree[lane] += tree[lane + width];
+        }
+        workgroupBarrier();
+    }
+    return tree[0];
+}

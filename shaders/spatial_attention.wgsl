@@ -1,0 +1,254 @@
+// Spatial attention: y = x * gate, gate = sigmoid(conv7x7([max_c x, mean_c x]) + b), zero padding 3.
+// `pool` makes the two statistics of each pixel, `gate` the gates, `scale` the product.
+
+struct Params {
+    n: u32,
+    f: u32, // channels
+    h: u32,
+    w: u32,
+    splits: u32, // backward_weight: workgroups that share the pixels
+}
+
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>; // (N, F, h, w)
+@group(0) @binding(3) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
+@group(0) @binding(4) var<storage, read_write> argmax: array<u32>; // (N, 1, h, w): channel of the max
+
+// One invocation: one pixel; of equal maxima the first channel wins.
+@compute @workgroup_size(64)
+fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 64u);
+    let plane = p.h * p.w;
+    if i >= p.n * plane {
+        return;
+    }
+    let image = i / plane;
+    let start = image * p.f * plane + i % plane;
+    var top = x[start];
+    var top_at = 0u;
+    var sum = top;
+    for (var c = 1u; c < p.f; c++) {
+        let v = x[start + c * plane];
+        sum += v;
+        if v > top {
+            top = v;
+            top_at = c;
+        }
+    }
+    let at = image * 2u * plane + i % plane;
+    stats[at] = top;
+    stats[at + plane] = sum / f32(p.f);
+    argmax[i] = top_at;
+}
+
+@group(0) @binding(5) var<storage, read> stats_in: array<f32>; // (N, 2, h, w)
+@group(0) @binding(6) var<storage, read> w: array<f32>; // (1, 2, 7, 7)
+@group(0) @binding(7) var<storage, read> b: array<f32>; // (1)
+@group(0) @binding(8) var<storage, read_write> gate: array<f32>; // (N, 1, h, w)
+
+const SIDE = 22u; // 16 pixels and a halo of 3 on both sides
+
+var<workgroup> tile: array<vec2f, SIDE * SIDE>; // (max, mean)
+
+// Statistics of the pixel (row, column) of an image, 0 outside.
+fn stats_at(image: u32, row: u32, column: u32) -> vec2f {
+    if row >= p.h || column >= p.w {
+        return vec2f(0.0);
+    }
+    let at = (image * 2u * p.h + row) * p.w + column;
+    return vec2f(stats_in[at], stats_in[at + p.h * p.w]);
+}
+
+// One invocation: one pixel; a workgroup: 16 x 16 of them, from a tile in workgroup memory. Grid: (w, h, N) invocations.
+@compute @workgroup_size(16, 16)
+fn gates(
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let corner = group.xy * 16u;
+    for (var e = lane; e < SIDE * SIDE; e += 256u) {
+        // Unsigned wrap-around puts what is above or left of the image out of range, too.
+        tile[e] = stats_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
+    }
+    workgroupBarrier();
+    let pixel = corner + local.xy;
+    if pixel.x >= p.w || pixel.y >= p.h {
+        return;
+    }
+    var v = b[0];
+    for (var ky = 0u; ky < 7u; ky++) {
+        for (var kx = 0u; kx < 7u; kx++) {
+            let s = tile[(local.y + ky) * SIDE + local.x + kx];
+            v += w[ky * 7u + kx] * s.x + w[49u + ky * 7u + kx] * s.y;
+        }
+    }
+    gate[(group.z * p.h + pixel.y) * p.w + pixel.x] = 1.0 / (1.0 + exp(-clamp(v, -80.0, 80.0)));
+}
+
+@group(0) @binding(9) var<storage, read> gate_in: array<f32>; // (N, 1, h, w)
+@group(0) @binding(10) var<storage, read_write> y: array<f32>; // (N, F, h, w)
+
+// One invocation: one element.
+@compute @workgroup_size(256)
+fn scale(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let plane = p.h * p.w;
+    if i >= p.n * p.f * plane {
+        return;
+    }
+    y[i] = x[i] * gate_in[i / (p.f * plane) * plane + i % plane];
+}
+
+@group(0) @binding(11) var<storage, read> dy: array<f32>; // (N, F, h, w)
+@group(0) @binding(12) var<storage, read_write> dpre: array<f32>; // (N, 1, h, w)
+
+// y[c, q] = x[c, q] gate[q] with gate = sigmoid(z), and sigmoid' = gate (1 - gate), so
+//   dgate[q] = sum_c dy[c, q] x[c, q],   dz[q] = dgate[q] gate[q] (1 - gate[q]);
+// dpre is dz. One invocation: one pixel.
+@compute @workgroup_size(64)
+fn backward_gate(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 64u);
+    let plane = p.h * p.w;
+    if i >= p.n * plane {
+        return;
+    }
+    let start = i / plane * p.f * plane + i % plane;
+    var sum = 0.0;
+    for (var c = 0u; c < p.f; c++) {
+        sum += dy[start + c * plane] * x[start + c * plane];
+    }
+    let g = gate_in[i];
+    dpre[i] = sum * g * (1.0 - g);
+}
+
+@group(0) @binding(13) var<storage, read> dpre_in: array<f32>; // (N, 1, h, w)
+@group(0) @binding(14) var<storage, read_write> dstats: array<f32>; // (N, 2, h, w)
+
+var<workgroup> dtile: array<f32, SIDE * SIDE>;
+
+fn dpre_at(image: u32, row: u32, column: u32) -> f32 {
+    if row >= p.h || column >= p.w {
+        return 0.0;
+    }
+    return dpre_in[(image * p.h + row) * p.w + column];
+}
+
+// z[q] = b + sum_{s, k} w[s, k] stats[s, q + k], k = (ky - 3, kx - 3), so stats[s, t] is seen by q = t - k:
+//   dstats[s, t] = sum_k w[s, k] dz[t - k] = sum_k' w[s, -k'] dz[t + k'],
+// the same convolution with the taps in reverse order (48 - tap).
+// One invocation: one pixel; a workgroup: 16 x 16. Grid: (w, h, N) invocations.
+@compute @workgroup_size(16, 16)
+fn backward_stats(
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let corner = group.xy * 16u;
+    for (var e = lane; e < SIDE * SIDE; e += 256u) {
+        dtile[e] = dpre_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
+    }
+    workgroupBarrier();
+    let pixel = corner + local.xy;
+    if pixel.x >= p.w || pixel.y >= p.h {
+        return;
+    }
+    var v = vec2f(0.0);
+    for (var ky = 0u; ky < 7u; ky++) {
+        for (var kx = 0u; kx < 7u; kx++) {
+            let tap = 48u - ky * 7u - kx;
+            v += dtile[(local.y + ky) * SIDE + local.x + kx] * vec2f(w[tap], w[49u + tap]);
+        }
+    }
+    let at = (group.z * 2u * p.h + pixel.y) * p.w + pixel.x;
+    dstats[at] = v.x;
+    dstats[at + p.h * p.w] = v.y;
+}
+
+@group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, 99): 98 weights, bias
+
+// z[q] = b + sum_{s, k} w[s, k] stats[s, q + k], so
+//   dw[s, k] = sum_{n, q} dz[n, q] stats[n, s, q + k],   db = sum_{n, q} dz[n, q].
+// This kernel leaves sums over every `splits`-th 16 x 16 tile of pixels, `reduce_weight` adds them.
+// One workgroup: one split; an invocation: one of the 98 weights or, the 99th, the bias. Grid: (splits) workgroups.
+@compute @workgroup_size(128)
+fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let across = (p.w + 15u) / 16u;
+    let tiles = across * ((p.h + 15u) / 16u);
+    let channel = lane / 49u;
+    let shift = lane % 49u / 7u * SIDE + lane % 7u;
+    var total = 0.0;
+    for (var t = group.x; t < p.n * tiles; t += p.splits) {
+        let image = t / tiles;
+        let corner = vec2u(t % tiles % across, t % tiles / across) * 16u;
+        workgroupBarrier();
+        for (var e = lane; e < SIDE * SIDE; e += 128u) {
+            tile[e] = stats_at(image, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
+        }
+        for (var e = lane; e < 256u; e += 128u) {
+            dtile[e] = dpre_at(image, corner.y + e / 16u, corner.x + e % 16u);
+        }
+        workgroupBarrier();
+        var sum = 0.0;
+        if lane < 98u {
+            for (var q = 0u; q < 256u; q++) {
+                let s = tile[q / 16u * SIDE + q % 16u + shift];
+                sum += dtile[q] * select(s.x, s.y, channel == 1u);
+            }
+        } else {
+            for (var q = 0u; q < 256u; q++) {
+                sum += dtile[q];
+            }
+        }
+        total += sum;
+    }
+    if lane < 99u {
+        sums[group.x * 99u + lane] = total;
+    }
+}
+
+@group(0) @binding(16) var<storage, read> sums_in: array<f32>; // (splits, 99)
+@group(0) @binding(17) var<storage, read_write> dw: array<f32>; // (1, 2, 7, 7)
+@group(0) @binding(18) var<storage, read_write> db: array<f32>; // (1)
+
+// Adds the splits of `backward_weight` in their order. One invocation: one weight. Grid: (1) workgroup.
+@compute @workgroup_size(128)
+fn reduce_weight(@builtin(local_invocation_index) lane: u32) {
+    if lane >= 99u {
+        return;
+    }
+    var sum = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+        sum += sums_in[s * 99u + lane];
+    }
+    if lane < 98u {
+        dw[lane] = sum;
+    } else {
+        db[0] = sum;
+    }
+}
+
+@group(0) @binding(19) var<storage, read> dstats_in: array<f32>; // (N, 2, h, w)
+@group(0) @binding(20) var<storage, read> argmax_in: array<u32>; // (N, 1, h, w)
+@group(0) @binding(21) var<storage, read_write> dx: array<f32>; // (N, F, h, w)
+
+// x enters y directly, the mean with weight 1 / F, and the maximum at its first channel:
+//   dx[c, q] = dy[c, q] gate[q] + dmean[q] / F + [c == argmax[q]] dmax[q].
+// One invocation: one element.
+@compute @workgroup_size(256)
+fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let plane = p.h * p.w;
+    if i >= p.n * p.f * plane {
+        return;
+    }
+    let image = i / (p.f * plane);
+    let q = i % plane;
+    let pixel = image * plane + q;
+    let at = image * 2u * plane + q;
+    var d = dy[i] * gate_in[pixel] + dstats_in[at + plane] / f32(p.f);
+    if i / plane % p.f == argmax_in[pixel] {
+        d += dstats_in[at];
+    }
+    dx[i] = d;
+}

@@ -1,0 +1,170 @@
+//! A list of dispatches, made ready once and run many times.
+
+use super::{Buffer, Gpu, Pipeline, Slice, check_names};
+use crate::error::Result;
+use crate::kernel::{Dispatch, Globals, Grid, PARAMS_STRIDE};
+use std::sync::Arc;
+
+/// Workgroups a dimension that every device allows.
+const MAX_GROUPS: u32 = 65_535;
+/// Dispatches in one submission: short enough that a driver's watchdog is not alarmed.
+const PER_SUBMISSION: usize = 256;
+
+/// One kernel run with the memory of its operands, in the order of [`Dispatch::bindings`].
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The kernel.
+    pub dispatch: Dispatch,
+    /// One slice for each of the dispatch's bindings.
+    pub slices: Vec<Slice>,
+}
+
+/// Dispatches with their pipelines, parameters and bind groups.
+pub struct Recorded {
+    steps: Vec<Step>,
+    globals: Buffer,
+    /// Keeps the bytes counted as long as the bind groups use them.
+    uniforms: Buffer,
+}
+
+struct Step {
+    pipeline: Arc<Pipeline>,
+    bindings: wgpu::BindGroup,
+    groups: [u32; 3],
+}
+
+impl Gpu {
+    /// Builds what the commands need. Panics where a command does not fit its shader: wrong names are a bug of ours.
+    pub fn record(&self, commands: &[Command]) -> Result<Recorded> {
+        let mut pipelines = Vec::with_capacity(commands.len());
+        let mut params = Vec::new();
+        let mut offsets = Vec::with_capacity(commands.len());
+        for command in commands {
+            let pipeline = self.pipeline(&command.dispatch)?;
+            offsets.push(params.len() as u64);
+            params.extend(pipeline.entry.encode(&name(&command.dispatch), &command.dispatch.params));
+            let end = offsets.len() * PARAMS_STRIDE;
+            assert!(params.len() <= end, "{}: more than {PARAMS_STRIDE} bytes of parameters", name(&command.dispatch));
+            params.resize(end, 0);
+            pipelines.push(pipeline);
+        }
+        params.resize(params.len().max(PARAMS_STRIDE), 0);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = self.counted_buffer("parameters", params.len() as u64, usage)?;
+        let globals = self.counted_buffer("globals", size_of::<Globals>() as u64, usage)?;
+        let steps = self.checked(
+            || "bind groups".into(),
+            || {
+                self.queue.write_buffer(uniforms.raw(), 0, &params);
+                let step = |((command, pipeline), offset): ((&Command, Arc<Pipeline>), u64)| Step {
+                    bindings: self.bind(command, &pipeline, &globals, &uniforms, offset),
+                    groups: groups(&command.dispatch, pipeline.entry.workgroup_size),
+                    pipeline,
+                };
+                commands.iter().zip(pipelines).zip(offsets).map(step).collect()
+            },
+        )?;
+        Ok(Recorded { steps, globals, uniforms })
+    }
+
+    fn bind(
+        &self,
+        command: &Command,
+        pipeline: &Pipeline,
+        globals: &Buffer,
+        uniforms: &Buffer,
+        offset: u64,
+    ) -> wgpu::BindGroup {
+        let (dispatch, entry) = (&command.dispatch, &pipeline.entry);
+        let kernel = name(dispatch);
+        let wanted: Vec<&str> = entry.storage.iter().map(|b| b.name.as_str()).collect();
+        let given: Vec<&str> = dispatch.bindings.iter().map(|(n, _)| *n).collect();
+        check_names(&kernel, "bindings", &wanted, &given);
+        assert_eq!(command.slices.len(), given.len(), "{kernel}: slices");
+        fn range(binding: u32, buffer: &Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> {
+            wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: buffer.raw(),
+                    offset,
+                    size: wgpu::BufferSize::new(size),
+                }),
+            }
+        }
+        let mut entries = Vec::new();
+        entries.extend(entry.globals.map(|i| range(i, globals, 0, size_of::<Globals>() as u64)));
+        entries.extend(entry.params.map(|i| range(i, uniforms, offset, entry.params_size as u64)));
+        for b in &entry.storage {
+            let place = given.iter().position(|n| *n == b.name).expect("the names were checked");
+            let slice = &command.slices[place];
+            entries.push(range(b.index, &slice.buffer, slice.offset, slice.size));
+        }
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&kernel),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
+    }
+}
+
+fn name(dispatch: &Dispatch) -> String {
+    format!("{}.{}", dispatch.shader, dispatch.entry)
+}
+
+/// Workgroups of a dispatch; panics where a dimension passes what every device allows.
+fn groups(dispatch: &Dispatch, size: [u32; 3]) -> [u32; 3] {
+    let groups = match dispatch.grid {
+        Grid::Threads(t) => [t.x.div_ceil(size[0]), t.y.div_ceil(size[1]), t.z.div_ceil(size[2])],
+        Grid::Workgroups(g) => g.to_array(),
+        Grid::Linear(len) => {
+            assert_eq!(size[1..], [1, 1], "{}: a linear grid needs a linear workgroup", name(dispatch));
+            let groups = u32::try_from(len.div_ceil(size[0] as usize)).expect("fewer than 2^32 workgroups");
+            let x = groups.clamp(1, MAX_GROUPS);
+            [x, groups.div_ceil(x), 1]
+        }
+    };
+    assert!(groups.iter().all(|g| *g <= MAX_GROUPS), "{}: {groups:?} workgroups", name(dispatch));
+    groups
+}
+
+impl Recorded {
+    /// Runs all dispatches in order after uploading `globals` and `uploads`. Returns when everything is submitted;
+    /// [`Gpu::read`] and [`Gpu::wait`] wait.
+    pub fn run(&self, gpu: &Gpu, globals: &Globals, uploads: &[(&Slice, &[f32])]) -> Result<()> {
+        gpu.checked(
+            || "run".into(),
+            || {
+                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                for (slice, data) in uploads {
+                    gpu.write_unchecked(slice, bytemuck::cast_slice(data));
+                }
+                for steps in self.steps.chunks(PER_SUBMISSION) {
+                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    for step in steps {
+                        pass.set_pipeline(&step.pipeline.raw);
+                        pass.set_bind_group(0, &step.bindings, &[]);
+                        pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
+                    }
+                    drop(pass);
+                    gpu.queue.submit([encoder.finish()]);
+                }
+            },
+        )
+    }
+
+    /// Bytes of the uniform buffers.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.globals.size() + self.uniforms.size()
+    }
+
+    /// Dispatches.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// True where there is nothing to run.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}

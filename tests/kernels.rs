@@ -1,0 +1,373 @@
+//! A few kernels run directly through `gpu`, against plain loops in f64. Outputs are NaN before each run.
+
+mod common;
+
+use common::gpu;
+use glam::UVec3;
+use sasnet::gpu::{AdapterChoice, Command, Gpu};
+use sasnet::kernel::{Dispatch, Globals, Grid, Operand, Param};
+
+/// Numbers in [-1, 1).
+fn random(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9).wrapping_add(12345);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+struct Kernel<'a> {
+    name: (&'static str, &'static str),
+    constants: &'a [(&'static str, f64)],
+    params: &'a [(&'static str, Param)],
+    inputs: &'a [(&'static str, &'a [f32])],
+    outputs: &'a [(&'static str, usize)],
+    grid: Grid,
+}
+
+impl Kernel<'_> {
+    fn command(&self, gpu: &Gpu) -> Command {
+        let buffers = (self.inputs.iter().map(|(_, data)| data.to_vec()))
+            .chain(self.outputs.iter().map(|(_, len)| vec![f32::NAN; *len]));
+        let slices = buffers
+            .map(|data| {
+                let slice = gpu.buffer("test", data.len() as u64 * 4).unwrap().slice();
+                gpu.write(&slice, &data).unwrap();
+                slice
+            })
+            .collect();
+        let names = self.inputs.iter().map(|i| i.0).chain(self.outputs.iter().map(|o| o.0));
+        let dispatch = Dispatch {
+            shader: self.name.0,
+            entry: self.name.1,
+            constants: self.constants.to_vec(),
+            bindings: names.map(|n| (n, Operand::Input(0))).collect(),
+            params: self.params.to_vec(),
+            grid: self.grid,
+        };
+        Command { dispatch, slices }
+    }
+
+    fn run(&self, globals: &Globals) -> Vec<Vec<f32>> {
+        let gpu = gpu();
+        let command = self.command(&gpu);
+        let outputs = command.slices[self.inputs.len()..].to_vec();
+        gpu.record(&[command]).unwrap().run(&gpu, globals, &[]).unwrap();
+        gpu.read(&outputs).unwrap()
+    }
+}
+
+fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-6f64, |m, v| m.max(v.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*g) - w).abs() / scale;
+        assert!(error <= tolerance, "{what}[{i}]: got {g}, want {w}, error {error:e} of the largest");
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Conv {
+    n: usize,
+    cx: usize,
+    cr: usize,
+    co: usize,
+    h: usize,
+    w: usize,
+}
+
+const CONVS: &[Conv] = &[
+    Conv { n: 1, cx: 1, cr: 0, co: 1, h: 1, w: 1 },
+    Conv { n: 2, cx: 9, cr: 16, co: 3, h: 5, w: 17 },
+    Conv { n: 1, cx: 3, cr: 0, co: 9, h: 9, w: 15 },
+    Conv { n: 3, cx: 16, cr: 0, co: 18, h: 8, w: 16 },
+    Conv { n: 1, cx: 3, cr: 13, co: 45, h: 23, w: 7 },
+];
+
+impl Conv {
+    fn params(self, slope: f32, first: usize, count: usize, splits: usize) -> Vec<(&'static str, Param)> {
+        let sizes = [("n", self.n), ("cx", self.cx), ("cr", self.cr), ("co", self.co), ("h", self.h), ("w", self.w)];
+        let rest = [("first", first), ("count", count), ("splits", splits)];
+        let mut params: Vec<(&str, Param)> = sizes.into_iter().chain(rest).map(|(n, v)| (n, v.into())).collect();
+        params.push(("slope", slope.into()));
+        params
+    }
+
+    fn plane(self) -> usize {
+        self.h * self.w
+    }
+
+    fn ci(self) -> usize {
+        self.cx + self.cr
+    }
+
+    /// Calls `f(weight index, input index in x (false) or r (true), output index)` for each product of the convolution.
+    fn each_product(self, mut f: impl FnMut(usize, (bool, usize), usize)) {
+        let Conv { n, cx, cr, co, h, w } = self;
+        for (i, o, row, column) in iterate([n, co, h, w]) {
+            let y = ((i * co + o) * h + row) * w + column;
+            for (c, ky, kx, _) in iterate([self.ci(), 3, 3, 1]) {
+                let (sr, sc) = ((row + ky).wrapping_sub(1), (column + kx).wrapping_sub(1));
+                if sr < h && sc < w {
+                    let source = if c < cx {
+                        (false, ((i * cx + c) * h + sr) * w + sc)
+                    } else {
+                        (true, ((i * cr + c - cx) * h + sr) * w + sc)
+                    };
+                    f((o * self.ci() + c) * 9 + ky * 3 + kx, source, y);
+                }
+            }
+        }
+    }
+}
+
+fn iterate(size: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    let [_, b, c, d] = size;
+    (0..size.iter().product()).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
+}
+
+/// The constant for `channels` output channels, and the invocations.
+fn tile(n: usize, channels: usize, h: usize, w: usize) -> (f64, Grid) {
+    let stacks = channels.div_ceil(16);
+    let groups = channels.div_ceil(4).div_ceil(stacks);
+    let z = n * channels.div_ceil(4 * groups);
+    (groups as f64, Grid::Threads(UVec3::new(w as u32, h.div_ceil(2) as u32, z as u32)))
+}
+
+#[test]
+fn conv3x3_forward() {
+    for &s in CONVS {
+        let (x, r) = (random(s.n * s.cx * s.plane(), 1), random(s.n * s.cr * s.plane(), 2));
+        let (w, b) = (random(s.co * s.ci() * 9, 3), random(s.co, 4));
+        let (groups, grid) = tile(s.n, s.co, s.h, s.w);
+        let got = Kernel {
+            name: ("conv3x3", "forward"),
+            constants: &[("GROUPS", groups)],
+            params: &s.params(0.2, 0, 0, 0),
+            inputs: &[("x", &x), ("r", if s.cr == 0 { &x } else { &r }), ("w", &w), ("b", &b)],
+            outputs: &[("y", s.n * s.co * s.plane())],
+            grid,
+        }
+        .run(&Globals::default());
+        let mut want: Vec<f64> = (0..s.n * s.co * s.plane()).map(|i| f64::from(b[i / s.plane() % s.co])).collect();
+        s.each_product(|k, (in_r, at), y| want[y] += f64::from(w[k]) * f64::from(if in_r { r[at] } else { x[at] }));
+        want.iter_mut().filter(|v| **v < 0.0).for_each(|v| *v *= f64::from(0.2f32));
+        assert_close(&format!("{s:?}"), &got[0], &want, 1e-6);
+    }
+}
+
+#[test]
+fn conv3x3_backward() {
+    for &s in CONVS {
+        let (x, r) = (random(s.n * s.cx * s.plane(), 1), random(s.n * s.cr * s.plane(), 2));
+        let (w, dy) = (random(s.co * s.ci() * 9, 3), random(s.n * s.co * s.plane(), 5));
+        let (mut dx, mut dr) = (vec![0.0; x.len()], vec![0.0; r.len()]);
+        let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.co]);
+        s.each_product(|k, (in_r, at), y| {
+            let d = f64::from(dy[y]);
+            dw[k] += d * f64::from(if in_r { r[at] } else { x[at] });
+            *if in_r { &mut dr[at] } else { &mut dx[at] } += d * f64::from(w[k]);
+        });
+        dy.iter().enumerate().for_each(|(i, d)| db[i / s.plane() % s.co] += f64::from(*d));
+
+        for (what, first, count, want) in [("dx", 0, s.cx, &dx), ("dr", s.cx, s.cr, &dr)] {
+            if count == 0 {
+                continue;
+            }
+            let (groups, grid) = tile(s.n, count, s.h, s.w);
+            let got = Kernel {
+                name: ("conv3x3", "backward_input"),
+                constants: &[("GROUPS", groups)],
+                params: &s.params(1.0, first, count, 0),
+                inputs: &[("w", &w), ("dy", &dy)],
+                outputs: &[("dx", want.len())],
+                grid,
+            }
+            .run(&Globals::default());
+            assert_close(&format!("{what} of {s:?}"), &got[0], want, 1e-6);
+        }
+
+        let splits = 3;
+        let row = s.ci() * 9 + 1;
+        let sums = Kernel {
+            name: ("conv3x3", "backward_weight"),
+            constants: &[],
+            params: &s.params(1.0, 0, 0, splits),
+            inputs: &[("x", &x), ("r", if s.cr == 0 { &x } else { &r }), ("dy", &dy)],
+            outputs: &[("sums", splits * s.co * row)],
+            grid: Grid::Workgroups(UVec3::new(s.co.div_ceil(16) as u32, s.ci().div_ceil(16) as u32, splits as u32)),
+        }
+        .run(&Globals::default());
+        let got = Kernel {
+            name: ("conv3x3", "reduce_weight"),
+            constants: &[],
+            params: &s.params(1.0, 0, 0, splits),
+            inputs: &[("sums_in", &sums[0])],
+            outputs: &[("dw", dw.len()), ("db", db.len())],
+            grid: Grid::Linear(s.co * row),
+        }
+        .run(&Globals::default());
+        assert_close(&format!("dw of {s:?}"), &got[0], &dw, 2e-6);
+        assert_close(&format!("db of {s:?}"), &got[1], &db, 2e-6);
+    }
+}
+
+#[test]
+fn the_first_of_equal_maxima_wins() {
+    // Planes of 1, fewer and more pixels than a workgroup has invocations; few values, so that most maxima are ties.
+    for (n, f, h, w) in [(1, 1, 1, 1), (2, 3, 5, 7), (1, 2, 31, 37)] {
+        let plane = h * w;
+        let r: Vec<f32> = random(n * f * plane, 9).iter().map(|v| (v * 3.0).round() / 3.0 - 2.0).collect();
+        let sizes = [("n", n), ("f", f), ("h", h), ("w", w)].map(|(n, v)| (n, Param::from(v)));
+        let channel = Kernel {
+            name: ("channel_attention", "pool"),
+            constants: &[],
+            params: &[&sizes[..], &[("k", 4usize.into())]].concat(),
+            inputs: &[("r", &r)],
+            outputs: &[("stats", n * 2 * f), ("argmax", n * f)],
+            grid: Grid::Workgroups(UVec3::new(f as u32, n as u32, 1)),
+        }
+        .run(&Globals::default());
+        let spatial = Kernel {
+            name: ("spatial_attention", "pool"),
+            constants: &[],
+            params: &[&sizes[..], &[("splits", 1usize.into())]].concat(),
+            inputs: &[("x", &r)],
+            outputs: &[("stats", n * 2 * plane), ("argmax", n * plane)],
+            grid: Grid::Linear(n * plane),
+        }
+        .run(&Globals::default());
+        for i in 0..n {
+            for c in 0..f {
+                let values = (0..plane).map(|q| r[(i * f + c) * plane + q]);
+                let (max, at, mean) = statistics(values);
+                assert_eq!((channel[0][(i * 2 + 1) * f + c], channel[1][i * f + c].to_bits()), (max, at));
+                assert_close("mean", &[channel[0][i * 2 * f + c]], &[mean], 1e-6);
+            }
+            for q in 0..plane {
+                let (max, at, mean) = statistics((0..f).map(|c| r[(i * f + c) * plane + q]));
+                assert_eq!((spatial[0][i * 2 * plane + q], spatial[1][i * plane + q].to_bits()), (max, at));
+                assert_close("mean", &[spatial[0][(i * 2 + 1) * plane + q]], &[mean], 1e-6);
+            }
+        }
+    }
+}
+
+fn statistics(values: impl Iterator<Item = f32>) -> (f32, u32, f64) {
+    let values: Vec<f32> = values.collect();
+    let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let at = values.iter().position(|v| *v == max).unwrap();
+    (max, at as u32, values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64)
+}
+
+fn philox(mut c: [u32; 4], mut k: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let (a, b) = (0xD251_1F53u64 * u64::from(c[0]), 0xCD9E_8D57u64 * u64::from(c[2]));
+        c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+        k = [k[0].wrapping_add(0x9E37_79B9), k[1].wrapping_add(0xBB67_AE85)];
+    }
+    c
+}
+
+#[test]
+fn noise_is_normal_and_the_same_everywhere() {
+    // Known answer of Philox's authors.
+    assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+    let (n, c, h, w, y0, x0) = (2, 9, 61, 67, 1000, 7);
+    let noise = |globals: &Globals| {
+        let params = [("n", n), ("c", c), ("h", h), ("w", w)].map(|(n, v)| (n, Param::from(v)));
+        let kernel = Kernel {
+            name: ("noise", "noise"),
+            constants: &[],
+            params: &params,
+            inputs: &[],
+            outputs: &[("y", n * c * h * w)],
+            grid: Grid::Linear(n * c * h * w),
+        };
+        kernel.run(globals).remove(0)
+    };
+    let (seed, origin) = ([0x1234_5678, 0x9abc_def0], [y0 as u32, x0 as u32]);
+    let got = noise(&Globals { seed, origin, noise_scale: 1.0, ..Default::default() });
+    for (at, (i, channel, row, column)) in iterate([n, c, h, w]).enumerate() {
+        let bits = philox([(x0 + column) as u32, (y0 + row) as u32, channel as u32, i as u32], seed);
+        let unit = f64::from((bits[0] >> 8) + 1) / (1 << 24) as f64;
+        let turn = f64::from(bits[1] >> 8) / (1 << 24) as f64;
+        let want = (-2.0 * unit.ln()).sqrt() * (turn * std::f64::consts::TAU).cos();
+        let error = (f64::from(got[at]) - want).abs();
+        assert!(error <= 1e-6 * want.abs().max(1e-3), "{at}: got {}, want {want}", got[at]);
+    }
+    let moment = |k: i32| got.iter().map(|v| f64::from(*v).powi(k)).sum::<f64>() / got.len() as f64;
+    // Four standard errors of 73,566 samples.
+    for (k, want, deviation) in [(1, 0.0, 1.0), (2, 1.0, 2f64.sqrt()), (3, 0.0, 15f64.sqrt()), (4, 3.0, 96f64.sqrt())] {
+        let (got, bound) = (moment(k), 4.0 * deviation / (got.len() as f64).sqrt());
+        assert!((got - want).abs() < bound, "moment {k}: {got}, want {want} within {bound}");
+    }
+    assert!(noise(&Globals { seed, ..Default::default() }).iter().all(|v| *v == 0.0), "scale 0");
+}
+
+#[test]
+fn memory_is_counted_and_failures_are_errors() {
+    let gpu = Gpu::new(&AdapterChoice::Named(String::new())).unwrap();
+    assert_eq!(gpu.allocated(), 0);
+    let buffer = gpu.buffer("a", 1000).unwrap();
+    assert_eq!(gpu.allocated(), 1000);
+    drop(buffer);
+    assert_eq!(gpu.allocated(), 0);
+    let error = gpu.buffer("everything", 1 << 60).unwrap_err().to_string();
+    assert!(error.contains("everything"), "{error}");
+    assert_eq!(gpu.allocated(), 0);
+    let error = Gpu::new(&AdapterChoice::Named("abacus".into())).err().expect("there is none").to_string();
+    assert!(error.contains("abacus") && error.contains("adapters found"), "{error}");
+}
+
+/// `cargo test --release --test kernels -- --ignored --nocapture`: speed of the convolution, 64 to 64 on 256 x 192.
+#[test]
+#[ignore = "a measurement"]
+fn conv3x3_speed() {
+    let s = Conv { n: 1, cx: 64, cr: 0, co: 64, h: 192, w: 256 };
+    let (x, w, b) = (random(64 * s.plane(), 1), random(64 * 64 * 9, 2), random(64, 3));
+    let (groups, grid) = tile(1, 64, s.h, s.w);
+    let splits = 16;
+    let kernels = [
+        Kernel {
+            name: ("conv3x3", "forward"),
+            constants: &[("GROUPS", groups)],
+            params: &s.params(0.2, 0, 0, 0),
+            inputs: &[("x", &x), ("r", &x), ("w", &w), ("b", &b)],
+            outputs: &[("y", x.len())],
+            grid,
+        },
+        Kernel {
+            name: ("conv3x3", "backward_input"),
+            constants: &[("GROUPS", groups)],
+            params: &s.params(0.2, 0, 64, 0),
+            inputs: &[("w", &w), ("dy", &x)],
+            outputs: &[("dx", x.len())],
+            grid,
+        },
+        Kernel {
+            name: ("conv3x3", "backward_weight"),
+            constants: &[],
+            params: &s.params(0.2, 0, 0, splits),
+            inputs: &[("x", &x), ("r", &x), ("dy", &x)],
+            outputs: &[("sums", splits * 64 * (64 * 9 + 1))],
+            grid: Grid::Workgroups(UVec3::new(4, 4, splits as u32)),
+        },
+    ];
+    println!("{:?}", gpu().info().name);
+    for kernel in kernels {
+        let recorded = gpu().record(&[kernel.command(&gpu())]).unwrap();
+        let mut best = f64::INFINITY;
+        for _ in 0..10 {
+            let start = std::time::Instant::now();
+            recorded.run(&gpu(), &Globals::default(), &[]).unwrap();
+            gpu().wait().unwrap();
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        let flop = 2.0 * (64 * 64 * 9 * s.plane()) as f64;
+        println!("{}: {:.1} ms, {:.1} GFLOP/s", kernel.name.1, best * 1e3, flop / best / 1e9);
+    }
+}

@@ -1,0 +1,98 @@
+//! Every shader is valid, and every entry point translates to the language of every backend.
+
+use naga::back::{self, PipelineConstants};
+use naga::valid::ModuleInfo;
+use naga::{Module, ShaderStage};
+use sasnet::gpu::reflect;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Calls `f` with each entry point: its name, the module with constants put in, and the entry point's own name. The
+/// override GROUPS is tried at both ends.
+fn each_entry_point(mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
+    let mut count = 0;
+    for stem in reflect::shaders() {
+        let (module, info) = reflect::parse(stem);
+        let settings: &[f64] = if module.overrides.is_empty() { &[0.0] } else { &[1.0, 4.0] };
+        for setting in settings {
+            let mut constants = PipelineConstants::default();
+            for (_, constant) in module.overrides.iter() {
+                constants.insert(constant.name.clone().expect("overrides have names"), *setting);
+            }
+            for entry in &module.entry_points {
+                let point = (ShaderStage::Compute, entry.name.as_str());
+                let (module, info) =
+                    back::pipeline_constants::process_overrides(&module, &info, Some(point), &constants)
+                        .unwrap_or_else(|e| panic!("{stem}.{}: {e}", entry.name));
+                f(&format!("{stem}.{}", entry.name), &module, &info, &entry.name);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "only {count} entry points");
+}
+
+fn spirv(name: &str, module: &Module, info: &ModuleInfo, entry: &str) -> Vec<u8> {
+    let options = back::spv::Options { lang_version: (1, 3), ..Default::default() };
+    let pipeline = back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };
+    let words = back::spv::write_vec(module, info, &options, Some(&pipeline));
+    words.unwrap_or_else(|e| panic!("{name}: {e}")).iter().flat_map(|w| w.to_le_bytes()).collect()
+}
+
+#[test]
+fn spirv_is_valid() {
+    each_entry_point(|name, module, info, entry| {
+        let mut validator = Command::new("spirv-val")
+            .args(["--target-env", "vulkan1.1", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("spirv-val: {e}; apt-get install spirv-tools"));
+        validator.stdin.take().expect("piped").write_all(&spirv(name, module, info, entry)).expect("spirv-val reads");
+        let result = validator.wait_with_output().expect("spirv-val ends");
+        assert!(result.status.success(), "{name}: {}", String::from_utf8_lossy(&result.stderr));
+    });
+}
+
+#[test]
+fn metal() {
+    each_entry_point(|name, module, info, entry| {
+        let options = back::msl::Options { lang_version: (2, 0), ..Default::default() };
+        let point = Some((ShaderStage::Compute, entry.to_string()));
+        let pipeline = back::msl::PipelineOptions { entry_point: point, ..Default::default() };
+        let (text, _) =
+            back::msl::write_string(module, info, &options, &pipeline).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains("kernel void"), "{name}");
+    });
+}
+
+#[test]
+fn hlsl() {
+    each_entry_point(|name, module, info, entry| {
+        let options = back::hlsl::Options::default();
+        let pipeline = back::hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry.to_string())) };
+        let mut text = String::new();
+        let result = back::hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+        result.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains("numthreads"), "{name}");
+    });
+}
+
+#[test]
+fn glsl() {
+    each_entry_point(|name, module, info, entry| {
+        let options = back::glsl::Options::default();
+        let pipeline = back::glsl::PipelineOptions {
+            shader_stage: ShaderStage::Compute,
+            entry_point: entry.into(),
+            multiview: None,
+        };
+        let mut text = String::new();
+        let policies = naga::proc::BoundsCheckPolicies::default();
+        back::glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies)
+            .and_then(|mut w| w.write())
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(text.contains("local_size_x"), "{name}");
+    });
+}
