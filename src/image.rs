@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::atomic_write;
 use crate::tensor::{Shape, Tensor};
 
-/// What [`write`] can write and [`pictures`] looks for.
+/// What [`write()`] can write and [`pictures`] looks for.
 const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"];
 const JPEG_QUALITY: u8 = 95;
 
@@ -163,7 +163,7 @@ pub fn write(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     })
 }
 
-/// The format that [`write`] would choose: to be asked before a long computation.
+/// The format that [`write()`] would choose: to be asked before a long computation.
 ///
 /// # Errors
 /// [`Error::File`] where the extension is none of those that can be written.
