@@ -79,6 +79,15 @@ impl Executor {
         }
     }
 
+    /// Would [`Executor::new`] fit? Allocates nothing; a GPU's free memory is not known before it is asked for.
+    pub fn check(graph: &Graph, device: &Device) -> Result<()> {
+        let plan = Plan::new(graph, device.target())?;
+        match device {
+            Device::Cpu => check_memory(plan.peak_bytes()),
+            Device::Gpu(_) => Ok(()),
+        }
+    }
+
     /// The plan.
     pub fn plan(&self) -> &Plan {
         match self {

@@ -15,3 +15,6 @@ pub mod smooth;
 pub mod tensor;
 pub mod train;
 pub mod weights;
+
+pub use error::{Error, Result};
+pub use wgpu;

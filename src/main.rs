@@ -15,13 +15,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Smooth(cli::smooth::Smooth),
+    Eval(cli::eval::Eval),
     Train(Box<cli::train::Train>),
+    Plan(cli::plan::Plan_),
+    /// List the adapters that --adapter can name
+    Devices,
 }
 
 fn main() -> ExitCode {
     env_logger::init();
     let result = match Cli::parse().command {
+        Command::Smooth(smooth) => smooth.run(),
+        Command::Eval(eval) => eval.run(),
         Command::Train(train) => train.run(),
+        Command::Plan(plan) => plan.run(),
+        Command::Devices => cli::devices::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

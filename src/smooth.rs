@@ -5,7 +5,7 @@ use crate::exec::{Device, Executor};
 use crate::geometry::{Flip, crop, reflect_pad};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
-use crate::net;
+use crate::net::{self, Config};
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 
@@ -102,21 +102,47 @@ impl Smoother {
             if self.built.len() == 2 {
                 self.built.remove(0);
             }
-            let (graph, x, y) = graph(&self.weights, shape)?;
+            let (graph, x, y) = graph(&self.weights.config, shape)?;
             let params = graph.params();
-            let mut exec = Executor::new(graph, &self.device)?;
+            let mut exec = Executor::new(graph, &self.device).map_err(|error| match error {
+                Error::TooLarge(message) => Error::TooLarge(self.too_large(shape, &message)),
+                other => other,
+            })?;
             exec.write(params, &self.weights.params)?;
             self.built.push(Built { shape, exec, x, y });
         }
         Ok(self.built.last_mut().expect("just put there"))
     }
+
+    /// The error for a picture that does not fit, with the largest of its shape that does.
+    fn too_large(&self, shape: Shape, message: &str) -> String {
+        let scaled = |part: f64| {
+            let side = |side: usize| ((side as f64 * part) as usize).max(1);
+            (side(shape.w), side(shape.h))
+        };
+        let fits = |part: f64| {
+            let (w, h) = scaled(part);
+            let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
+            let shape = Shape::new(1, 3, side(h), side(w));
+            graph(&self.weights.config, shape).is_ok_and(|(graph, ..)| Executor::check(&graph, &self.device).is_ok())
+        };
+        // Bisection of the sides' factor; 16 halvings find a side of 65,536 pixels to the pixel.
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..16 {
+            let middle = (low + high) / 2.0;
+            *(if fits(middle) { &mut low } else { &mut high }) = middle;
+        }
+        let (w, h) = scaled(low);
+        let hint = if matches!(self.device, Device::Gpu(_)) { ", or use --adapter cpu" } else { "" };
+        format!("{}x{} pixels do not fit: {message}. Make it {w}x{h} or smaller{hint}", shape.w, shape.h)
+    }
 }
 
 /// The graph that smooths a batch of this shape, its input and its output.
-pub fn graph(weights: &Weights, shape: Shape) -> Result<(Graph, Value, Value)> {
-    let mut g = Graph::new(weights.config.layout());
+pub fn graph(config: &Config, shape: Shape) -> Result<(Graph, Value, Value)> {
+    let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
-    let y = net::smooth(&mut g, &weights.config, x)?;
+    let y = net::smooth(&mut g, config, x)?;
     g.output(y);
     Ok((g, x, y))
 }

@@ -32,6 +32,11 @@ pub enum Precision {
 }
 
 impl Weights {
+    /// The shipped model, which is a part of this library (see `weights/README.md`).
+    pub fn builtin() -> Weights {
+        Weights::parse(include_bytes!("../weights/sasnet.safetensors")).expect("the shipped weights are good")
+    }
+
     /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight.
     pub fn initial(config: &Config, seed: u64) -> Weights {
         let layout = config.layout();

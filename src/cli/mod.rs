@@ -1,3 +1,73 @@
 //! The command line: one file a subcommand. Parses, calls the library, prints.
 
+pub mod devices;
+pub mod eval;
+pub mod plan;
+pub mod smooth;
 pub mod train;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use sasnet::Result;
+use sasnet::exec::Device;
+use sasnet::smooth::{Options, Smoother};
+use sasnet::weights::Weights;
+use std::path::PathBuf;
+
+/// Which network on which device, and how it smooths: the same for `smooth` and `eval`.
+#[derive(Args)]
+pub struct Network {
+    /// Weights to use instead of the built-in ones
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Average the eight flips and rotations: better, eight times as slow
+    #[arg(long)]
+    ensemble: bool,
+    /// Scale of the noise in the texture's place, 0 = none [default: what the weights were trained with]
+    #[arg(long, value_name = "SCALE")]
+    noise: Option<f32>,
+    /// Seed of the noise
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    adapter: Adapter,
+}
+
+impl Network {
+    /// The options of each picture.
+    fn options(&self) -> Options {
+        Options { noise: self.noise, seed: self.seed, ensemble: self.ensemble }
+    }
+
+    /// Opens weights and device, and says which device it is.
+    fn open(&self) -> Result<Smoother> {
+        let weights = match &self.weights {
+            Some(path) => Weights::read(path)?,
+            None => Weights::builtin(),
+        };
+        Ok(Smoother::new(weights, self.adapter.open()?))
+    }
+}
+
+/// Which device.
+#[derive(Args)]
+pub struct Adapter {
+    /// `cpu`, or a part of an adapter's name (see `sasnet devices`) [default: a real GPU; where there is none, the CPU]
+    #[arg(long, value_name = "NAME|cpu")]
+    adapter: Option<String>,
+}
+
+impl Adapter {
+    /// Opens the device and says which one it is.
+    fn open(&self) -> Result<Device> {
+        let device = Device::open(self.adapter.as_deref())?;
+        eprintln!("running on {}", device.describe());
+        Ok(device)
+    }
+}
+
+/// A bar over `total` passes through the network.
+fn progress(total: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}%, {eta} left, {msg}");
+    ProgressBar::new(total as u64).with_style(style.expect("the template is valid"))
+}

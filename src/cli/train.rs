@@ -1,14 +1,13 @@
 //! `sasnet train`
 
 use clap::Args;
-use sasnet::error::{Error, Result};
-use sasnet::exec::Device;
 use sasnet::net::Config;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Source;
 use sasnet::train::pairs::find_pairs;
 use sasnet::train::run::{self, CHECKPOINT, Schedule};
 use sasnet::train::step::Settings;
+use sasnet::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,6 +87,8 @@ pub struct Train {
     /// Standard deviation of blended textures, of 255 [default: 8,25]
     #[arg(long, value_name = "FROM,TO", value_delimiter = ',', num_args = 2)]
     strength: Option<Vec<f32>>,
+    #[command(flatten)]
+    adapter: super::Adapter,
 }
 
 impl Train {
@@ -119,7 +120,7 @@ impl Train {
 
     /// Trains.
     pub fn run(self) -> Result<()> {
-        let device = Device::Cpu;
+        let device = self.adapter.open()?;
         let mut trainer = if self.resume {
             let checkpoint = Checkpoint::read(&self.out.join(CHECKPOINT))?;
             checkpoint.trainer(&self.settings(checkpoint.settings.clone()), &device)?
@@ -142,8 +143,7 @@ impl Train {
             validation: validation.into_iter().step_by(self.validate_stride as usize).collect(),
         };
         eprintln!(
-            "{}: {} parameters, {} MB for a step",
-            device.describe(),
+            "{} parameters, {} MB for a step",
             trainer.config().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );

@@ -1,0 +1,135 @@
+//! `sasnet plan`
+
+use clap::Args;
+use sasnet::graph::Graph;
+use sasnet::net::{self, Config};
+use sasnet::plan::{Plan, Target};
+use sasnet::tensor::Shape;
+use sasnet::weights::Weights;
+use sasnet::{Error, Result, smooth};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Print what smoothing a picture costs: operators, operations, memory. Needs no GPU.
+#[derive(Args)]
+pub struct Plan_ {
+    /// Size of the picture
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "512x384", value_parser = parse_size)]
+    size: (usize, usize),
+    /// Network of this weights file instead of the paper's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["blocks", "features", "no_attention"])]
+    weights: Option<PathBuf>,
+    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', default_value = "16")]
+    blocks: Vec<usize>,
+    /// Width of the subnets
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    features: usize,
+    /// Leave channel and spatial attention out
+    #[arg(long)]
+    no_attention: bool,
+    /// For the CPU executor instead of a GPU
+    #[arg(long)]
+    cpu: bool,
+    /// Print every step instead of a line for each kind of operator
+    #[arg(long)]
+    steps: bool,
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=1 << 20).contains(n));
+    let sides = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
+    sides.ok_or("give width and height in pixels, as in 512x384".into())
+}
+
+impl Plan_ {
+    /// Prints the plan.
+    pub fn run(self) -> Result<()> {
+        let config = match &self.weights {
+            Some(path) => Weights::read(path)?.config,
+            None => Config { blocks: self.blocks, features: self.features, attention: !self.no_attention },
+        };
+        config.check()?;
+        let (width, height) = self.size;
+        let side = |side: usize| side.next_multiple_of(config.scale());
+        let shape = Shape::new(1, 3, side(height), side(width));
+        let target = match self.cpu {
+            true => Target::Cpu { threads: rayon::current_num_threads() },
+            false => Target::Gpu { max_binding: u64::MAX },
+        };
+        let (graph, _, _) = smooth::graph(&config, shape)?;
+        let plan = Plan::new(&graph, target)?;
+        if self.steps {
+            print_steps(&plan)
+        } else {
+            print_operators(&plan)
+        }
+
+        let full = full_network(&config, shape)?;
+        let giga = |n: u64| n as f64 / 1e9;
+        println!(
+            "\n{width}x{height}, {} blocks, {} features, x{}, {} parameters",
+            list(&config.blocks),
+            config.features,
+            config.scale(),
+            config.layout().parameters()
+        );
+        println!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
+        println!("  the full network      {:9.2} GMAC", giga(full.macs()));
+        println!(
+            "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations; the paper: 209.12)",
+            giga(full.paper_count())
+        );
+        println!(
+            "  peak memory           {:9.2} MB in {} buffers, weights included",
+            plan.peak_bytes() as f64 / 1e6,
+            plan.buffers.len()
+        );
+        if !self.cpu {
+            println!("  kernels               {:9}", plan.dispatches());
+        }
+        Ok(())
+    }
+}
+
+/// Both directions with z kept: what the paper counts.
+fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
+    let mut g = Graph::new(config.layout());
+    let x = g.input("x", shape);
+    let (y_cor, z) = net::downscale(&mut g, config, x, true)?;
+    let z = z.ok_or_else(|| Error::Invalid("z was not kept".into()))?;
+    let y = net::upscale(&mut g, config, y_cor, z)?;
+    g.output(y);
+    Plan::new(&g, Target::Gpu { max_binding: u64::MAX })
+}
+
+fn list(blocks: &[usize]) -> String {
+    blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+")
+}
+
+fn print_operators(plan: &Plan) {
+    let mut operators: BTreeMap<&str, (usize, usize, u64, u64)> = BTreeMap::new();
+    for step in &plan.steps {
+        let o = operators.entry(step.op).or_default();
+        let written: usize = step.outputs.iter().map(|l| 4 * l.len).sum();
+        *o = (o.0 + 1, o.1 + step.dispatches.len(), o.2 + step.macs, o.3 + written as u64);
+    }
+    let total = plan.macs().max(1) as f64;
+    println!("operator              calls  kernels       GMAC  share   MB written");
+    for (name, (calls, kernels, macs, bytes)) in operators {
+        let (gmac, share) = (macs as f64 / 1e9, 100.0 * macs as f64 / total);
+        println!("{name:20} {calls:6} {kernels:8} {gmac:10.3} {share:5.1}% {:12.1}", bytes as f64 / 1e6);
+    }
+}
+
+fn print_steps(plan: &Plan) {
+    println!("layer                    operator             output                   buffers        GMAC");
+    for step in &plan.steps {
+        let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
+        let ids = |places: &[sasnet::plan::Location]| {
+            places.iter().map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
+        };
+        let buffers = format!("{} > {}", ids(&step.inputs), ids(&step.outputs));
+        println!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
+    }
+}

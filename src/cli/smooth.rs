@@ -1,0 +1,85 @@
+//! `sasnet smooth`
+
+use super::{Network, progress};
+use clap::Args;
+use sasnet::image::{format_of, pictures, read, write};
+use sasnet::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Smooth pictures: PNG, JPEG, WebP, TIFF and BMP, in and out.
+#[derive(Args)]
+pub struct Smooth {
+    /// Pictures, or folders of pictures
+    #[arg(required = true, value_name = "IN")]
+    inputs: Vec<PathBuf>,
+    /// File for one picture (its extension is the format); folder for several, which keep their names
+    #[arg(short, long, value_name = "OUT")]
+    out: PathBuf,
+    #[command(flatten)]
+    network: Network,
+}
+
+impl Smooth {
+    /// Smooths all pictures; one that fails does not stop the others.
+    pub fn run(self) -> Result<()> {
+        let jobs = self.jobs()?;
+        let (mut smoother, options) = (self.network.open()?, self.network.options());
+        let bar = progress(jobs.len() * options.passes());
+        let mut failed = vec![];
+        for (input, output) in &jobs {
+            bar.set_message(input.display().to_string());
+            let result = read(input).and_then(|picture| {
+                let y = smoother.smooth(&picture.tensor, &options, || bar.inc(1));
+                let y = y.map_err(|error| match error {
+                    Error::TooLarge(message) => Error::file(input, message),
+                    other => other,
+                })?;
+                write(output, &picture.with(y))
+            });
+            if let Err(error) = result {
+                bar.suspend(|| eprintln!("error: {error}"));
+                failed.push(input);
+            }
+        }
+        bar.finish_and_clear();
+        let done = jobs.len() - failed.len();
+        eprintln!("smoothed {done} of {} in {:.1} s", count(jobs.len()), bar.elapsed().as_secs_f64());
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(format!("{} failed (see above)", count(failed.len()))))
+        }
+    }
+
+    /// Each picture and where it goes.
+    fn jobs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let inputs: Vec<PathBuf> = self.inputs.iter().map(pictures).collect::<Result<Vec<_>>>()?.concat();
+        let one_file = inputs.len() == 1 && !self.inputs[0].is_dir() && !self.out.is_dir();
+        if one_file {
+            format_of(&self.out)?;
+            return Ok(vec![(inputs[0].clone(), self.out.clone())]);
+        }
+        if self.out.is_file() {
+            let message = format!("is a file; {} go into a folder", count(inputs.len()));
+            return Err(Error::file(&self.out, message));
+        }
+        let mut taken: HashMap<PathBuf, &PathBuf> = HashMap::new();
+        let mut jobs = vec![];
+        for input in &inputs {
+            let output = self.out.join(input.file_name().unwrap_or(Path::new("picture").as_os_str()));
+            format_of(&output)?;
+            if let Some(other) = taken.insert(output.clone(), input) {
+                let message = format!("would get the same name as {}; smooth them into two folders", other.display());
+                return Err(Error::file(input, message));
+            }
+            jobs.push((input.clone(), output));
+        }
+        std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out))?;
+        Ok(jobs)
+    }
+}
+
+fn count(pictures: usize) -> String {
+    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
+}
