@@ -29,6 +29,10 @@ fn params(x: Shape, splits: usize) -> [(&'static str, Param); 5] {
 
 /// Side of the kernel.
 const SIDE: usize = 7;
+/// Its elements.
+const TAPS: usize = SIDE * SIDE;
+/// Rows that one task takes.
+const ROWS: usize = 32;
 /// Pixels that one task takes, so that a channel's part of them stays in the nearest cache.
 const PIXELS: usize = 1024;
 
@@ -92,12 +96,11 @@ impl Operator for SpatialAttention {
                 });
             let stats = &stats.data[n * 2 * plane..][..2 * plane];
             let gate = &mut gate.data[n * plane..][..plane];
-            gate.par_chunks_mut(width).enumerate().for_each(|(row, gate)| {
-                gate.fill(b.data[0]);
-                for (c, kernel) in w.data.chunks_exact(SIDE * SIDE).enumerate() {
-                    add_row(&stats[c * plane..][..plane], width, row, gate, |dy, dx| kernel[dy * SIDE + dx]);
-                }
-                gate.iter_mut().for_each(|g| *g = sigmoid(*g));
+            let padded: Vec<Vec<T>> = stats.chunks_exact(plane).map(|s| pad(s, width)).collect();
+            gate.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, gate)| {
+                let kernels = w.data.chunks_exact(TAPS).map(<[T]>::to_vec);
+                correlate(padded.iter().zip(kernels), width, i * ROWS, gate);
+                gate.iter_mut().for_each(|g| *g = sigmoid(*g + b.data[0]));
             });
             scale(x, gate, &mut y.data[n * f * plane..][..f * plane]);
         }
@@ -115,22 +118,36 @@ impl Operator for SpatialAttention {
     }
 }
 
-/// out += row `row` of the 7x7 correlation of a plane with `tap(dy, dx)`, zero outside.
-fn add_row<T: Real>(plane: &[T], width: usize, row: usize, out: &mut [T], tap: impl Fn(usize, usize) -> T) {
-    let (height, pad) = (plane.len() / width, SIDE / 2);
-    for dy in 0..SIDE {
-        let Some(from) = (row + dy).checked_sub(pad).filter(|&from| from < height) else { continue };
-        let from = &plane[from * width..][..width];
-        for dx in 0..SIDE {
-            let tap = tap(dy, dx);
-            // out[j] += tap from[j + dx - pad] where that exists.
-            let (start, end) = (pad.saturating_sub(dx).min(width), (width + pad).saturating_sub(dx).min(width));
-            if start < end {
-                for (out, v) in out[start..end].iter_mut().zip(&from[start + dx - pad..]) {
-                    *out += tap * *v;
-                }
+/// A plane with a border of zeros, three wide.
+fn pad<T: Real>(plane: &[T], width: usize) -> Vec<T> {
+    let (height, stride) = (plane.len() / width, width + SIDE - 1);
+    let mut padded = vec![T::zero(); (height + SIDE - 1) * stride];
+    for (row, out) in plane.chunks_exact(width).zip(padded.chunks_exact_mut(stride).skip(SIDE / 2)) {
+        out[SIDE / 2..][..width].copy_from_slice(row);
+    }
+    padded
+}
+
+/// The sum of the 7x7 correlations of padded planes with their kernels, from row `first` on. Rows run on into the
+/// border, so that a tap is one long loop.
+fn correlate<'a, T: Real>(
+    planes: impl Iterator<Item = (&'a Vec<T>, Vec<T>)>,
+    width: usize,
+    first: usize,
+    out: &mut [T],
+) {
+    let stride = width + SIDE - 1;
+    let mut sums = vec![T::zero(); out.len() / width * stride - (SIDE - 1)];
+    for (padded, kernel) in planes {
+        for (tap, k) in kernel.into_iter().enumerate() {
+            let from = &padded[(first + tap / SIDE) * stride + tap % SIDE..];
+            for (sum, v) in sums.iter_mut().zip(from) {
+                *sum += k * *v;
             }
         }
+    }
+    for (out, sums) in out.chunks_exact_mut(width).zip(sums.chunks(stride)) {
+        out.copy_from_slice(&sums[..width]);
     }
 }
 
@@ -158,7 +175,7 @@ impl Operator for SpatialAttentionBackward {
         let [x, w, gate, stats, argmax, dy] = x else { unreachable!("six inputs") };
         let [dx, dw, db] = out else { unreachable!("three outputs") };
         let (f, plane, width) = (x.shape.c, x.shape.plane(), x.shape.w);
-        let (height, pad, mean_of) = (x.shape.h, SIDE / 2, T::one() / T::of(f as f64));
+        let (height, mean_of) = (x.shape.h, T::one() / T::of(f as f64));
         dw.data.fill(T::zero());
         db.data.fill(T::zero());
         let mut dpre = vec![T::zero(); plane];
@@ -177,23 +194,22 @@ impl Operator for SpatialAttentionBackward {
                 }
             });
             db.data[0] += sum(&dpre);
+            // Both padded alike, so that pixel p of one meets p + tap of the other at a fixed distance.
+            let padded: Vec<Vec<T>> = stats.chunks_exact(plane).map(|s| pad(s, width)).collect();
+            let border = pad(&dpre, width);
+            let stride = width + SIDE - 1;
+            let inner = &border[SIDE / 2 * (stride + 1)..][..height * stride - (SIDE - 1)];
             dw.data.par_iter_mut().enumerate().for_each(|(i, dw)| {
-                let (c, ky, kx) = (i / SIDE / SIDE, i / SIDE % SIDE, i % SIDE);
-                let stats = &stats[c * plane..][..plane];
-                for row in 0..height {
-                    let Some(from) = (row + ky).checked_sub(pad).filter(|&from| from < height) else { continue };
-                    let (start, end) = (pad.saturating_sub(kx).min(width), (width + pad).saturating_sub(kx).min(width));
-                    if start < end {
-                        let stats = &stats[from * width + start + kx - pad..][..end - start];
-                        *dw += super::dot(&dpre[row * width + start..row * width + end], stats);
-                    }
-                }
+                let tap = i % TAPS;
+                *dw += super::dot(inner, &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()]);
             });
             let mut dstats = vec![T::zero(); 2 * plane];
-            dstats.par_chunks_mut(width).enumerate().for_each(|(row, dstats)| {
-                let kernel = &w.data[row / height * SIDE * SIDE..][..SIDE * SIDE];
-                add_row(&dpre, width, row % height, dstats, |dy, dx| kernel[SIDE * SIDE - 1 - dy * SIDE - dx]);
-            });
+            for (dstats, kernel) in dstats.chunks_exact_mut(plane).zip(w.data.chunks_exact(TAPS)) {
+                dstats.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, dstats)| {
+                    let flipped = kernel.iter().rev().copied().collect();
+                    correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats);
+                });
+            }
             let (dmax, dmean) = dstats.split_at(plane);
             let dx = &mut dx.data[n * f * plane..][..f * plane];
             let argmax = argmax.image(n);

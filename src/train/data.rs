@@ -1,6 +1,7 @@
 //! Training samples, drawn from pictures in memory.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -36,14 +37,20 @@ const COLOUR: f32 = 0.15;
 pub struct Source(Kind);
 
 enum Kind {
-    Blend { structures: Vec<Bitmap>, textures: Vec<Texture>, strength: (f32, f32) },
+    /// Structures by folder.
+    Blend {
+        structures: Vec<Vec<Bitmap>>,
+        textures: Vec<Texture>,
+        strength: (f32, f32),
+    },
     Pairs(Vec<(Bitmap, Bitmap)>),
 }
 
 impl Source {
     /// Structures blended with textures on the fly: `clip(S + k (T - mean T))`, half of the samples with grey textures and
     /// half with coloured ones, `k` such that T's standard deviation is uniform in `strength` (code values of 0..255; see
-    /// [`STRENGTH`]). Both folders are searched with all their subfolders.
+    /// [`STRENGTH`]). Both folders are searched with all their subfolders; of the structures each subfolder is drawn
+    /// equally often, however many pictures it has: kinds of structure go into folders of their own.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::File`] for folders without pictures, unreadable ones and a texture of one colour;
@@ -55,7 +62,12 @@ impl Source {
                 "texture strength from {low} to {high}: give two positive numbers, the smaller first"
             )));
         }
-        let structures = load(&pictures_below(structures)?, |path| Ok(Bitmap::new(&image::read(path)?.tensor)))?;
+        let mut folders: BTreeMap<Option<PathBuf>, Vec<PathBuf>> = BTreeMap::new();
+        for path in pictures_below(structures)? {
+            folders.entry(path.parent().map(Path::to_path_buf)).or_default().push(path);
+        }
+        let bitmap = |path: &PathBuf| Ok(Bitmap::new(&image::read(path)?.tensor));
+        let structures = folders.values().map(|paths| load(paths, bitmap)).collect::<Result<_>>()?;
         let textures = load(&pictures_below(textures)?, |path| Texture::read(path))?;
         Ok(Source(Kind::Blend { structures, textures, strength }))
     }
@@ -94,7 +106,8 @@ impl Source {
                 window.read(textured, input);
             }
             Kind::Blend { structures, textures, strength } => {
-                let structure = &structures[rng.below(structures.len())];
+                let folder = &structures[rng.below(structures.len())];
+                let structure = &folder[rng.below(folder.len())];
                 Window::inside(structure, crop, rng).read(structure, target);
                 input.copy_from_slice(target);
                 textures[rng.below(textures.len())].add(rng.between(*strength) / 255.0, crop, rng, input);

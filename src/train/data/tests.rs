@@ -154,3 +154,15 @@ fn wrong_sources_are_errors() {
     assert!(text(Source::blend(&path.join("none"), path, STRENGTH)).contains("none"));
     assert!(text(Source::pairs(&[])).contains("no pairs"));
 }
+
+#[test]
+fn folders_of_structures_are_drawn_equally_often() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path().join("s/dark/a.png"), 8, 8, |_, _, _| 50);
+    (0..9).for_each(|i| write(dir.path().join(format!("s/light/{i}.png")), 8, 8, |_, _, _| 200));
+    write(dir.path().join("t.png"), 8, 8, |_, y, x| (x + y) % 2 * 255);
+    let source = Source::blend(&dir.path().join("s"), &dir.path().join("t.png"), STRENGTH).unwrap();
+    let target = source.batch(1, 1, 400, 8).target;
+    let dark = (0..400).filter(|&i| target.image(i).data[0] < 0.5).count();
+    assert!((160..240).contains(&dark), "{dark} of 400 from one of two folders");
+}
