@@ -161,7 +161,13 @@ impl Report {
 
     fn finish(self, name: &str, of: usize) {
         println!("{name}: {} tensors, largest relative errors {:?}", self.compared, self.worst);
-        assert!(self.wrong.is_empty(), "{name}: {} of {} are off\n{}", self.wrong.len(), self.compared, self.wrong.join("\n"));
+        assert!(
+            self.wrong.is_empty(),
+            "{name}: {} of {} are off\n{}",
+            self.wrong.len(),
+            self.compared,
+            self.wrong.join("\n")
+        );
         assert_eq!(self.compared, of, "{name}: every tensor is compared");
     }
 }

@@ -321,9 +321,13 @@ impl Gpu {
         let entry = entry.unwrap_or_else(|| panic!("shader {stem} has no entry point {name:?}")).clone();
         for (constant, _) in &dispatch.constants {
             let known = &shader.reflection.constants;
-            assert!(known.iter().any(|k| k == constant), "{stem}.{name}: constant {constant:?} is not one of {known:?}");
+            assert!(
+                known.iter().any(|k| k == constant),
+                "{stem}.{name}: constant {constant:?} is not one of {known:?}"
+            );
         }
-        let raw = self.checked(|| format!("pipeline {stem}.{name}"), || self.build(dispatch, &shader.module, &entry))?;
+        let raw =
+            self.checked(|| format!("pipeline {stem}.{name}"), || self.build(dispatch, &shader.module, &entry))?;
         let pipeline = Arc::new(Pipeline { raw: raw.0, layout: raw.1, entry });
         self.pipelines.lock().unwrap().insert(key, pipeline.clone());
         Ok(pipeline)

@@ -80,14 +80,16 @@ impl Gpu {
         let given: Vec<&str> = dispatch.bindings.iter().map(|(n, _)| *n).collect();
         check_names(&kernel, "bindings", &wanted, &given);
         assert_eq!(command.slices.len(), given.len(), "{kernel}: slices");
-        fn range(binding: u32, buffer: &Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> { wgpu::BindGroupEntry {
-            binding,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: buffer.raw(),
-                offset,
-                size: wgpu::BufferSize::new(size),
-            }),
-        }}
+        fn range(binding: u32, buffer: &Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> {
+            wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: buffer.raw(),
+                    offset,
+                    size: wgpu::BufferSize::new(size),
+                }),
+            }
+        }
         let mut entries = Vec::new();
         entries.extend(entry.globals.map(|i| range(i, globals, 0, size_of::<Globals>() as u64)));
         entries.extend(entry.params.map(|i| range(i, uniforms, offset, entry.params_size as u64)));
