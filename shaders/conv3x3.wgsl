@@ -17,7 +17,7 @@ struct Params {
     slope: f32, // of the LeakyReLU; 1: no activation
     first: u32, // backward_input: first input channel wanted
     count: u32, // backward_input: how many
-    splits: u32, // backward_weight: workgroups that share the pixels
+    splits: u32, // backward_weight: sums that share the pixels
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -42,44 +42,49 @@ var<private> acc: array<vec4f, 8>; // [group][row of the two]
 // Sum of one chunk into the accumulators.
 fn accumulate(local: vec3u, channels: u32) {
     for (var c = 0u; c < channels; c++) {
-        for (var kx = 0u; kx < 3u; kx++) {
-            let at = c * TILE + local.y * 2u * TILE_W + local.x + kx;
-            let v0 = tile[at];
-            let v1 = tile[at + TILE_W];
-            let v2 = tile[at + 2u * TILE_W];
-            let v3 = tile[at + 3u * TILE_W];
-            let tap = c * 36u + kx * 4u;
-            // Written out for each group: a loop would index the accumulators by a variable, and some compilers then
-            // keep them in memory. The conditions are constant when the pipeline is built.
-            {
-                let w0 = taps[tap];
-                let w1 = taps[tap + 12u];
-                let w2 = taps[tap + 24u];
-                acc[0] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[0])));
-                acc[1] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[1])));
-            }
-            if GROUPS > 1u {
-                let w0 = taps[tap + 1u];
-                let w1 = taps[tap + 13u];
-                let w2 = taps[tap + 25u];
-                acc[2] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[2])));
-                acc[3] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[3])));
-            }
-            if GROUPS > 2u {
-                let w0 = taps[tap + 2u];
-                let w1 = taps[tap + 14u];
-                let w2 = taps[tap + 26u];
-                acc[4] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[4])));
-                acc[5] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[5])));
-            }
-            if GROUPS > 3u {
-                let w0 = taps[tap + 3u];
-                let w1 = taps[tap + 15u];
-                let w2 = taps[tap + 27u];
-                acc[6] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[6])));
-                acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[7])));
-            }
-        }
+        // Unrolled: loops that carry this many accumulators are costly on software Vulkan.
+        let at = c * TILE + local.y * 2u * TILE_W + local.x;
+        accumulate_column(at, c * 36u);
+        accumulate_column(at + 1u, c * 36u + 4u);
+        accumulate_column(at + 2u, c * 36u + 8u);
+    }
+}
+
+// Adds what three taps, one under the other, make of four inputs, one under the other.
+fn accumulate_column(at: u32, tap: u32) {
+    let v0 = tile[at];
+    let v1 = tile[at + TILE_W];
+    let v2 = tile[at + 2u * TILE_W];
+    let v3 = tile[at + 3u * TILE_W];
+    // Written out for each group: a loop would index the accumulators by a variable, and some compilers then
+    // keep them in memory. The conditions are constant when the pipeline is built.
+    {
+        let w0 = taps[tap];
+        let w1 = taps[tap + 12u];
+        let w2 = taps[tap + 24u];
+        acc[0] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[0])));
+        acc[1] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[1])));
+    }
+    if GROUPS > 1u {
+        let w0 = taps[tap + 1u];
+        let w1 = taps[tap + 13u];
+        let w2 = taps[tap + 25u];
+        acc[2] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[2])));
+        acc[3] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[3])));
+    }
+    if GROUPS > 2u {
+        let w0 = taps[tap + 2u];
+        let w1 = taps[tap + 14u];
+        let w2 = taps[tap + 26u];
+        acc[4] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[4])));
+        acc[5] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[5])));
+    }
+    if GROUPS > 3u {
+        let w0 = taps[tap + 3u];
+        let w1 = taps[tap + 15u];
+        let w2 = taps[tap + 27u];
+        acc[6] = fma(vec4f(v2), w2, fma(vec4f(v1), w1, fma(vec4f(v0), w0, acc[6])));
+        acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w1, fma(vec4f(v1), w0, acc[7])));
     }
 }
 
@@ -133,9 +138,12 @@ fn forward(
             }
             tile[e] = v;
         }
-        for (var e = lane; e < channels * 9u * GROUPS; e += 64u) {
-            let g = e / (channels * 9u);
-            let k = e % (channels * 9u);
+        for (var e = lane; e < CHUNK * 9u * GROUPS; e += 64u) {
+            let g = e / (CHUNK * 9u);
+            let k = e % (CHUNK * 9u);
+            if k >= channels * 9u {
+                continue;
+            }
             let o = o0 + g * 4u;
             let at = first * 9u + k;
             taps[k * 4u + g] = vec4f(weight(o, at), weight(o + 1u, at), weight(o + 2u, at), weight(o + 3u, at));
@@ -236,9 +244,12 @@ fn backward_input(
             }
             tile[e] = v;
         }
-        for (var e = lane; e < channels * 9u * GROUPS; e += 64u) {
-            let g = e / (channels * 9u);
-            let k = e % (channels * 9u);
+        for (var e = lane; e < CHUNK * 9u * GROUPS; e += 64u) {
+            let g = e / (CHUNK * 9u);
+            let k = e % (CHUNK * 9u);
+            if k >= channels * 9u {
+                continue;
+            }
             let o = first + k / 9u;
             let tap = 8u - k % 9u;
             let c = c0 + g * 4u;
@@ -287,11 +298,11 @@ fn put_dx(image: u32, c: u32, row: u32, column: u32, v0: f32, v1: f32) {
     }
 }
 
-const GRAD_H = 4u; // rows of a tile of backward_weight; columns: 16
-const GRAD_ROWS = GRAD_H + 2u; // and the halo
+// backward_weight: invocations side by side, an output channel each: 16, 32 or 64. The others of the 64 take other rows.
+override WIDTH: u32 = 64u;
 
-var<workgroup> inputs: array<vec4f, 4u * GRAD_ROWS * TILE_W>; // [group of 4 channels][row][column]
-var<workgroup> slopes: array<f32, GRAD_H * 16u * 17u>; // dy: [row][column][output channel], padded against bank conflicts
+var<workgroup> inputs: array<vec4f, 10u * TILE_W>; // [row][column], 4 input channels a vec4
+var<workgroup> slopes: array<f32, 128u * 17u>; // dy: [row][column][channel of WIDTH + 1, padded against bank conflicts]
 
 @group(0) @binding(10) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
@@ -309,11 +320,9 @@ fn input_at(image: u32, c: u32, row: u32, column: u32) -> f32 {
     return 0.0;
 }
 
-// Stores a tap's sums of `channels` (0 to 4) input channels.
+// Stores a tap's sums of `channels` (1 to 4) input channels.
 fn put_sum(at: u32, channels: u32, v: vec4f) {
-    if channels > 0u {
-        sums[at] = v.x;
-    }
+    sums[at] = v.x;
     if channels > 1u {
         sums[at + 9u] = v.y;
     }
@@ -325,107 +334,118 @@ fn put_sum(at: u32, channels: u32, v: vec4f) {
     }
 }
 
+var<private> weight_sums: array<vec4f, 9>; // [tap], 4 input channels a vec4
+
+// One column of inputs with the dy of its own column and of the two before it.
+fn add_taps(at: u32, d0: f32, d1: f32, d2: f32) {
+    let v0 = inputs[at];
+    let v1 = inputs[at + TILE_W];
+    let v2 = inputs[at + 2u * TILE_W];
+    weight_sums[0] = fma(vec4f(d0), v0, weight_sums[0]);
+    weight_sums[1] = fma(vec4f(d1), v0, weight_sums[1]);
+    weight_sums[2] = fma(vec4f(d2), v0, weight_sums[2]);
+    weight_sums[3] = fma(vec4f(d0), v1, weight_sums[3]);
+    weight_sums[4] = fma(vec4f(d1), v1, weight_sums[4]);
+    weight_sums[5] = fma(vec4f(d2), v1, weight_sums[5]);
+    weight_sums[6] = fma(vec4f(d0), v2, weight_sums[6]);
+    weight_sums[7] = fma(vec4f(d1), v2, weight_sums[7]);
+    weight_sums[8] = fma(vec4f(d2), v2, weight_sums[8]);
+}
+
 // y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
 //   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
-// dy is the gradient before the activation. The sum is split: this kernel leaves sums over every `splits`-th 16 x 4
-// tile of pixels, `reduce_weight` adds the splits. A workgroup: 16 output x 16 input channels of one split; an
-// invocation: one output x 4 input channels (a vec4) x 9 taps, walking a row of the tile with one column of inputs
-// and the three dy that it meets in registers. Grid: (ceil(co / 16), ceil((cx + cr) / 16), splits) workgroups.
-@compute @workgroup_size(16, 4)
-fn backward_weight(
-    @builtin(local_invocation_id) local: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3u,
-) {
+// dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
+// them. A workgroup walks over every (splits / parts)-th tile of pixels, 16 columns x 2 parts rows, with WIDTH output and
+// 4 input channels; an invocation has one output x 4 input channels (a vec4) x 9 taps and two of the rows, and walks
+// along them with one column of inputs and the three dy that it meets in registers. Neighbours differ in the output
+// channel: they read neighbouring dy and the same input. parts = 64 / WIDTH.
+// Grid: (ceil(co / WIDTH), ceil((cx + cr) / 4), splits / parts) workgroups.
+@compute @workgroup_size(64)
+fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let ci = p.cx + p.cr;
-    let o0 = group.x * 16u;
-    let c0 = group.y * 16u;
+    let parts = 64u / WIDTH;
+    let rows = 2u * parts;
+    // Said to be 0 where it is: some compilers then know that all invocations read the same input.
+    var part = 0u;
+    if WIDTH < 64u {
+        part = lane / WIDTH;
+    }
+    let channel = lane % WIDTH;
+    let o0 = group.x * WIDTH;
+    let c0 = group.y * 4u;
     let across = (p.w + 15u) / 16u;
-    let tiles = across * ((p.h + GRAD_H - 1u) / GRAD_H);
-    var s00 = vec4f(0.0);
-    var s01 = vec4f(0.0);
-    var s02 = vec4f(0.0);
-    var s10 = vec4f(0.0);
-    var s11 = vec4f(0.0);
-    var s12 = vec4f(0.0);
-    var s20 = vec4f(0.0);
-    var s21 = vec4f(0.0);
-    var s22 = vec4f(0.0);
+    let tiles = across * ((p.h + rows - 1u) / rows);
     var bias = 0.0;
-    for (var t = group.z; t < p.n * tiles; t += p.splits) {
+    for (var t = group.z; t < p.n * tiles; t += p.splits / parts) {
         let image = t / tiles;
-        let corner = vec2u(t % tiles % across * 16u, t % tiles / across * GRAD_H);
+        let corner = vec2u(t % tiles % across * 16u, t % tiles / across * rows);
         workgroupBarrier();
-        for (var e = lane; e < 4u * GRAD_ROWS * TILE_W; e += 64u) {
-            let row = corner.y + e / TILE_W % GRAD_ROWS - 1u;
+        for (var e = lane; e < (rows + 2u) * TILE_W; e += 64u) {
+            let row = corner.y + e / TILE_W - 1u;
             let column = corner.x + e % TILE_W - 1u;
-            let c = c0 + e / (GRAD_ROWS * TILE_W) * 4u;
             inputs[e] = vec4f(
-                input_at(image, c, row, column),
-                input_at(image, c + 1u, row, column),
-                input_at(image, c + 2u, row, column),
-                input_at(image, c + 3u, row, column),
+                input_at(image, c0, row, column),
+                input_at(image, c0 + 1u, row, column),
+                input_at(image, c0 + 2u, row, column),
+                input_at(image, c0 + 3u, row, column),
             );
         }
-        for (var e = lane; e < GRAD_H * 256u; e += 64u) {
+        for (var e = lane; e < rows * 16u * WIDTH; e += 64u) {
             // The pixel varies fastest: neighbours read neighbours.
-            let o = o0 + e / (GRAD_H * 16u);
-            let q = e % (GRAD_H * 16u);
+            let q = e % (rows * 16u);
+            let o = e / (rows * 16u);
             let row = corner.y + q / 16u;
             let column = corner.x + q % 16u;
             var v = 0.0;
-            if o < p.co && row < p.h && column < p.w {
-                v = dy[((image * p.co + o) * p.h + row) * p.w + column];
+            if o0 + o < p.co && row < p.h && column < p.w {
+                v = dy[((image * p.co + o0 + o) * p.h + row) * p.w + column];
             }
-            slopes[q * 17u + e / (GRAD_H * 16u)] = v;
+            slopes[q * (WIDTH + 1u) + o] = v;
         }
         workgroupBarrier();
-        for (var i = 0u; i < GRAD_H; i++) {
+        for (var i = 2u * part; i < 2u * part + 2u; i++) {
             // Column j of the halo meets dy of columns j, j - 1 and j - 2 (taps 0, 1, 2); outside 0..15 there is none.
+            // Unrolled by three, so that they need not move; column 15's are met last by column 17.
             var d1 = 0.0;
             var d2 = 0.0;
-            for (var j = 0u; j < TILE_W; j++) {
-                var d0 = 0.0;
-                if j < 16u {
-                    d0 = slopes[(i * 16u + j) * 17u + local.x];
-                }
-                let at = (local.y * GRAD_ROWS + i) * TILE_W + j;
-                let v0 = inputs[at];
-                let v1 = inputs[at + TILE_W];
-                let v2 = inputs[at + 2u * TILE_W];
-                s00 = fma(vec4f(d0), v0, s00);
-                s01 = fma(vec4f(d1), v0, s01);
-                s02 = fma(vec4f(d2), v0, s02);
-                s10 = fma(vec4f(d0), v1, s10);
-                s11 = fma(vec4f(d1), v1, s11);
-                s12 = fma(vec4f(d2), v1, s12);
-                s20 = fma(vec4f(d0), v2, s20);
-                s21 = fma(vec4f(d1), v2, s21);
-                s22 = fma(vec4f(d2), v2, s22);
-                bias += d0;
-                d2 = d1;
-                d1 = d0;
+            let line = i * 16u * (WIDTH + 1u) + channel;
+            for (var j = 0u; j < 15u; j += 3u) {
+                let at = i * TILE_W + j;
+                let d = line + j * (WIDTH + 1u);
+                let d3 = slopes[d];
+                add_taps(at, d3, d1, d2);
+                let d4 = slopes[d + WIDTH + 1u];
+                add_taps(at + 1u, d4, d3, d1);
+                d2 = d4;
+                d1 = slopes[d + 2u * (WIDTH + 1u)];
+                add_taps(at + 2u, d1, d4, d3);
+                bias += d3 + d4 + d1;
             }
+            let at = i * TILE_W + 15u;
+            let d3 = slopes[line + 15u * (WIDTH + 1u)];
+            add_taps(at, d3, d1, d2);
+            add_taps(at + 1u, 0.0, d3, d1);
+            add_taps(at + 2u, 0.0, 0.0, d3);
+            bias += d3;
         }
     }
-    let o = o0 + local.x;
+    let o = o0 + channel;
     if o >= p.co {
         return;
     }
-    let out = (group.z * p.co + o) * (ci * 9u + 1u);
-    let c = c0 + local.y * 4u;
-    let rest = min(ci, c + 4u) - min(ci, c);
-    let at = out + c * 9u;
-    put_sum(at, rest, s00);
-    put_sum(at + 1u, rest, s01);
-    put_sum(at + 2u, rest, s02);
-    put_sum(at + 3u, rest, s10);
-    put_sum(at + 4u, rest, s11);
-    put_sum(at + 5u, rest, s12);
-    put_sum(at + 6u, rest, s20);
-    put_sum(at + 7u, rest, s21);
-    put_sum(at + 8u, rest, s22);
-    if group.y == 0u && local.y == 0u {
+    let out = ((group.z * parts + part) * p.co + o) * (ci * 9u + 1u);
+    let rest = min(ci - c0, 4u);
+    let at = out + c0 * 9u;
+    put_sum(at, rest, weight_sums[0]);
+    put_sum(at + 1u, rest, weight_sums[1]);
+    put_sum(at + 2u, rest, weight_sums[2]);
+    put_sum(at + 3u, rest, weight_sums[3]);
+    put_sum(at + 4u, rest, weight_sums[4]);
+    put_sum(at + 5u, rest, weight_sums[5]);
+    put_sum(at + 6u, rest, weight_sums[6]);
+    put_sum(at + 7u, rest, weight_sums[7]);
+    put_sum(at + 8u, rest, weight_sums[8]);
+    if group.y == 0u {
         sums[out + ci * 9u] = bias;
     }
 }

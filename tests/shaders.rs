@@ -8,17 +8,19 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// Calls `f` with each entry point: its name, the module with constants put in, and the entry point's own name. The
-/// override GROUPS is tried at both ends.
+/// overrides are tried at both ends.
 fn each_entry_point(mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
     for stem in reflect::shaders() {
         let (module, info) = reflect::parse(stem);
-        let settings: &[f64] = if module.overrides.is_empty() { &[0.0] } else { &[1.0, 4.0] };
+        let settings: &[&[(&str, f64)]] = if stem == "conv3x3" {
+            &[&[("GROUPS", 1.0), ("WIDTH", 16.0)], &[("GROUPS", 4.0), ("WIDTH", 64.0)]]
+        } else {
+            &[&[]]
+        };
         for setting in settings {
             let mut constants = PipelineConstants::default();
-            for (_, constant) in module.overrides.iter() {
-                constants.insert(constant.name.clone().expect("overrides have names"), *setting);
-            }
+            constants.extend(setting.iter().map(|(name, value)| (name.to_string(), *value)));
             for entry in &module.entry_points {
                 let point = (ShaderStage::Compute, entry.name.as_str());
                 let (module, info) =

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn only_what_an_entry_point_uses_is_listed() {
         let conv = Reflection::of("conv3x3");
-        assert_eq!(conv.constants, ["GROUPS"]);
+        assert_eq!(conv.constants, ["GROUPS", "WIDTH"]);
         let forward = &conv.entries["forward"];
         let names: Vec<_> = forward.storage.iter().map(|b| (b.name.as_str(), b.writable)).collect();
         assert_eq!(names, [("x", false), ("r", false), ("w", false), ("b", false), ("y", true)]);

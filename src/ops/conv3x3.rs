@@ -282,21 +282,24 @@ impl Operator for Conv3x3BackwardWeight {
         let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
         let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
         let channels = sizes.cx + sizes.cr;
-        let blocks = [dy.c.div_ceil(16), channels.div_ceil(16)];
-        // Enough workgroups to fill a GPU (a few hundred) where the blocks of channels alone are not, but at least 8 of
-        // the 16 x 4 tiles of pixels for each.
-        let tiles = dy.n * dy.h.div_ceil(4) * dy.w.div_ceil(16);
-        let splits = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+        let width = dy.c.next_power_of_two().clamp(16, 64);
+        let blocks = [dy.c.div_ceil(width), channels.div_ceil(4)];
+        // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8
+        // tiles of pixels for each.
+        let parts = 64 / width;
+        let tiles = dy.n * dy.h.div_ceil(2 * parts) * dy.w.div_ceil(16);
+        let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+        let splits = groups * parts;
         let params = Sizes { splits, ..sizes }.params();
         let row = channels * 9 + 1;
         let r = Input(maps.len());
         let sums = l.scratch(splits * dy.c * row);
         l.dispatch(
             ("conv3x3", "backward_weight"),
-            &[],
+            &[("WIDTH", width as f64)],
             &[("x", Input(1)), ("r", r), ("dy", Input(0)), ("sums", sums)],
             &params,
-            Grid::Workgroups(glam::UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
+            Grid::Workgroups(glam::UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
         );
         l.dispatch(
             ("conv3x3", "reduce_weight"),
