@@ -146,7 +146,7 @@ impl Report {
         self.compared += 1;
         let worst = self.worst.entry(kind).or_default();
         *worst = worst.max(error);
-        if !(error <= tolerance) {
+        if error > tolerance || error.is_nan() {
             self.wrong.push(format!("{name}: {error:.1e} > {tolerance:.0e}"));
         }
     }

@@ -125,26 +125,20 @@ impl Operator for Conv3x3 {
         };
         let inputs: Vec<Value> = std::iter::once(dpre).chain(maps.iter().copied()).collect();
         let dw = apply(Conv3x3BackwardWeight.into(), &inputs);
-        let channels: Vec<usize> = maps.iter().map(|&m| g.shape(m).c).collect();
-        let mut first = 0;
-        let mut parts = vec![];
-        for (&c, _) in channels.iter().zip(needs).filter(|(_, needed)| **needed) {
-            parts.push((first, c));
-            first += c;
+        // The weight's input channels are those of x, then those of r.
+        let mut end = 0;
+        let ranges = maps.iter().map(|&m| {
+            end += g.shape(m).c;
+            (end - g.shape(m).c, g.shape(m).c)
+        });
+        let parts: Vec<_> = ranges.zip(needs).filter(|(_, needed)| **needed).map(|(range, _)| range).collect();
+        let mut dx = vec![];
+        if !parts.is_empty() {
+            dx = g.apply(&node.name, Conv3x3BackwardInput { parts }, &[dpre, *w]).expect("shapes of the forward pass");
         }
-        // Where only the second map needs a gradient, its channels begin after those of the first.
-        if let ([x, _], [false, true, ..]) = (&channels[..], needs) {
-            parts = vec![(*x, channels[1])];
-        }
-        let mut dx = match parts.is_empty() {
-            true => vec![],
-            false => {
-                g.apply(&node.name, Conv3x3BackwardInput { parts }, &[dpre, *w]).expect("shapes of the forward pass")
-            }
-        }
-        .into_iter();
-        let mut d: Vec<Option<Value>> =
-            needs[..maps.len()].iter().map(|&need| if need { dx.next() } else { None }).collect();
+        let mut dx = dx.into_iter();
+        let wanted = |&needed: &bool| if needed { dx.next() } else { None };
+        let mut d: Vec<Option<Value>> = needs[..maps.len()].iter().map(wanted).collect();
         d.extend(dw.into_iter().map(Some));
         d
     }
