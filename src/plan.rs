@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Place, Value};
-use crate::kernel::{Dispatch, Globals, Lowering, Operand, PARAMS_STRIDE};
+use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE};
 use crate::ops::{Operator, Workspace};
 use crate::tensor::Shape;
 
@@ -21,6 +21,8 @@ pub enum Target {
     Gpu {
         /// Most bytes that one binding may have.
         max_binding: u64,
+        /// Kernels for operators that have several.
+        kernels: Kernels,
     },
 }
 
@@ -156,10 +158,10 @@ impl Plan {
                     workspace.per_thread = workspace.per_thread.max(own.per_thread);
                     workspace.shared = workspace.shared.max(own.shared);
                 }
-                Target::Gpu { .. } => {
+                Target::Gpu { kernels, .. } => {
                     let all = node.outputs.iter().chain(&node.updates).map(shape).collect();
                     let (d, scratch) = Default::default();
-                    let mut l = Lowering { inputs: inputs.clone(), outputs: all, dispatches: d, scratch };
+                    let mut l = Lowering { inputs: inputs.clone(), outputs: all, kernels, dispatches: d, scratch };
                     node.op.gpu(&mut l);
                     let scratch: Vec<Location> = l.scratch.iter().map(|&len| pool.take(len)).collect();
                     pool.free.extend(scratch.iter().map(|s| s.buffer));
@@ -197,7 +199,7 @@ impl Plan {
             });
         }
         let plan = Plan { buffers: pool.buffers, locations, steps, workspace, target };
-        if let Target::Gpu { max_binding } = target {
+        if let Target::Gpu { max_binding, .. } = target {
             let largest = plan.buffers.iter().map(|b| b.len as u64 * ELEMENT).max().unwrap_or(0);
             if largest > max_binding {
                 return Err(Error::TooLarge(format!(
