@@ -71,11 +71,10 @@ impl Settings {
         if !(self.noise >= 0.0 && self.noise.is_finite()) {
             return fail(format!("the noise scale is {}; give 0 or more", self.noise));
         }
-        if self.decay_from.is_some_and(|from| from >= self.steps) {
-            return fail(format!(
-                "the decay begins at step {:?}, not before the last, {}",
-                self.decay_from, self.steps
-            ));
+        if let Some(from) = self.decay_from
+            && from >= self.steps
+        {
+            return fail(format!("the decay begins at step {from}, not before the last, {}", self.steps));
         }
         Ok(())
     }
