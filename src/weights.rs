@@ -79,7 +79,7 @@ impl Weights {
         let params = read_tensors(&file, &layout, "")?;
         let weights = Weights { config, params, metadata };
         weights.noise().map_err(|e| e.to_string())?;
-        if let Some(extra) = file.names().into_iter().find(|name| layout.get(name).is_none()) {
+        if let Some(extra) = file.names().into_iter().filter(|name| layout.get(name).is_none()).min() {
             return Err(format!("the tensor {extra} does not belong to {}", describe(&weights.config)));
         }
         Ok(weights)

@@ -81,8 +81,8 @@ impl Settings {
 
     /// Learning rate of step `step`, counted from 1.
     pub fn rate_at(&self, step: u64) -> f32 {
-        let halvings = if self.halve_every == 0 { 0 } else { (step - 1) / self.halve_every };
-        let rate = f64::from(self.rate) * 0.5f64.powi(halvings as i32);
+        let halvings = step.saturating_sub(1).checked_div(self.halve_every).unwrap_or(0);
+        let rate = f64::from(self.rate) * 0.5f64.powi(i32::try_from(halvings).unwrap_or(i32::MAX));
         let decay = match self.decay_from {
             Some(from) if step > from => {
                 let done = (step - from) as f64 / (self.steps - from + 1) as f64;
