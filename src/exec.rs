@@ -50,7 +50,7 @@ impl Device {
     pub fn target(&self) -> Target {
         match self {
             Device::Cpu => Target::Cpu { threads: rayon::current_num_threads() },
-            Device::Gpu(gpu) => Target::Gpu { max_binding: gpu.max_binding() },
+            Device::Gpu(gpu) => gpu.target(),
         }
     }
 

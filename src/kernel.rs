@@ -71,6 +71,16 @@ pub struct Dispatch {
     pub grid: Grid,
 }
 
+/// Which kernels an operator uses where it has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// For GPUs: invocations are pixels, tiles in workgroup memory.
+    #[default]
+    Tiles,
+    /// For software drivers, which run a workgroup as the vector lanes of a CPU core: invocations are channels.
+    Lanes,
+}
+
 /// An operator's way onto the GPU: its dispatches in order, and the scratch memory that they share.
 #[derive(Clone, Debug)]
 pub struct Lowering {
@@ -78,7 +88,9 @@ pub struct Lowering {
     pub inputs: Vec<Shape>,
     /// Shapes of the node's outputs, then of the values that it updates.
     pub outputs: Vec<Shape>,
-    /// Kernels in order.
+    /// Which kernels to use.
+    pub kernels: Kernels,
+    /// Dispatches in order.
     pub dispatches: Vec<Dispatch>,
     /// Length of each scratch buffer, in 32-bit words.
     pub scratch: Vec<usize>,

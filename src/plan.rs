@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Place, Value};
-use crate::kernel::{Dispatch, Globals, Lowering, Operand, PARAMS_STRIDE};
+use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE};
 use crate::ops::{Operator, Workspace};
 use crate::tensor::Shape;
 
@@ -21,6 +21,8 @@ pub enum Target {
     Gpu {
         /// Most bytes that one binding may have.
         max_binding: u64,
+        /// Kernels for operators that have several.
+        kernels: Kernels,
     },
 }
 
@@ -123,7 +125,7 @@ impl Plan {
     pub fn new(graph: &Graph, target: Target) -> Result<Plan> {
         let values = graph.values();
         let shape = |v: &Value| values[v.0].shape;
-        if let Target::Gpu { max_binding } = target {
+        if let Target::Gpu { max_binding, .. } = target {
             // Before the operators are lowered, whose parameters have 32 bits.
             for info in values {
                 check_binding(&info.name, info.shape.len(), max_binding)?;
@@ -175,10 +177,10 @@ impl Plan {
                     workspace.per_thread = workspace.per_thread.max(own.per_thread);
                     workspace.shared = workspace.shared.max(own.shared);
                 }
-                Target::Gpu { .. } => {
+                Target::Gpu { kernels, .. } => {
                     let all = node.outputs.iter().chain(&node.updates).map(shape).collect();
                     let (d, scratch) = Default::default();
-                    let mut l = Lowering { inputs: inputs.clone(), outputs: all, dispatches: d, scratch };
+                    let mut l = Lowering { inputs: inputs.clone(), outputs: all, kernels, dispatches: d, scratch };
                     node.op.gpu(&mut l);
                     let scratch: Vec<Location> = l.scratch.iter().map(|&len| pool.take(len)).collect();
                     pool.free.extend(scratch.iter().map(|s| s.buffer));
@@ -216,7 +218,7 @@ impl Plan {
             });
         }
         let plan = Plan { buffers: pool.buffers, locations, steps, workspace, target };
-        if let Target::Gpu { max_binding } = target {
+        if let Target::Gpu { max_binding, .. } = target {
             // Scratch memory too.
             plan.buffers.iter().try_for_each(|b| check_binding("a kernel's scratch memory", b.len, max_binding))?;
         }

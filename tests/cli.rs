@@ -511,7 +511,7 @@ fn the_gpu_smooths_as_the_cpu_does() {
         for options in [noise(1.0, 9), noise(0.0, 0), Options { ensemble: true, ..noise(1.0, 9) }] {
             let (a, b) = (run(gpu.clone(), &options), run(Device::Cpu, &options));
             let inside = b.iter().filter(|v| (0.01..0.99).contains(*v)).count();
-            assert!(inside * 8 > b.len(), "{inside} of {} values are not clipped", b.len());
+            assert!(inside * 8 > b.len(), "{inside} of {} values are not clipped: {config:?}, {options:?}", b.len());
             let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-4, "{worst} with {config:?}, {options:?}");
         }

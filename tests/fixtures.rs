@@ -5,7 +5,7 @@ mod common;
 use safetensors::{Dtype, SafeTensors};
 use sasnet::exec::{CpuExecutor, GpuExecutor};
 use sasnet::graph::{Graph, Value};
-use sasnet::kernel::Globals;
+use sasnet::kernel::{Globals, Kernels};
 use sasnet::net::{self, Config};
 use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::tensor::Shape;
@@ -79,20 +79,24 @@ trait Executor {
     fn run(&mut self, globals: &Globals);
 }
 
-impl Executor for GpuExecutor {
+/// A GPU executor with the lanes kernels, or with the tiles kernels.
+struct On<const LANES: bool>(GpuExecutor);
+
+impl<const LANES: bool> Executor for On<LANES> {
     fn new(graph: Graph) -> Self {
-        let executor = GpuExecutor::new(graph, common::gpu()).unwrap();
+        let kernels = if LANES { Kernels::Lanes } else { Kernels::Tiles };
+        let executor = GpuExecutor::new(graph, common::gpu_with(kernels)).unwrap();
         executor.poison().unwrap();
-        executor
+        On(executor)
     }
     fn set(&mut self, value: Value, data: &[f64]) {
-        self.write(value, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).unwrap();
+        self.0.write(value, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).unwrap();
     }
     fn get(&mut self, value: Value) -> Vec<f64> {
-        self.read(value).unwrap().into_iter().map(f64::from).collect()
+        self.0.read(value).unwrap().into_iter().map(f64::from).collect()
     }
     fn run(&mut self, globals: &Globals) {
-        GpuExecutor::run(self, globals).unwrap();
+        self.0.run(globals).unwrap();
     }
 }
 
@@ -146,7 +150,7 @@ impl Report {
         self.compared += 1;
         let worst = self.worst.entry(kind).or_default();
         *worst = worst.max(error);
-        if !(error <= tolerance) {
+        if error > tolerance || error.is_nan() {
             self.wrong.push(format!("{name}: {error:.1e} > {tolerance:.0e}"));
         }
     }
@@ -291,6 +295,11 @@ fn cpu_f32() {
 }
 
 #[test]
-fn gpu() {
-    all::<GpuExecutor>(&F32);
+fn gpu_tiles() {
+    all::<On<false>>(&F32);
+}
+
+#[test]
+fn gpu_lanes() {
+    all::<On<true>>(&F32);
 }

@@ -353,16 +353,21 @@ fn good_file() -> &'static [u8] {
     FILE.get_or_init(|| bytes(&small(), Precision::F32))
 }
 
+/// Any, often those that make a number infinite.
+fn byte() -> impl Strategy<Value = u8> {
+    prop_oneof![any::<u8>(), Just(0x7F), Just(0xFF)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Half of the places are in the header, which is the smaller part.
     #[test]
-    fn one_wrong_byte(place in 0.0f64..1.0, in_header: bool, change in 1u8..=255) {
+    fn one_wrong_byte(place in 0.0f64..1.0, in_header: bool, value in byte()) {
         let mut file = good_file().to_vec();
         let data = file.len() - Parts::of(&file).data.len();
         let range = if in_header { data } else { file.len() };
-        file[(place * range as f64) as usize] ^= change;
+        file[(place * range as f64) as usize] = value;
         if let Ok(weights) = Weights::parse(&file) {
             prop_assert!(weights.params.iter().all(|v| v.is_finite()));
             prop_assert_eq!(weights.params.len(), weights.config.layout().len());

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Guided filter (He et al. 2010) and L0 smoothing (Xu et al. 2011), each at its best one setting for a whole set.
+"""Guided filter (He et al. 2010) and L0 smoothing (Xu et al. 2011), each at the best one setting for a whole set,
+and at the best one for all sets together.
 
     pip install numpy scipy pillow scikit-image
     python3 tools/baselines.py --set sps_like=DIR/input,DIR/gt --set nks_like=... --every 7
 
-For each set a grid search over every N-th picture maximises the mean PSNR; the winner then runs on all of them. N must
+A grid search over every N-th picture maximises the mean PSNR; the winners then run on all of them. N must
 share no factor with the number of textures of a structure, or the search sees one texture only.
 These filters are tuned on the very set that they are scored on, so their rows are upper bounds.
 """
@@ -87,9 +88,9 @@ def scores(smooth, setting, pairs, metric):
     return np.mean([metric(quantise(smooth(x / 255.0, *setting)), y) for x, y in pairs])
 
 
-def best(smooth, grid, pairs):
-    """The setting of the highest mean PSNR."""
-    return max(grid, key=lambda setting: scores(smooth, setting, pairs, psnr))
+def search(smooth, grid, pairs):
+    """Mean PSNR of every setting."""
+    return np.array([scores(smooth, setting, pairs, psnr) for setting in grid])
 
 
 def at_border(setting, grid):
@@ -108,17 +109,23 @@ def main():
     parser.add_argument("--set", action="append", required=True, metavar="NAME=INPUT_DIR,GT_DIR")
     parser.add_argument("--every", type=int, default=7, metavar="N", help="search on every N-th picture (default 7)")
     args = parser.parse_args()
-    print("| set | method | setting | PSNR | SSIM |\n|---|---|---|---|---|")
+    sets = {}
     for name, folders in (s.split("=", 1) for s in args.set):
         inputs, truths = folders.split(",", 1)
-        pairs = [(load(p), load(truth_of(p.stem, [truths]))) for p in pictures(inputs)]
-        methods = [("input", lambda x: x, [()]), ("guided filter (mode, r, eps)", guided, GUIDED), ("L0 (lambda)", l0, L0)]
-        for method, smooth, grid in methods:
-            setting = best(smooth, grid, pairs[:: args.every])
-            results = [(quantise(smooth(x / 255.0, *setting)), y) for x, y in pairs]
-            values = [np.mean([metric(x, y) for x, y in results]) for metric in (psnr, ssim)]
-            border = " (border of the grid)" if len(grid) > 1 and at_border(setting, grid) else ""
-            print(f"| {name} | {method} | {shown(setting)}{border} | {values[0]:.2f} | {values[1]:.4f} |", flush=True)
+        sets[name] = [(load(p), load(truth_of(p.stem, [truths]))) for p in pictures(inputs)]
+    methods = [("input", lambda x: x, [()]), ("guided filter (mode, r, eps)", guided, GUIDED), ("L0 (lambda)", l0, L0)]
+    print("| set | method | setting | PSNR | SSIM |\n|---|---|---|---|---|")
+    for method, smooth, grid in methods:
+        found = {name: search(smooth, grid, pairs[:: args.every]) for name, pairs in sets.items()}
+        universal = grid[int(np.argmax(sum(found.values())))]
+        for name, pairs in sets.items():
+            own = grid[int(np.argmax(found[name]))]
+            for setting, of in {own: "this set's best", universal: "best over all sets"}.items():
+                results = [(quantise(smooth(x / 255.0, *setting)), y) for x, y in pairs]
+                values = [np.mean([metric(x, y) for x, y in results]) for metric in (psnr, ssim)]
+                border = ", border of the grid" if len(grid) > 1 and at_border(setting, grid) else ""
+                note = f"{shown(setting)} ({of}{border})" if setting else ""
+                print(f"| {name} | {method} | {note} | {values[0]:.2f} | {values[1]:.4f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use sasnet::graph::Graph;
+use sasnet::kernel::Kernels;
 use sasnet::net::{self, Config};
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -55,7 +56,7 @@ impl Plan_ {
         let shape = Shape::new(1, 3, side(height), side(width));
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
-            false => Target::Gpu { max_binding: u64::MAX },
+            false => Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() },
         };
         let (graph, _, _) = smooth::graph(&config, shape)?;
         let plan = Plan::new(&graph, target)?;
@@ -100,7 +101,7 @@ fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
     let z = z.ok_or_else(|| Error::Invalid("z was not kept".into()))?;
     let y = net::upscale(&mut g, config, y_cor, z)?;
     g.output(y);
-    Plan::new(&g, Target::Gpu { max_binding: u64::MAX })
+    Plan::new(&g, Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() })
 }
 
 fn list(blocks: &[usize]) -> String {

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::gpu::{Buffer, Command, Gpu, Recorded, Slice};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
-use crate::plan::{Location, Plan, Target};
+use crate::plan::{Location, Plan};
 use std::sync::Arc;
 
 /// Runs a graph on a GPU.
@@ -23,7 +23,7 @@ impl GpuExecutor {
     /// [`crate::Error::TooLarge`] where a value is larger than a binding can be, [`crate::Error::Gpu`] where the device
     /// fails.
     pub fn new(graph: Graph, gpu: Arc<Gpu>) -> Result<Self> {
-        let plan = Plan::new(&graph, Target::Gpu { max_binding: gpu.max_binding() })?;
+        let plan = Plan::new(&graph, gpu.target())?;
         let buffers = plan.buffers.iter().enumerate();
         let buffers: Vec<Buffer> =
             buffers.map(|(i, b)| gpu.buffer(&format!("plan {i}"), b.len as u64 * 4)).collect::<Result<_>>()?;

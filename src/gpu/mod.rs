@@ -12,7 +12,8 @@ pub use adapter::{Adapter, AdapterChoice, list_adapters};
 pub use record::{Command, Recorded};
 
 use crate::error::{Error, Result};
-use crate::kernel::{Dispatch, Globals};
+use crate::kernel::{Dispatch, Globals, Kernels};
+use crate::plan::Target;
 use reflect::{Entry, Reflection, check_names};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
+    kernels: Kernels,
 }
 
 struct Shader {
@@ -134,8 +136,11 @@ impl Gpu {
 
     /// Uses the host's device; installs no handlers on it.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
+        let info = device.adapter_info();
+        let software = info.device_type == wgpu::DeviceType::Cpu;
         Gpu {
-            info: device.adapter_info(),
+            kernels: if software { Kernels::Lanes } else { Kernels::Tiles },
+            info,
             device,
             queue,
             allocated: Arc::default(),
@@ -144,6 +149,16 @@ impl Gpu {
             staging: Mutex::default(),
             lost: Arc::default(),
         }
+    }
+
+    /// Uses other kernels than those made for the type of this adapter.
+    pub fn with_kernels(self, kernels: Kernels) -> Gpu {
+        Gpu { kernels, ..self }
+    }
+
+    /// What a plan for this device must respect.
+    pub fn target(&self) -> Target {
+        Target::Gpu { max_binding: self.max_binding(), kernels: self.kernels }
     }
 
     /// What the device can do.

@@ -19,6 +19,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "channel_attention",
     "channels",
     "conv3x3",
+    "conv3x3_lanes",
     "coupling",
     "exp_scale",
     "grad_norm",
@@ -34,10 +35,11 @@ pub fn shaders() -> impl Iterator<Item = &'static str> {
     SHADERS.iter().map(|(stem, _)| *stem)
 }
 
-/// The WGSL of a shader, `common.wgsl` in front. Panics where there is none of that name.
+/// The WGSL of a shader, `common.wgsl` in front, and the part of it behind that is generated. Panics where there is none of that name.
 pub fn source(stem: &str) -> String {
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
-    format!("{COMMON}\n{text}")
+    let generated = if stem == "conv3x3_lanes" { crate::ops::conv3x3::unrolled() } else { String::new() };
+    format!("{COMMON}\n{text}{generated}")
 }
 
 /// A uniform or storage binding of group 0.

@@ -161,11 +161,11 @@ impl Operator for ChannelAttentionBackward {
             for (stat, dstat) in stats.data[n * 2 * f..].chunks(f).zip(dstats[n * 2 * f..].chunks_mut(f)).take(2) {
                 let hidden = hidden(w1.data, b1.data, stat);
                 let mut dhidden = vec![T::zero(); k];
-                for c in 0..f {
-                    db2.data[c] += dpre[c];
+                for (c, &dpre) in dpre.iter().enumerate() {
+                    db2.data[c] += dpre;
                     for j in 0..k {
-                        dw2.data[c * k + j] += dpre[c] * hidden[j];
-                        dhidden[j] += w2.data[c * k + j] * dpre[c];
+                        dw2.data[c * k + j] += dpre * hidden[j];
+                        dhidden[j] += w2.data[c * k + j] * dpre;
                     }
                 }
                 for j in (0..k).filter(|&j| hidden[j] > T::zero()) {

@@ -10,11 +10,14 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{Grid, Kernels, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
 mod cpu;
+mod lanes;
+
+pub(crate) use lanes::unrolled;
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]
@@ -125,26 +128,20 @@ impl Operator for Conv3x3 {
         };
         let inputs: Vec<Value> = std::iter::once(dpre).chain(maps.iter().copied()).collect();
         let dw = apply(Conv3x3BackwardWeight.into(), &inputs);
-        let channels: Vec<usize> = maps.iter().map(|&m| g.shape(m).c).collect();
-        let mut first = 0;
-        let mut parts = vec![];
-        for (&c, _) in channels.iter().zip(needs).filter(|(_, needed)| **needed) {
-            parts.push((first, c));
-            first += c;
+        // The weight's input channels are those of x, then those of r.
+        let mut end = 0;
+        let ranges = maps.iter().map(|&m| {
+            end += g.shape(m).c;
+            (end - g.shape(m).c, g.shape(m).c)
+        });
+        let parts: Vec<_> = ranges.zip(needs).filter(|(_, needed)| **needed).map(|(range, _)| range).collect();
+        let mut dx = vec![];
+        if !parts.is_empty() {
+            dx = g.apply(&node.name, Conv3x3BackwardInput { parts }, &[dpre, *w]).expect("shapes of the forward pass");
         }
-        // Where only the second map needs a gradient, its channels begin after those of the first.
-        if let ([x, _], [false, true, ..]) = (&channels[..], needs) {
-            parts = vec![(*x, channels[1])];
-        }
-        let mut dx = match parts.is_empty() {
-            true => vec![],
-            false => {
-                g.apply(&node.name, Conv3x3BackwardInput { parts }, &[dpre, *w]).expect("shapes of the forward pass")
-            }
-        }
-        .into_iter();
-        let mut d: Vec<Option<Value>> =
-            needs[..maps.len()].iter().map(|&need| if need { dx.next() } else { None }).collect();
+        let mut dx = dx.into_iter();
+        let wanted = |&needed: &bool| if needed { dx.next() } else { None };
+        let mut d: Vec<Option<Value>> = needs[..maps.len()].iter().map(wanted).collect();
         d.extend(dw.into_iter().map(Some));
         d
     }
@@ -162,12 +159,17 @@ impl Operator for Conv3x3 {
         let maps = l.inputs.len() - 2;
         let (x, y) = (l.inputs[0], l.outputs[0]);
         let sizes = Sizes { co: y.c, ..Sizes::of(x, &l.inputs[..maps]) };
+        let sizes = Sizes { slope: self.slope.unwrap_or(1.0), ..sizes };
+        if l.kernels == Kernels::Lanes {
+            let packed = lanes::pack(l, sizes, (Input(maps), Some(Input(maps + 1))));
+            return lanes::forward(l, sizes, (Input(0), Input(maps - 1)), packed, Output(0));
+        }
         let (groups, grid) = tile(y);
         l.dispatch(
             ("conv3x3", "forward"),
             &[("GROUPS", groups)],
             &[("x", Input(0)), ("r", Input(maps - 1)), ("w", Input(maps)), ("b", Input(maps + 1)), ("y", Output(0))],
-            &Sizes { slope: self.slope.unwrap_or(1.0), ..sizes }.params(),
+            &sizes.params(),
             grid,
         );
     }
@@ -240,6 +242,13 @@ impl Operator for Conv3x3BackwardInput {
     fn gpu(&self, l: &mut Lowering) {
         let [dy, w] = l.inputs[..] else { unreachable!("two inputs") };
         for (i, &(first, count)) in self.parts.iter().enumerate() {
+            if l.kernels == Kernels::Lanes {
+                // A convolution of dy: its channels are the inputs, the wanted ones the outputs.
+                let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
+                let packed = lanes::pack(l, sizes, (Input(1), None));
+                lanes::forward(l, sizes, (Input(0), Input(0)), packed, Output(i));
+                continue;
+            }
             let (groups, grid) = tile(l.outputs[i]);
             l.dispatch(
                 ("conv3x3", "backward_input"),

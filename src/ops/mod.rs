@@ -270,7 +270,7 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 fn tree<T: Real>(mut lanes: [T; 16]) -> T {
     for width in [8, 4, 2, 1] {
         for i in 0..width {
-            lanes[i] = lanes[i] + lanes[i + width];
+            lanes[i] += lanes[i + width];
         }
     }
     lanes[0]

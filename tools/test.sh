@@ -1,0 +1,33 @@
+#!/bin/sh
+# All checks: format, lints, documentation, tests. On a machine without a GPU it first fetches a software Vulkan driver
+# (Debian, into target/), and where it is missing the SPIR-V validator; a machine with a GPU tests that GPU.
+#
+#   tools/test.sh                 everything
+#   tools/test.sh swiftshader     the GPU tests alone, on SwiftShader, an independent driver
+set -eu
+cd "$(dirname "$0")/.."
+
+install() { # a Debian package, where the machine lets us
+  echo "installing $1" >&2
+  if [ "$(id -u)" = 0 ]; then run=; else run=sudo; fi
+  $run apt-get update -qq && $run apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+}
+command -v spirv-val >/dev/null || install spirv-tools
+
+vulkan=target/software-vulkan
+if [ "${1:-}" = swiftshader ]; then
+  tools/software-vulkan.sh $vulkan
+  tools/swiftshader.sh target/swiftshader
+  export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/target/swiftshader/run" SASNET_ADAPTER=swiftshader
+  exec cargo test --release --locked --test fixtures --test operators --test kernels gpu
+fi
+
+cargo fmt --check
+cargo clippy --release --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
+cargo build --release --locked
+if ! ./target/release/sasnet devices | grep -q " GPU"; then
+  tools/software-vulkan.sh $vulkan
+  export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/$vulkan/run"
+fi
+exec cargo test --release --locked
