@@ -30,8 +30,12 @@ impl Device {
     /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
     pub fn open(name: Option<&str>) -> Result<Device> {
         match name {
-            Some("cpu") => Ok(Device::Cpu),
-            Some(name) => Ok(Device::Gpu(Arc::new(Gpu::new(&AdapterChoice::Named(name.into()))?))),
+            Some(name) if name.eq_ignore_ascii_case("cpu") => Ok(Device::Cpu),
+            Some(name) => match Gpu::new(&AdapterChoice::Named(name.into())) {
+                Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
+                Err(Error::Gpu(message)) => Err(Error::Gpu(format!("{message}; \"cpu\" needs none"))),
+                Err(other) => Err(other),
+            },
             None => match Gpu::new(&AdapterChoice::RealGpu) {
                 Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
                 Err(error) => {

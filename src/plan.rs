@@ -107,11 +107,30 @@ impl Pool {
     }
 }
 
+fn check_binding(name: &str, len: usize, max_binding: u64) -> Result<()> {
+    let bytes = len as u64 * ELEMENT;
+    if bytes > max_binding {
+        return Err(Error::TooLarge(format!(
+            "{name} needs {bytes} bytes, more than the {max_binding} that one binding of this device may have"
+        )));
+    }
+    if u32::try_from(len).is_err() {
+        return Err(Error::TooLarge(format!("{name} has {len} elements, which the kernels count in 32 bits")));
+    }
+    Ok(())
+}
+
 impl Plan {
     /// Plans `graph`. Fails where one value is larger than the device's largest binding.
     pub fn new(graph: &Graph, target: Target) -> Result<Plan> {
         let values = graph.values();
         let shape = |v: &Value| values[v.0].shape;
+        if let Target::Gpu { max_binding, .. } = target {
+            // Before the operators are lowered, whose parameters have 32 bits.
+            for info in values {
+                check_binding(&info.name, info.shape.len(), max_binding)?;
+            }
+        }
         let mut pool = Pool { buffers: vec![], free: vec![] };
         let mut locations: Vec<Option<Location>> = vec![None; values.len()];
         for (i, info) in values.iter().enumerate() {
@@ -200,12 +219,8 @@ impl Plan {
         }
         let plan = Plan { buffers: pool.buffers, locations, steps, workspace, target };
         if let Target::Gpu { max_binding, .. } = target {
-            let largest = plan.buffers.iter().map(|b| b.len as u64 * ELEMENT).max().unwrap_or(0);
-            if largest > max_binding {
-                return Err(Error::TooLarge(format!(
-                    "a feature map needs {largest} bytes, more than the {max_binding} that one binding of this device may have"
-                )));
-            }
+            // Scratch memory too.
+            plan.buffers.iter().try_for_each(|b| check_binding("a kernel's scratch memory", b.len, max_binding))?;
         }
         Ok(plan)
     }

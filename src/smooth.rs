@@ -60,17 +60,32 @@ impl Smoother {
         &self.device
     }
 
+    /// Would a picture of `h` x `w` fit? To be asked before it is decoded. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] with the largest size of this shape that fits the device.
+    pub fn check(&self, h: usize, w: usize) -> Result<()> {
+        self.fits(h, w).map_err(|error| match error {
+            Error::TooLarge(message) => self.too_large(h, w, &message),
+            other => other,
+        })
+    }
+
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1]. `progress` is called after
     /// each pass.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] with the largest size of this shape that fits the device; [`Error::Gpu`] where that fails.
+    /// [`Error::TooLarge`] as [`Smoother::check`]; [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another
+    /// shape or a noise scale that is no number from 0 on.
     pub fn smooth(&mut self, x: &Tensor, options: &Options, mut progress: impl FnMut()) -> Result<Tensor> {
         let noise = match options.noise {
             Some(scale) if scale >= 0.0 && scale.is_finite() => scale,
             Some(scale) => return Err(Error::Invalid(format!("the noise scale is {scale}; give a number, 0 or more"))),
             None => self.weights.noise()?,
         };
+        if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
+            return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
+        }
         let mut mean = Tensor::zeros(x.shape);
         let passes = options.passes();
         for (i, flip) in Flip::all().take(passes).enumerate() {
@@ -105,7 +120,7 @@ impl Smoother {
             let (graph, x, y) = graph(&self.weights.config, shape)?;
             let params = graph.params();
             let mut exec = Executor::new(graph, &self.device).map_err(|error| match error {
-                Error::TooLarge(message) => Error::TooLarge(self.too_large(shape, &message)),
+                Error::TooLarge(message) => self.too_large(shape.h, shape.w, &message),
                 other => other,
             })?;
             exec.write(params, &self.weights.params)?;
@@ -114,27 +129,31 @@ impl Smoother {
         Ok(self.built.last_mut().expect("just put there"))
     }
 
+    fn fits(&self, h: usize, w: usize) -> Result<()> {
+        let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
+        let (graph, ..) = graph(&self.weights.config, Shape::new(1, 3, side(h), side(w)))?;
+        Executor::check(&graph, &self.device)
+    }
+
     /// The error for a picture that does not fit, with the largest of its shape that does.
-    fn too_large(&self, shape: Shape, message: &str) -> String {
-        let scaled = |part: f64| {
-            let side = |side: usize| ((side as f64 * part) as usize).max(1);
-            (side(shape.w), side(shape.h))
-        };
+    fn too_large(&self, h: usize, w: usize, message: &str) -> Error {
+        let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
-            let (w, h) = scaled(part);
-            let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
-            let shape = Shape::new(1, 3, side(h), side(w));
-            graph(&self.weights.config, shape).is_ok_and(|(graph, ..)| Executor::check(&graph, &self.device).is_ok())
+            let [h, w] = scaled(part);
+            self.fits(h, w).is_ok()
         };
-        // Bisection of the sides' factor; 16 halvings find a side of 65,536 pixels to the pixel.
+        // Bisection of the sides' factor; 20 halvings find a side of a million pixels to the pixel.
         let (mut low, mut high) = (0.0, 1.0);
-        for _ in 0..16 {
+        for _ in 0..20 {
             let middle = (low + high) / 2.0;
             *(if fits(middle) { &mut low } else { &mut high }) = middle;
         }
-        let (w, h) = scaled(low);
         let hint = if matches!(self.device, Device::Gpu(_)) { ", or use --adapter cpu" } else { "" };
-        format!("{}x{} pixels do not fit: {message}. Make it {w}x{h} or smaller{hint}", shape.w, shape.h)
+        let advice = match scaled(low) {
+            [h, w] if fits(low) => format!("Make it {w}x{h} or smaller{hint}"),
+            _ => format!("Not even a pixel of this network does{hint}"),
+        };
+        Error::TooLarge(format!("{w}x{h} pixels do not fit: {message}. {advice}"))
     }
 }
 

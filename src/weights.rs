@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::file;
-use crate::graph::Layout;
+use crate::graph::{Entry, Layout};
 use crate::net::Config;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -77,17 +77,22 @@ impl Weights {
         let config = parse_config(&mut metadata)?;
         let layout = config.layout();
         let params = read_tensors(&file, &layout, "")?;
-        if let Some(extra) = file.names().into_iter().find(|name| layout.get(name).is_none()) {
-            return Err(format!("the tensor {extra} does not belong to {}", describe(&config)));
+        let weights = Weights { config, params, metadata };
+        weights.noise().map_err(|e| e.to_string())?;
+        if let Some(extra) = file.names().into_iter().filter(|name| layout.get(name).is_none()).min() {
+            return Err(format!("the tensor {extra} does not belong to {}", describe(&weights.config)));
         }
-        Ok(Weights { config, params, metadata })
+        Ok(weights)
     }
 
     /// Writes a file; an existing one is replaced only when the new one is complete.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the tensor whose values are not finite, or not in half precision; [`Error::Io`].
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
         let layout = self.config.layout();
         let tensors = tensors(&layout, "", &self.params);
-        let bytes = serialise(&self.header(), &tensors, precision);
+        let bytes = serialise(&self.header(), &tensors, precision).map_err(|message| Error::file(path, message))?;
         file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
     }
 
@@ -138,13 +143,18 @@ pub(crate) fn parse_config(metadata: &mut BTreeMap<String, String>) -> Result<Co
 
 /// Reads the tensors `{prefix}{name}` of a layout into a flat array.
 pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>, String> {
-    let mut params = vec![0.0; layout.len()];
-    for entry in layout.entries() {
+    let find = |entry: &Entry| {
         let name = format!("{prefix}{}", entry.name);
         let tensor = file.tensor(&name).map_err(|_| format!("the tensor {name} is missing"))?;
         if tensor.shape() != entry.dims {
             return Err(format!("the tensor {name} has the shape {:?}, not {:?}", tensor.shape(), entry.dims));
         }
+        Ok((name, tensor))
+    };
+    // All tensors are found before memory is asked for: the metadata alone could ask for any amount.
+    let tensors = layout.entries().iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut params = vec![0.0; layout.len()];
+    for (entry, (name, tensor)) in layout.entries().iter().zip(tensors) {
         let data: Vec<f32> = match tensor.dtype() {
             Dtype::F32 => bytemuck::pod_collect_to_vec(tensor.data()),
             Dtype::F16 => {
@@ -166,13 +176,28 @@ pub(crate) type Named<'a> = (String, &'a [usize], &'a [f32]);
 
 /// The tensors of a flat array, under `{prefix}{name}`.
 pub(crate) fn tensors<'a>(layout: &'a Layout, prefix: &str, params: &'a [f32]) -> Vec<Named<'a>> {
-    let named = |e: &'a crate::graph::Entry| (format!("{prefix}{}", e.name), &e.dims[..], &params[e.range()]);
+    let named = |e: &'a Entry| (format!("{prefix}{}", e.name), &e.dims[..], &params[e.range()]);
     layout.entries().iter().map(named).collect()
 }
 
 /// A safetensors file: the header's length, the header (JSON), the values. Written here and not by the crate, whose
-/// metadata is an unordered map: the same weights must give the same bytes.
-pub(crate) fn serialise(metadata: &BTreeMap<String, String>, tensors: &[Named], precision: Precision) -> Vec<u8> {
+/// metadata is an unordered map: the same weights must give the same bytes. Refuses what [`read_tensors`] would refuse.
+pub(crate) fn serialise(
+    metadata: &BTreeMap<String, String>,
+    tensors: &[Named],
+    precision: Precision,
+) -> Result<Vec<u8>, String> {
+    for (name, _, values) in tensors {
+        let lost = |v: &f32| match precision {
+            Precision::F32 => !v.is_finite(),
+            Precision::F16 => !half::f16::from_f32(*v).is_finite(),
+        };
+        if let Some(i) = values.iter().position(lost) {
+            let problem = format!("not written: the tensor {name} has a {} at element {i}", values[i]);
+            let hint = if values[i].is_finite() { ", more than half precision holds" } else { "" };
+            return Err(problem + hint);
+        }
+    }
     let (dtype, size) = match precision {
         Precision::F32 => ("F32", 4),
         Precision::F16 => ("F16", 2),
@@ -196,5 +221,5 @@ pub(crate) fn serialise(metadata: &BTreeMap<String, String>, tensors: &[Named], 
             Precision::F16 => values.iter().for_each(|v| bytes.extend(half::f16::from_f32(*v).to_le_bytes())),
         }
     }
-    bytes
+    Ok(bytes)
 }

@@ -1,6 +1,6 @@
 //! `sasnet eval`
 
-use super::{Network, progress};
+use super::{Network, about, create_folder_of, progress};
 use clap::Args;
 use sasnet::file::atomic_write;
 use sasnet::image::{Picture, write};
@@ -34,18 +34,22 @@ impl Eval {
         if let Some(folder) = &self.save {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
+        self.csv.as_deref().map_or(Ok(()), create_folder_of)?;
         let (mut smoother, options) = (self.network.open()?, self.network.options());
         let bar = progress(pairs.len() * options.passes());
         let (mut rows, mut before, mut after) = (vec![], vec![], vec![]);
         for pair in &pairs {
             let name = pair.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             bar.set_message(name.clone());
+            let (h, w) = pair.size()?;
+            smoother.check(h, w).map_err(about(&pair.input))?;
             let (input, truth) = pair.read()?;
-            let y = smoother.smooth(&input, &options, || bar.inc(1))?;
-            let (input, output) = (score(&input, &truth)?, score(&y, &truth)?);
-            rows.push(Row::new(name.clone(), input, output));
-            before.push(input);
-            after.push(output);
+            let before_it = score(&input, &truth).map_err(about(&pair.input))?;
+            let y = smoother.smooth(&input, &options, || bar.inc(1)).map_err(about(&pair.input))?;
+            let after_it = score(&y, &truth).map_err(about(&pair.input))?;
+            rows.push(Row::new(name.clone(), before_it, after_it));
+            before.push(before_it);
+            after.push(after_it);
             if let Some(folder) = &self.save {
                 write(folder.join(format!("{name}.png")), &Picture::from(y))?;
             }

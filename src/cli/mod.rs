@@ -8,11 +8,11 @@ pub mod train;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sasnet::Result;
 use sasnet::exec::Device;
 use sasnet::smooth::{Options, Smoother};
 use sasnet::weights::Weights;
-use std::path::PathBuf;
+use sasnet::{Error, Result};
+use std::path::{Path, PathBuf};
 
 /// Which network on which device, and how it smooths: the same for `smooth` and `eval`.
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct Network {
     #[arg(long)]
     ensemble: bool,
     /// Scale of the noise in the texture's place, 0 = none [default: what the weights were trained with]
-    #[arg(long, value_name = "SCALE")]
+    #[arg(long, value_name = "SCALE", value_parser = parse_noise, allow_negative_numbers = true)]
     noise: Option<f32>,
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -49,6 +49,10 @@ impl Network {
     }
 }
 
+fn parse_noise(text: &str) -> Result<f32, &'static str> {
+    text.parse().ok().filter(|scale: &f32| scale.is_finite() && *scale >= 0.0).ok_or("give a number, 0 or more")
+}
+
 /// Which device.
 #[derive(Args)]
 pub struct Adapter {
@@ -64,6 +68,16 @@ impl Adapter {
         eprintln!("running on {}", device.describe());
         Ok(device)
     }
+}
+
+/// Makes an error say which picture it is about.
+fn about(picture: &Path) -> impl Fn(Error) -> Error {
+    move |error| Error::file(picture, error.to_string())
+}
+
+/// Creates the folder that a file goes into, so that this does not fail after the work is done.
+fn create_folder_of(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(Error::io(folder)))
 }
 
 /// A bar over `total` passes through the network.

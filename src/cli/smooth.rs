@@ -1,8 +1,8 @@
 //! `sasnet smooth`
 
-use super::{Network, progress};
+use super::{Network, about, create_folder_of, progress};
 use clap::Args;
-use sasnet::image::{format_of, pictures, read, write};
+use sasnet::image::{format_of, pictures, read, size, write};
 use sasnet::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,14 +29,14 @@ impl Smooth {
         let mut failed = vec![];
         for (input, output) in &jobs {
             bar.set_message(input.display().to_string());
-            let result = read(input).and_then(|picture| {
-                let y = smoother.smooth(&picture.tensor, &options, || bar.inc(1));
-                let y = y.map_err(|error| match error {
-                    Error::TooLarge(message) => Error::file(input, message),
-                    other => other,
-                })?;
+            let mut job = || {
+                let (h, w) = size(input)?;
+                smoother.check(h, w).map_err(about(input))?;
+                let picture = read(input)?;
+                let y = smoother.smooth(&picture.tensor, &options, || bar.inc(1)).map_err(about(input))?;
                 write(output, &picture.with(y))
-            });
+            };
+            let result = job();
             if let Err(error) = result {
                 bar.suspend(|| eprintln!("error: {error}"));
                 failed.push(input);
@@ -58,6 +58,7 @@ impl Smooth {
         let one_file = inputs.len() == 1 && !self.inputs[0].is_dir() && !self.out.is_dir();
         if one_file {
             format_of(&self.out)?;
+            create_folder_of(&self.out)?;
             return Ok(vec![(inputs[0].clone(), self.out.clone())]);
         }
         if self.out.is_file() {

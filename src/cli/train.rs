@@ -67,7 +67,7 @@ pub struct Train {
     #[arg(long, value_name = "PIXELS")]
     crop: Option<usize>,
     /// Learning rate of the first step [default: 2e-4]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     rate: Option<f32>,
     /// Steps after which the rate halves, again and again; 0 = never [default: 10000]
     #[arg(long, value_name = "STEPS")]
@@ -79,16 +79,21 @@ pub struct Train {
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Largest norm of the gradient [default: 10]
-    #[arg(long, value_name = "NORM")]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clip: Option<f32>,
     /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
-    #[arg(long, value_name = "SCALE")]
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
     noise: Option<f32>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
-    #[arg(long, value_name = "FROM,TO", value_delimiter = ',', num_args = 2)]
-    strength: Option<Vec<f32>>,
+    #[arg(long, value_name = "FROM,TO", value_parser = parse_strength)]
+    strength: Option<(f32, f32)>,
     #[command(flatten)]
     adapter: super::Adapter,
+}
+
+fn parse_strength(text: &str) -> Result<(f32, f32), &'static str> {
+    let numbers = text.split_once(',').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    numbers.ok_or("give two numbers, as in 8,25")
 }
 
 impl Train {
@@ -103,7 +108,7 @@ impl Train {
             steps: self.steps.unwrap_or(base.steps),
             clip: self.clip.unwrap_or(base.clip),
             noise: self.noise.unwrap_or(base.noise),
-            strength: self.strength.as_ref().map_or(base.strength, |s| (s[0], s[1])),
+            strength: self.strength.unwrap_or(base.strength),
             seed: self.seed.unwrap_or(base.seed),
         }
     }
@@ -122,7 +127,12 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let device = self.adapter.open()?;
         let mut trainer = if self.resume {
-            let checkpoint = Checkpoint::read(&self.out.join(CHECKPOINT))?;
+            let path = self.out.join(CHECKPOINT);
+            if !path.exists() {
+                let message = format!("has no {CHECKPOINT} to go on from; begin a run without --resume");
+                return Err(Error::file(&self.out, message));
+            }
+            let checkpoint = Checkpoint::read(&path)?;
             checkpoint.trainer(&self.settings(checkpoint.settings.clone()), &device)?
         } else {
             let paper = Config::default();

@@ -56,6 +56,7 @@ impl Checkpoint {
         tensors.extend(weights::tensors(&layout, "adam.m.", &self.m));
         tensors.extend(weights::tensors(&layout, "adam.v.", &self.v));
         let bytes = weights::serialise(&self.weights.header(), &tensors, Precision::F32);
+        let bytes = bytes.map_err(|message| Error::file(path, message))?;
         file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
     }
 

@@ -37,6 +37,15 @@ impl Pair {
         }
     }
 
+    /// Rows and columns of the input, from the file's header.
+    ///
+    /// # Errors
+    /// [`Error::File`] and [`Error::Io`] where the picture cannot be read.
+    pub fn size(&self) -> Result<(usize, usize)> {
+        let (h, w) = image::size(&self.input)?;
+        Ok(if self.truth.is_some() { (h, w) } else { (h, w / 2) })
+    }
+
     fn check(&self, (h, w): (usize, usize), truth: Option<(usize, usize)>) -> Result<()> {
         match truth {
             Some((th, tw)) if (th, tw) != (h, w) => {

@@ -52,9 +52,16 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
     let settings = trainer.settings().clone();
     let mut report = Report::open(folder, trainer.steps())?;
     let mut batches = Prefetch::new(source, settings.seed, trainer.steps() + 1, settings.batch, settings.crop);
-    let validation: Vec<_> = schedule.validation.iter().map(Pair::read).collect::<Result<_>>()?;
     let weights = Weights::initial(trainer.config(), 0);
     let mut smoother = Smoother::new(weights, device.clone());
+    // A picture that cannot be validated on stops the run now, not hours later.
+    let usable = |pair: &Pair| {
+        let (input, truth) = pair.read()?;
+        let scored = smoother.check(input.shape.h, input.shape.w).and_then(|()| score(&input, &truth));
+        scored.map_err(|error| Error::file(&pair.input, error.to_string()))?;
+        Ok((input, truth))
+    };
+    let validation: Vec<_> = schedule.validation.iter().map(usable).collect::<Result<_>>()?;
 
     let style = "{elapsed_precise} {bar:30} step {pos}/{len}, {per_sec}, {eta} left, {msg}";
     let bar = ProgressBar::new(settings.steps).with_position(trainer.steps());

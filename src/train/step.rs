@@ -71,19 +71,18 @@ impl Settings {
         if !(self.noise >= 0.0 && self.noise.is_finite()) {
             return fail(format!("the noise scale is {}; give 0 or more", self.noise));
         }
-        if self.decay_from.is_some_and(|from| from >= self.steps) {
-            return fail(format!(
-                "the decay begins at step {:?}, not before the last, {}",
-                self.decay_from, self.steps
-            ));
+        if let Some(from) = self.decay_from
+            && from >= self.steps
+        {
+            return fail(format!("the decay begins at step {from}, not before the last, {}", self.steps));
         }
         Ok(())
     }
 
     /// Learning rate of step `step`, counted from 1.
     pub fn rate_at(&self, step: u64) -> f32 {
-        let halvings = (step - 1).checked_div(self.halve_every).unwrap_or(0);
-        let rate = f64::from(self.rate) * 0.5f64.powi(halvings as i32);
+        let halvings = step.saturating_sub(1).checked_div(self.halve_every).unwrap_or(0);
+        let rate = f64::from(self.rate) * 0.5f64.powi(i32::try_from(halvings).unwrap_or(i32::MAX));
         let decay = match self.decay_from {
             Some(from) if step > from => {
                 let done = (step - from) as f64 / (self.steps - from + 1) as f64;

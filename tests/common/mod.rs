@@ -2,7 +2,14 @@
 #![allow(dead_code)] // no test uses all of it
 
 use sasnet::gpu::{AdapterChoice, Gpu};
+use sasnet::image;
 use sasnet::kernel::Kernels;
+use sasnet::net::Config;
+use sasnet::tensor::{Shape, Tensor};
+use sasnet::weights::Weights;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 
 /// The adapter that `SASNET_ADAPTER` names, else any, a real one first; with the kernels made for its type.
@@ -21,4 +28,88 @@ fn open() -> Gpu {
     let name = std::env::var("SASNET_ADAPTER").unwrap_or_default();
     let gpu = Gpu::new(&AdapterChoice::Named(name));
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
+}
+
+/// The binary, started as cargo starts the tests: through the runner (`CARGO_TARGET_<TRIPLE>_RUNNER`) where there is one.
+pub fn sasnet() -> Command {
+    let binary = env!("CARGO_BIN_EXE_sasnet");
+    let is_runner = |name: &str| name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");
+    let runner = std::env::vars().find(|(name, _)| is_runner(name)).map(|(_, runner)| runner);
+    let words: Vec<&str> = runner.as_deref().unwrap_or_default().split_whitespace().chain([binary]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code; None where a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are UTF-8");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Ran {
+        command.output().expect("the binary starts").into()
+    }
+
+    /// Panics with all that was said unless it succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Ran {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Panics unless it failed with this exit code, without a panic of its own, and all of `parts` in its message.
+    #[track_caller]
+    pub fn fails(self, code: i32, parts: &[&str]) -> Ran {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is not in: {}", self.stderr);
+        }
+        self
+    }
+}
+
+/// A picture of 8-bit codes with edges and texture, the same for the same arguments.
+pub fn picture(h: usize, w: usize, seed: usize) -> Tensor {
+    let shape = Shape::new(1, 3, h, w);
+    let code = |i: usize| {
+        let (c, y, x) = (i / (h * w), i / w % h, i % w);
+        let edge = if (x + 2 * y + seed) % 17 < 8 { 60 } else { 180 };
+        edge + 15 * c + (7 * x * x + 13 * y + 5 * x * y + 3 * seed) % 31
+    };
+    Tensor::new(shape, (0..shape.len()).map(|i| code(i) as f32 / 255.0).collect())
+}
+
+/// Writes [`picture`], and the folders that it needs.
+pub fn write_picture(path: impl AsRef<Path>, h: usize, w: usize, seed: usize) {
+    let path = path.as_ref();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::write(path, &picture(h, w, seed).into()).unwrap();
+}
+
+/// A small network with initial weights, to be smoothed with noise of scale `noise`.
+pub fn small_weights(blocks: &[usize], features: usize, attention: bool, noise: f32) -> Weights {
+    let mut weights = Weights::initial(&Config { blocks: blocks.to_vec(), features, attention }, 5);
+    weights.metadata.insert("noise".into(), noise.to_string());
+    weights
+}
+
+/// The files directly in a folder, by name.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap());
+    let file =
+        |entry: std::fs::DirEntry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
+    entries.filter(|entry| entry.path().is_file()).map(file).collect()
 }

@@ -1,0 +1,535 @@
+//! The command as a user meets it.
+
+mod common;
+
+use common::{Ran, picture, sasnet, small_weights, write_picture};
+use sasnet::Error;
+use sasnet::exec::Device;
+use sasnet::geometry::Flip;
+use sasnet::gpu::list_adapters;
+use sasnet::image::{self, Picture, quantise};
+use sasnet::metrics::{Row, score};
+use sasnet::smooth::{Options, Smoother};
+use sasnet::tensor::{Shape, Tensor};
+use sasnet::weights::{Precision, Weights};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder with weights and pictures.
+struct Folder {
+    folder: tempfile::TempDir,
+    weights: Weights,
+}
+
+impl Folder {
+    /// With a network of its own, whose default noise scale is `noise`.
+    fn new(noise: f32) -> Folder {
+        Folder::with(small_weights(&[2], 8, true, noise))
+    }
+
+    fn with(weights: Weights) -> Folder {
+        let folder = tempfile::tempdir().unwrap();
+        weights.write(&folder.path().join("w.safetensors"), Precision::F32).unwrap();
+        Folder { folder, weights }
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn picture(&self, name: &str, h: usize, w: usize) {
+        write_picture(self.path(name), h, w, name.len());
+    }
+
+    fn pictures(&self, names: &[&str], h: usize, w: usize) {
+        names.iter().for_each(|name| self.picture(name, h, w));
+    }
+
+    /// `sasnet smooth` with the folder's weights on the CPU, in the folder.
+    fn smooth(&self, arguments: &[&str]) -> Ran {
+        let own = ["--adapter", "cpu", "--weights", "w.safetensors"];
+        Ran::of(self.command("smooth").args(arguments).args(own))
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = sasnet();
+        command.arg(subcommand).current_dir(self.folder.path());
+        command
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// The file that the library makes of a picture, in the format of `output`.
+    fn expected(&self, input: &str, output: &str, options: &Options) -> Vec<u8> {
+        let picture = image::read(self.path(input)).unwrap();
+        let mut smoother = Smoother::new(self.weights.clone(), Device::Cpu);
+        let y = smoother.smooth(&picture.tensor, options, || ()).unwrap();
+        assert_ne!(quantise(&y), quantise(&picture.tensor), "smoothing changes something");
+        let name = format!("expected-{output}");
+        image::write(self.path(&name), &picture.with(y)).unwrap();
+        let bytes = self.bytes(&name);
+        std::fs::remove_file(self.path(&name)).unwrap();
+        bytes
+    }
+
+    /// The names in a folder, temporary files included.
+    fn names(&self, name: &str) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .path(name)
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn noise(scale: f32, seed: u64) -> Options {
+    Options { noise: Some(scale), seed, ensemble: false }
+}
+
+#[test]
+fn every_format_in_and_out() {
+    let f = Folder::new(0.0);
+    for from in ["png", "jpg", "webp", "tif", "bmp"] {
+        let input = format!("in.{from}");
+        f.picture(&input, 9, 12);
+        for to in ["png", "JPEG", "webp", "tiff", "bmp"] {
+            let output = format!("out of {from}.{to}");
+            f.smooth(&[&input, "-o", &output]).ok();
+            assert!(f.bytes(&output) == f.expected(&input, &output, &noise(0.0, 0)), "{input} to {output}");
+        }
+    }
+}
+
+#[test]
+fn every_size_in_a_folder_of_pictures() {
+    for blocks in [&[1][..], &[1, 1, 1]] {
+        let f = Folder::with(small_weights(blocks, 4, true, 0.0));
+        let sizes = [(1, 1), (1, 7), (7, 1), (2, 3), (33, 47)];
+        for (h, w) in sizes {
+            f.picture(&format!("in/{h}x{w}.png"), h, w);
+        }
+        std::fs::write(f.path("in/notes.txt"), "not a picture").unwrap();
+        let ran = f.smooth(&["in", "-o", "new/out"]).ok();
+        assert!(ran.stderr.contains("smoothed 5 of 5 pictures in "), "{}", ran.stderr);
+        assert_eq!(f.names("new/out"), ["1x1.png", "1x7.png", "2x3.png", "33x47.png", "7x1.png"]);
+        for (h, w) in sizes {
+            let name = format!("{h}x{w}.png");
+            assert_eq!(image::size(f.path("new/out").join(&name)).unwrap(), (h, w));
+            let expected = f.expected(&format!("in/{name}"), &name, &noise(0.0, 0));
+            assert!(f.bytes(&format!("new/out/{name}")) == expected, "{name} of a network of {blocks:?}");
+        }
+    }
+}
+
+#[test]
+fn one_several_and_a_folder_of_one() {
+    let f = Folder::new(0.0);
+    f.pictures(&["a.png", "b.bmp", "one/c.png"], 6, 5);
+    let expected = |input: &str| f.expected(input, input.rsplit('/').next().unwrap(), &noise(0.0, 0));
+    f.smooth(&["a.png", "-o", "made/for/it.png"]).ok();
+    assert!(f.bytes("made/for/it.png") == expected("a.png"));
+    f.smooth(&["a.png", "b.bmp", "one", "-o", "several"]).ok();
+    assert_eq!(f.names("several"), ["a.png", "b.bmp", "c.png"]);
+    assert!(f.bytes("several/b.bmp") == expected("b.bmp") && f.bytes("several/c.png") == expected("one/c.png"));
+    f.smooth(&["one", "-o", "of-one"]).ok();
+    assert_eq!(f.names("of-one"), ["c.png"]);
+    // One picture into a folder that is there.
+    f.smooth(&["a.png", "-o", "of-one"]).ok();
+    assert_eq!(f.names("of-one"), ["a.png", "c.png"]);
+    // Over itself.
+    let own = expected("a.png");
+    f.smooth(&["a.png", "-o", "a.png"]).ok();
+    assert!(f.bytes("a.png") == own);
+}
+
+#[test]
+fn depth_opacity_and_profile_are_kept() {
+    let f = Folder::new(0.0);
+    let mut icc = vec![7; 200];
+    icc[16..20].copy_from_slice(b"RGB ");
+    let alpha: Vec<f32> = (0..30).map(|i| (i * 2000) as f32 / 65535.0).collect();
+    let deep = Picture { tensor: picture(5, 6, 3), alpha: Some(alpha), icc: Some(icc), sixteen_bits: true };
+    image::write(f.path("deep.png"), &deep).unwrap();
+    f.smooth(&["deep.png", "-o", "out.tif"]).ok();
+    let out = image::read(f.path("out.tif")).unwrap();
+    assert_eq!((&out.alpha, &out.icc, out.sixteen_bits), (&deep.alpha, &deep.icc, true));
+    // Really 16 bits: not all values are codes of 8.
+    assert!(out.tensor.data.iter().any(|v| (v * 255.0 - (v * 255.0).round()).abs() > 0.01));
+    assert!(f.bytes("out.tif") == f.expected("deep.png", "out.tif", &noise(0.0, 0)));
+}
+
+#[test]
+fn seeds_and_noise() {
+    let f = Folder::new(1.0);
+    f.picture("a.png", 11, 10);
+    let run = |out: &str, arguments: &[&str]| {
+        f.smooth(&[&["a.png", "-o", out], arguments].concat()).ok();
+        f.bytes(out)
+    };
+    let first = run("1.png", &[]);
+    assert!(first == run("2.png", &[]), "the same twice");
+    assert!(first == run("3.png", &["--seed", "0", "--noise", "1"]), "the defaults");
+    assert!(first == f.expected("a.png", "a.png", &noise(1.0, 0)));
+    let other = run("4.png", &["--seed", "1"]);
+    assert!(first != other && other == f.expected("a.png", "a.png", &noise(1.0, 1)));
+    let high = 1u64 << 40;
+    assert!(run("5.png", &["--seed", &high.to_string()]) == f.expected("a.png", "a.png", &noise(1.0, high)));
+    assert!(run("6.png", &["--noise", "0.5"]) != first);
+    let none = run("7.png", &["--noise", "0"]);
+    assert!(none != first && none == run("8.png", &["--noise", "0", "--seed", "1"]));
+    let ensemble = Options { ensemble: true, ..noise(1.0, 3) };
+    let eight = run("9.png", &["--ensemble", "--seed", "3"]);
+    assert!(eight == f.expected("a.png", "a.png", &ensemble) && eight != run("10.png", &["--seed", "3"]));
+}
+
+#[test]
+fn an_ensemble_does_not_care_how_the_picture_lies() {
+    let f = Folder::new(1.0);
+    for (h, w) in [(6, 8), (7, 5)] {
+        let x = picture(h, w, 2);
+        image::write(f.path("0.png"), &x.clone().into()).unwrap();
+        let run = |name: &str, more: &[&str]| {
+            f.smooth(&[&[name, "-o", "out.png", "--noise", "0"], more].concat()).ok();
+            image::read(f.path("out.png")).unwrap().tensor
+        };
+        let (straight, single) = (run("0.png", &["--ensemble"]), run("0.png", &[]));
+        let mut worst_single = 0.0f32;
+        for (i, flip) in Flip::all().enumerate().skip(1).step_by(2) {
+            let name = format!("{i}.png");
+            image::write(f.path(&name), &flip.apply(&x).into()).unwrap();
+            let difference = |a: &Tensor, b: &Tensor| {
+                assert_eq!(a.shape, b.shape);
+                a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            };
+            let worst = difference(&flip.undo(&run(&name, &["--ensemble"])), &straight);
+            assert!(worst <= 1.001 / 255.0, "{worst} for flip {i} of {h}x{w}");
+            worst_single = worst_single.max(difference(&flip.undo(&run(&name, &[])), &single));
+        }
+        assert!(worst_single > 2.0 / 255.0, "a single pass does care: {worst_single}");
+    }
+}
+
+#[test]
+fn the_built_in_weights_are_the_default() {
+    let f = Folder::with(Weights::builtin());
+    f.picture("a.png", 10, 9);
+    Ran::of(f.command("smooth").args(["a.png", "-o", "b.png", "--adapter", "CPU"])).ok();
+    let options = Options::default();
+    assert!(f.bytes("b.png") == f.expected("a.png", "b.png", &options));
+}
+
+#[test]
+fn a_picture_that_fails_does_not_stop_the_others() {
+    let f = Folder::new(0.0);
+    f.pictures(&["in/a.png", "in/b.png", "in/c.png"], 20, 20);
+    f.picture("out/b.png", 3, 3);
+    let old = f.bytes("out/b.png");
+    let bytes = f.bytes("in/b.png");
+    std::fs::write(f.path("in/b.png"), &bytes[..bytes.len() / 2]).unwrap();
+    let ran = f.smooth(&["in", "-o", "out"]);
+    let ran = ran
+        .fails(1, &["error: in/b.png: not a picture that can be read", "smoothed 2 of 3 pictures", "1 picture failed"]);
+    assert!(!ran.stderr.contains("a.png") && !ran.stderr.contains("c.png"), "{}", ran.stderr);
+    assert_eq!(f.names("out"), ["a.png", "b.png", "c.png"], "no temporary files");
+    assert!(f.bytes("out/b.png") == old, "the old output stays");
+    for name in ["a.png", "c.png"] {
+        assert!(f.bytes(&format!("out/{name}")) == f.expected(&format!("in/{name}"), name, &noise(0.0, 0)), "{name}");
+    }
+    // Alone, onto an old output.
+    f.smooth(&["in/b.png", "-o", "out/b.png"])
+        .fails(1, &["in/b.png", "smoothed 0 of 1 picture in", "1 picture failed"]);
+    assert!(f.bytes("out/b.png") == old);
+    // An output that cannot be written: a folder is in its place.
+    std::fs::create_dir(f.path("out/folder.png")).unwrap();
+    f.picture("in/folder.png", 4, 4);
+    f.smooth(&["in/folder.png", "in/a.png", "-o", "out"]).fails(1, &["out/folder.png", "smoothed 1 of 2 pictures"]);
+}
+
+#[test]
+fn wrong_inputs_and_outputs() {
+    let f = Folder::new(0.0);
+    f.pictures(&["a.png", "deep/a.png", "b.png"], 4, 4);
+    std::fs::create_dir(f.path("empty")).unwrap();
+    let before = f.names(".");
+    f.smooth(&["a.png", "-o", "b.gif"]).fails(1, &["b.gif: the extension must say the picture's format", ".png .jpg"]);
+    f.smooth(&["a.png", "-o", "b"]).fails(1, &["b: the extension must say"]);
+    f.smooth(&["a.png", "b.png", "-o", "b.png"]).fails(1, &["b.png: is a file; 2 pictures go into a folder"]);
+    let same = f.smooth(&["a.png", "deep", "-o", "out"]);
+    same.fails(1, &["deep/a.png: would get the same name as a.png"]);
+    f.smooth(&["missing.png", "-o", "b.png"]).fails(1, &["missing.png: No such file"]);
+    f.smooth(&["a.png", "missing", "-o", "out"]).fails(1, &["missing: No such file"]);
+    f.smooth(&["empty", "-o", "out"]).fails(1, &["empty: the folder holds no pictures (.png"]);
+    f.smooth(&["-o", "out"]).fails(2, &["<IN>"]);
+    f.smooth(&["a.png"]).fails(2, &["--out"]);
+    assert_eq!(f.names("."), before, "nothing was made");
+}
+
+#[test]
+fn wrong_options() {
+    let f = Folder::new(0.0);
+    f.picture("a.png", 4, 4);
+    for value in ["-1", "nan", "NaN", "inf", "-inf", "1e39", "some", ""] {
+        // A minus and letters look like options to the parser: attached, they are a value.
+        let noise = format!("--noise={value}");
+        f.smooth(&["a.png", "-o", "b.png", &noise]).fails(2, &["--noise", "give a number, 0 or more"]);
+    }
+    f.smooth(&["a.png", "-o", "b.png", "--noise", "-1"]).fails(2, &["'-1'", "give a number, 0 or more"]);
+    f.smooth(&["a.png", "-o", "b.png", "--seed", "x"]).fails(2, &["--seed"]);
+    let command = |arguments: &[&str]| Ran::of(f.command("smooth").args(["a.png", "-o", "b.png"]).args(arguments));
+    std::fs::write(f.path("broken.safetensors"), &f.bytes("w.safetensors")[..1000]).unwrap();
+    let cpu = ["--adapter", "cpu", "--weights"];
+    command(&[&cpu[..], &["broken.safetensors"]].concat())
+        .fails(1, &["broken.safetensors: not a complete safetensors"]);
+    command(&[&cpu[..], &["a.png"]].concat()).fails(1, &["a.png: not a complete safetensors"]);
+    command(&[&cpu[..], &["none"]].concat()).fails(1, &["none: No such file"]);
+    let ran =
+        command(&["--adapter", "nonsense"]).fails(1, &["no adapter with \"nonsense\" in its name; adapters found: "]);
+    assert!(ran.stderr.contains("\"cpu\" needs none"), "{}", ran.stderr);
+    for adapter in list_adapters() {
+        assert!(ran.stderr.contains(&adapter.to_string()), "{adapter} is not in {}", ran.stderr);
+    }
+    assert!(!f.path("b.png").exists());
+}
+
+#[test]
+fn adapters_are_listed() {
+    let ran = Ran::of(sasnet().arg("devices")).ok();
+    let adapters: Vec<String> = list_adapters().iter().map(ToString::to_string).collect();
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[..lines.len() - 1], adapters);
+    assert!(lines[lines.len() - 1].starts_with("cpu (CPU, "), "{lines:?}");
+}
+
+#[test]
+fn help_and_version() {
+    let help = Ran::of(sasnet().arg("--help")).ok().stdout;
+    for subcommand in ["smooth", "eval", "train", "plan", "devices"] {
+        assert!(help.contains(&format!("\n  {subcommand} ")), "{subcommand} is not in {help}");
+        let own = Ran::of(sasnet().args([subcommand, "--help"])).ok().stdout;
+        assert!(own.contains(&format!("Usage: sasnet {subcommand}")), "{own}");
+        assert!(own.lines().next().unwrap().len() > 10, "{subcommand} says what it does: {own}");
+        // Every option is explained, on its line or on the next.
+        let lines: Vec<&str> = own.lines().chain([""]).collect();
+        for pair in lines.windows(2).filter(|pair| pair[0].trim_start().starts_with('-')) {
+            let text = pair[0].trim_start().split_once("  ").map_or(pair[1], |(_, text)| text);
+            assert!(text.trim().len() > 5, "{subcommand}: {} is not explained", pair[0]);
+        }
+        assert_eq!(own, Ran::of(sasnet().args(["help", subcommand])).ok().stdout);
+    }
+    let version = Ran::of(sasnet().arg("--version")).ok().stdout;
+    assert_eq!(version.trim(), format!("sasnet {}", env!("CARGO_PKG_VERSION")));
+    Ran::of(&mut sasnet()).fails(2, &["Usage: sasnet"]);
+    Ran::of(sasnet().arg("sharpen")).fails(2, &["sharpen"]);
+}
+
+#[test]
+fn plan_prints_the_papers_numbers() {
+    let plan = |arguments: &[&str]| Ran::of(sasnet().arg("plan").args(arguments));
+    let paper = plan(&[]).ok().stdout;
+    for part in
+        ["512x384, 16 blocks, 64 features, x2, 2151984 parameters", " 208.17 GMAC", " 209.1", "203.8", "conv3x3"]
+    {
+        assert!(paper.contains(part), "{part} is not in {paper}");
+    }
+    let plain = plan(&["--no-attention"]).ok().stdout;
+    assert!(plain.contains("2119392 parameters") && !plain.contains("attention "), "{plain}");
+    let four = plan(&["--blocks", "8,8"]).ok().stdout;
+    assert!(four.contains("8+8 blocks") && four.contains("x4") && four.contains(" 142.9"), "{four}");
+    let steps = plan(&["--blocks", "1", "--features", "4", "--steps", "--cpu", "--size", "7x5"]).ok().stdout;
+    assert!(
+        steps.contains("blocks.0.g1.conv1 ") && steps.contains("1x4x3x4") && steps.contains("7x5, 1 block"),
+        "{steps}"
+    );
+
+    let f = Folder::new(0.0);
+    let own = Ran::of(f.command("plan").args(["--weights", "w.safetensors"])).ok().stdout;
+    assert!(own.contains("2 blocks, 8 features, x2"), "{own}");
+
+    for size in ["0x5", "5", "5x", "x", "5x-1", "5x5x5", "2000000x1"] {
+        plan(&["--size", size]).fails(2, &["as in 512x384"]);
+    }
+    plan(&["--size", "1000000x1000000"]).fails(1, &["elements, which the kernels count in 32 bits"]);
+    plan(&["--size", "60000x60000"]).fails(1, &["32 bits"]);
+    plan(&["--features", "5000"]).fails(1, &["features are 5000"]);
+    plan(&["--weights", "x", "--blocks", "1"]).fails(2, &["--weights", "--blocks"]);
+}
+
+fn table(path: &Path) -> Vec<Row> {
+    csv::Reader::from_path(path).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn eval_scores_before_and_after() {
+    let f = Folder::new(1.0);
+    for (i, name) in ["a.png", "b.png"].into_iter().enumerate() {
+        write_picture(f.path("in").join(name), 13, 18 + i, i);
+        write_picture(f.path("gt").join(name), 13, 18 + i, i + 5);
+        let [left, right] = [i + 5, i].map(|seed| picture(13, 18 + i, seed));
+        let rows = left.data.chunks(18 + i).zip(right.data.chunks(18 + i));
+        let both: Vec<f32> = rows.flat_map(|(l, r)| [l, r].concat()).collect();
+        std::fs::create_dir_all(f.path("both")).unwrap();
+        let both = Tensor::new(Shape::new(1, 3, 13, 2 * (18 + i)), both);
+        image::write(f.path("both").join(name), &both.into()).unwrap();
+    }
+    let eval = |arguments: &[&str]| {
+        Ran::of(f.command("eval").args(arguments).args(["--adapter", "cpu", "--weights", "w.safetensors"]))
+    };
+    let mut smoother = Smoother::new(f.weights.clone(), Device::Cpu);
+    let mut expected = |options: &Options| -> Vec<Row> {
+        let row = |(i, name)| {
+            let (x, truth) = (picture(13, 18 + i, i), picture(13, 18 + i, i + 5));
+            // As the command reads them: through a file of 8 bits.
+            let y = smoother.smooth(&x, options, || ()).unwrap();
+            Row::new(name, score(&x, &truth).unwrap(), score(&y, &truth).unwrap())
+        };
+        ["a", "b"].into_iter().enumerate().map(row).collect()
+    };
+    let one = eval(&["in", "gt", "--csv", "new/scores.csv", "--save", "new/results", "--seed", "4"]).ok();
+    let rows = table(&f.path("new/scores.csv"));
+    assert_eq!(rows, expected(&noise(1.0, 4)));
+    assert!(rows.iter().all(|row| row.psnr_in != row.psnr), "the two columns are not one");
+    let mean = (rows[0].psnr + rows[1].psnr) / 2.0;
+    let last = one.stdout.lines().last().unwrap();
+    assert!(last.starts_with("mean") && last.contains(&format!(" {mean:.2} ")), "{mean} is not in {last}");
+    assert_eq!(f.names("new/results"), ["a.png", "b.png"]);
+    assert!(f.bytes("new/results/b.png") == f.expected("in/b.png", "b.png", &noise(1.0, 4)));
+
+    eval(&["both", "--csv", "both.csv", "--noise", "0", "--ensemble"]).ok();
+    assert_eq!(table(&f.path("both.csv")), expected(&Options { ensemble: true, ..noise(0.0, 0) }));
+
+    f.picture("small/x.png", 10, 40);
+    eval(&["small"]).fails(1, &["small/x.png", "SSIM needs 11 x 11"]);
+    eval(&["in", "small"]).fails(1, &["no ground truth for a.png"]);
+    eval(&["in/a.png", "gt/b.png"]).fails(1, &["13 rows x 18 columns", "13 x 19"]);
+    eval(&["none"]).fails(1, &["none: No such file"]);
+}
+
+/// A PNG of one bit a pixel that says how large it is, and no more.
+fn only_a_header(w: u32, h: u32) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        !bytes.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+        })
+    };
+    let chunk = |name: &[u8], data: &[u8]| {
+        let body = [name, data].concat();
+        [&(data.len() as u32).to_be_bytes()[..], &body, &crc(&body).to_be_bytes()].concat()
+    };
+    let header = [&w.to_be_bytes()[..], &h.to_be_bytes(), &[1, 0, 0, 0, 0]].concat();
+    [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), &chunk(b"IDAT", &[0x78, 0x9C])].concat()
+}
+
+/// Width and height in "Make it {width}x{height} or smaller".
+fn advice(message: &str) -> (usize, usize) {
+    let (_, size) = message.split_once("Make it ").unwrap_or_else(|| panic!("no size in: {message}"));
+    let (w, h) = size.split(' ').next().unwrap().split_once('x').unwrap();
+    (w.parse().unwrap(), h.parse().unwrap())
+}
+
+fn too_large(result: sasnet::Result<()>) -> String {
+    match result {
+        Err(Error::TooLarge(message)) => message,
+        other => panic!("{other:?} is not TooLarge"),
+    }
+}
+
+#[test]
+fn pictures_too_large_are_refused_with_the_largest_size() {
+    let f = Folder::new(0.0);
+    f.picture("in/a.png", 5, 5);
+    std::fs::write(f.path("in/b.png"), only_a_header(60_000, 40_000)).unwrap();
+    assert_eq!(image::size(f.path("in/b.png")).unwrap(), (40_000, 60_000));
+    let ran = f.smooth(&["in", "-o", "out"]);
+    let ran =
+        ran.fails(1, &["error: in/b.png: 60000x40000 pixels do not fit: needs ", " MB of memory, ", "smoothed 1 of 2"]);
+    assert_eq!(f.names("out"), ["a.png"]);
+    let (w, h) = advice(&ran.stderr);
+    assert!((w as f64 / h as f64 - 1.5).abs() < 0.01, "the shape is kept: {w}x{h}");
+    Ran::of(f.command("eval").args(["in/b.png", "in/b.png", "--adapter", "cpu"])).fails(1, &["in/b.png: 60000x40000"]);
+
+    // Free memory changes meanwhile, so that only half and twice the area are certain.
+    let smoother = Smoother::new(f.weights.clone(), Device::Cpu);
+    let (w, h) = advice(&too_large(smoother.check(1 << 20, 1 << 20)));
+    smoother.check(h * 7 / 10, w * 7 / 10).unwrap();
+    too_large(smoother.check(h * 14 / 10, w * 14 / 10));
+    smoother.check(1, 1).unwrap();
+}
+
+#[test]
+fn a_gpu_says_to_the_pixel_what_fits() {
+    // Weights that are never looked at: only sizes count here.
+    let mut weights = small_weights(&[1], 1, false, 0.0);
+    weights.config.features = 1024;
+    weights.params = vec![0.0; weights.config.layout().len()];
+    let mut smoother = Smoother::new(weights, Device::Gpu(common::gpu()));
+    let message = too_large(smoother.check(1 << 20, 1 << 19));
+    assert!(message.contains("one binding of this device") && message.contains("--adapter cpu"), "{message}");
+    let (w, h) = advice(&message);
+    assert!(h.abs_diff(2 * w) <= 2, "the shape is kept: {w}x{h}");
+    smoother.check(h, w).unwrap();
+    too_large(smoother.check(h + 4, w + 2));
+    smoother.check(2, 2).unwrap();
+    // The same answer from a picture that is there, without running anything.
+    let x = Tensor::zeros(Shape::new(1, 3, h + 4, w + 2));
+    let error = smoother.smooth(&x, &Options::default(), || ()).unwrap_err();
+    assert!(matches!(&error, Error::TooLarge(message) if advice(message).0 <= w + 1), "{error}");
+}
+
+#[test]
+fn a_smoother_refuses_what_is_no_picture() {
+    let mut smoother = Smoother::new(small_weights(&[1], 4, true, 0.0), Device::Cpu);
+    let mut text =
+        |shape, options: &Options| smoother.smooth(&Tensor::zeros(shape), options, || ()).unwrap_err().to_string();
+    for shape in [(1, 1, 4, 4), (2, 3, 4, 4), (1, 4, 4, 4), (1, 3, 0, 4), (1, 3, 4, 0)] {
+        let (n, c, h, w) = shape;
+        let error = text(Shape::new(n, c, h, w), &Options::default());
+        assert!(error.contains(&format!("{n}x{c}x{h}x{w}")), "{error}");
+    }
+    for scale in [-1.0, f32::NAN, f32::INFINITY] {
+        assert!(text(Shape::new(1, 3, 4, 4), &noise(scale, 0)).contains(&format!("the noise scale is {scale}")));
+    }
+}
+
+#[test]
+fn the_gpu_smooths_as_the_cpu_does() {
+    for (weights, h, w) in [
+        (small_weights(&[2], 8, true, 1.0), 21, 35),
+        (small_weights(&[1, 1], 4, true, 1.0), 13, 9),
+        (small_weights(&[1, 1, 1], 4, false, 1.0), 15, 33),
+        (Weights::builtin(), 19, 26),
+    ] {
+        let x = picture(h, w, 4);
+        let config = weights.config.clone();
+        let run =
+            |device, options: &Options| Smoother::new(weights.clone(), device).smooth(&x, options, || ()).unwrap().data;
+        let gpu = Device::Gpu(common::gpu());
+        for options in [noise(1.0, 9), noise(0.0, 0), Options { ensemble: true, ..noise(1.0, 9) }] {
+            let (a, b) = (run(gpu.clone(), &options), run(Device::Cpu, &options));
+            let inside = b.iter().filter(|v| (0.01..0.99).contains(*v)).count();
+            assert!(inside >= 20, "{inside} of {} values are not clipped: {config:?}, {options:?}", b.len());
+            let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{worst:.1e}, {inside} of {} not clipped", b.len());
+            assert!(worst < 1e-4, "{worst} with {config:?}, {options:?}");
+        }
+    }
+}
+
+/// The command on the GPU, which is the library's.
+#[test]
+fn the_command_runs_on_a_named_adapter() {
+    let f = Folder::new(1.0);
+    f.picture("a.png", 9, 15);
+    let gpu = common::gpu();
+    let name = gpu.info().name.clone();
+    let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors", "--adapter", &name];
+    let ran = Ran::of(f.command("smooth").args(arguments)).ok();
+    assert!(ran.stderr.contains(&format!("running on {name}")), "{}", ran.stderr);
+    let x = image::read(f.path("a.png")).unwrap().tensor;
+    let y = Smoother::new(f.weights.clone(), Device::Gpu(gpu)).smooth(&x, &Options::default(), || ()).unwrap();
+    assert_eq!(quantise(&image::read(f.path("b.png")).unwrap().tensor), quantise(&y));
+}

@@ -1,0 +1,418 @@
+//! Training runs: the same from one seed whatever happens on the way, and clear about what goes wrong.
+
+mod common;
+
+use common::{Ran, files, picture, sasnet, write_picture};
+use sasnet::exec::Device;
+use sasnet::net::Config;
+use sasnet::tensor::Tensor;
+use sasnet::train::checkpoint::Checkpoint;
+use sasnet::train::data::{Batch, Source};
+use sasnet::train::pairs::find_pairs;
+use sasnet::train::run::{self, CHECKPOINT, Schedule, WEIGHTS};
+use sasnet::train::step::{Settings, Trainer};
+use sasnet::weights::Weights;
+use sasnet::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Folders to train on, and room for runs.
+struct Data(tempfile::TempDir);
+
+impl Data {
+    fn new() -> Data {
+        let data = Data(tempfile::tempdir().unwrap());
+        (0..3).for_each(|i| write_picture(data.path(&format!("structures/{}/{i}.png", i % 2)), 20 + i, 24, i));
+        (0..2).for_each(|i| write_picture(data.path(&format!("textures/{i}.png")), 16, 13, 5 * i));
+        write_picture(data.path("validation/a.png"), 13, 24, 9);
+        data
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs to `settings.steps`, from the checkpoint in the folder where there is one.
+    fn train(&self, out: &str, config: &Config, settings: &Settings, device: &Device, every: u64) -> Result<()> {
+        let source = Source::blend(&self.path("structures"), &self.path("textures"), settings.strength)?;
+        let folder = self.path(out);
+        let checkpoint = folder.join(CHECKPOINT);
+        let mut trainer = match checkpoint.exists() {
+            true => Checkpoint::read(&checkpoint)?.trainer(settings, device)?,
+            false => run::begin(config, settings, device, &folder)?,
+        };
+        let validation = find_pairs(&self.path("validation"), None)?;
+        let schedule = Schedule { folder, checkpoint_every: every, validate_every: every, validation };
+        run::run(&mut trainer, Arc::new(source), device, &schedule)
+    }
+
+    /// The binary with the same data, on the CPU, a network of one block.
+    fn command(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = sasnet();
+        command.arg("train").args(["--adapter", "cpu", "--batch", "2", "--crop", "16"]);
+        for (option, folder) in [("--out", out), ("--structures", "structures"), ("--textures", "textures")] {
+            command.arg(option).arg(self.path(folder));
+        }
+        command.args(arguments);
+        command
+    }
+
+    fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        files(&self.path(out))
+    }
+}
+
+const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
+
+fn small(blocks: usize) -> Config {
+    Config { blocks: vec![blocks], features: 8, attention: true }
+}
+
+fn settings(steps: u64) -> Settings {
+    Settings { batch: 2, crop: 16, rate: 1e-3, steps, seed: 7, ..Settings::default() }
+}
+
+#[track_caller]
+fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(a), names(b));
+    for (name, bytes) in a {
+        assert!(bytes == &b[name], "{name} differs");
+    }
+}
+
+/// Everything that a complete run leaves.
+const FILES: [&str; 5] = [CHECKPOINT, "loss.csv", "loss.svg", "validation.csv", WEIGHTS];
+
+#[test]
+fn the_same_seed_gives_the_same_files() {
+    let data = Data::new();
+    let train = |out: &str, settings: &Settings| data.train(out, &small(2), settings, &Device::Cpu, 60).unwrap();
+    train("a", &settings(200));
+    train("b", &settings(200));
+    same(&data.files("a"), &data.files("b"));
+    assert_eq!(data.files("a").into_keys().collect::<Vec<_>>(), FILES);
+    train("c", &Settings { seed: 8, ..settings(200) });
+    let others = data.files("c");
+    assert!(data.files("a").iter().all(|(name, bytes)| bytes != &others[name]), "another seed is another run");
+
+    // The weights are those of the checkpoint, and say how they were trained.
+    let checkpoint = Checkpoint::read(&data.path("a").join(CHECKPOINT)).unwrap();
+    assert_eq!((checkpoint.step, &checkpoint.settings), (200, &settings(200)));
+    let weights = Weights::read(&data.path("a").join(WEIGHTS)).unwrap();
+    assert_eq!(weights, checkpoint.weights);
+    assert_eq!((weights.noise().unwrap(), weights.config.clone()), (1.0, small(2)));
+    assert_ne!(weights.params, Weights::initial(&small(2), 7).params);
+
+    let losses = String::from_utf8(data.files("a").remove("loss.csv").unwrap()).unwrap();
+    let steps: Vec<&str> = losses.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!((steps[0], steps.len(), steps[1], steps[200]), ("step", 201, "1", "200"));
+    let validations = String::from_utf8(data.files("a").remove("validation.csv").unwrap()).unwrap();
+    assert_eq!(validations.lines().count(), 1 + 4, "after steps 60, 120, 180 and 200");
+}
+
+#[test]
+fn a_resumed_run_is_the_same_run() {
+    let data = Data::new();
+    let train = |out: &str, steps| data.train(out, &small(2), &settings(steps), &Device::Cpu, 50).unwrap();
+    train("whole", 200);
+    train("parts", 100);
+    assert_eq!(Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap().step, 100);
+    train("parts", 200);
+    same(&data.files("whole"), &data.files("parts"));
+    // A run that is done stays as it is.
+    train("parts", 200);
+    same(&data.files("whole"), &data.files("parts"));
+}
+
+#[test]
+fn the_gpu_gives_the_same_files_too() {
+    let data = Data::new();
+    let device = Device::Gpu(common::gpu());
+    let train = |out: &str, steps| data.train(out, &small(1), &settings(steps), &device, 4).unwrap();
+    train("a", 8);
+    train("b", 8);
+    same(&data.files("a"), &data.files("b"));
+    train("parts", 4);
+    train("parts", 8);
+    same(&data.files("a"), &data.files("parts"));
+
+    // The CPU's losses are close to the GPU's, the noise's included.
+    data.train("cpu", &small(1), &settings(8), &Device::Cpu, 4).unwrap();
+    let losses = |out: &str| -> Vec<f64> {
+        let text = String::from_utf8(data.files(out).remove("loss.csv").unwrap()).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    let (gpu, cpu) = (losses("a"), losses("cpu"));
+    assert_eq!((gpu.len(), cpu.len()), (8, 8));
+    assert!(gpu.iter().zip(&cpu).all(|(a, b)| (a - b).abs() < 1e-4 * b), "{gpu:?} on the GPU, {cpu:?} on the CPU");
+}
+
+/// Results must not depend on how the work was divided.
+#[test]
+fn any_number_of_threads_gives_the_same_files() {
+    let data = Data::new();
+    for threads in ["1", "2", "3"] {
+        let mut command = data.command(threads, &NEW);
+        Ran::of(command.args(["--steps", "60"]).env("RAYON_NUM_THREADS", threads)).ok();
+    }
+    same(&data.files("1"), &data.files("2"));
+    same(&data.files("1"), &data.files("3"));
+}
+
+/// Ends a child whatever happens to the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_as_if_nothing_had_happened() {
+    let data = Data::new();
+    let whole = [&NEW[..], &["--steps", "400", "--checkpoint-every", "7"]].concat();
+    let began = Instant::now();
+    Ran::of(&mut data.command("whole", &whole)).ok();
+    let took = began.elapsed();
+    let mut seed = began.elapsed().subsec_nanos() as u64;
+    let mut interrupted = 0;
+    for i in 0..3 {
+        let out = format!("killed {i}");
+        let child = data.command(&out, &whole).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Running(child);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !data.path(&out).join(CHECKPOINT).exists() {
+            assert!(Instant::now() < deadline, "no checkpoint within a minute");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let wait = took.mul_f64(0.7 * (seed >> 33) as f64 / (1u64 << 31) as f64);
+        std::thread::sleep(wait);
+        child.0.kill().unwrap(); // SIGKILL
+        child.0.wait().unwrap();
+        let checkpoint = Checkpoint::read(&data.path(&out).join(CHECKPOINT)).expect("never half a checkpoint");
+        assert!(checkpoint.step.is_multiple_of(7) || checkpoint.step == 400, "{}", checkpoint.step);
+        interrupted += usize::from(checkpoint.step < 400);
+        Ran::of(&mut data.command(&out, &["--resume", "--checkpoint-every", "7"])).ok();
+        let mut left = data.files(&out);
+        // The kill may hit between a temporary file and its new name.
+        left.retain(|name, _| !name.starts_with(".sasnet-"));
+        println!("killed {wait:?} after the first checkpoint, at step {}", checkpoint.step);
+        same(&data.files("whole"), &left);
+    }
+    assert!(interrupted > 0, "every run was done before it was killed");
+}
+
+#[test]
+fn the_loss_falls() {
+    let settings = Settings { rate: 2e-3, noise: 0.0, ..settings(150) };
+    let batch = Batch {
+        input: Tensor::stack(&[picture(16, 16, 1), picture(16, 16, 6)]),
+        target: Tensor::stack(&[picture(16, 16, 2), picture(16, 16, 7)]),
+    };
+    for attention in [false, true] {
+        let config = Config { attention, ..small(2) };
+        let initial = Weights::initial(&config, settings.seed);
+        let mut trainer = Trainer::new(&config, &settings, &initial.params, &Device::Cpu).unwrap();
+        let losses: Vec<f32> = (0..150).map(|_| trainer.step(&batch).unwrap().loss).collect();
+        let (first, last) = (losses[0], losses[149]);
+        assert!(last < 0.7 * first, "from {first} to {last} with attention {attention}");
+    }
+}
+
+#[test]
+fn rates_are_the_papers_and_fall_on_a_cosine() {
+    let paper = Settings::default();
+    for (step, rate) in [(1, 2e-4), (10_000, 2e-4), (10_001, 1e-4), (20_000, 1e-4), (20_001, 5e-5), (50_000, 1.25e-5)] {
+        assert_eq!(paper.rate_at(step), rate, "step {step}");
+    }
+    assert_eq!(paper.rate_at(u64::MAX), 0.0);
+    let constant = Settings { halve_every: 0, ..Settings::default() };
+    assert_eq!([1, 10_001, 50_000].map(|step| constant.rate_at(step)), [2e-4; 3]);
+
+    let cosine = Settings { rate: 1.0, halve_every: 0, decay_from: Some(100), steps: 299, ..Settings::default() };
+    let close = |step: u64, rate: f64| {
+        let is = f64::from(cosine.rate_at(step));
+        assert!((is - rate).abs() < 1e-6, "{is} at step {step}, not {rate}");
+    };
+    // 199 steps of decay, of which the 100th is the middle; the rate would be 0 one step after the last.
+    close(1, 1.0);
+    close(100, 1.0);
+    close(150, 0.5 + 0.5 * (std::f64::consts::PI * 0.25).cos());
+    close(200, 0.5);
+    close(299, 0.5 + 0.5 * (std::f64::consts::PI * 0.995).cos());
+    assert!(cosine.rate_at(299) > 0.0);
+    close(300, 0.0);
+    close(1000, 0.0);
+    let rates: Vec<f32> = (1..=299).map(|step| cosine.rate_at(step)).collect();
+    assert!(rates[99..].windows(2).all(|w| w[1] < w[0]), "it falls with every step");
+    // Both at once.
+    let both = Settings { halve_every: 150, ..cosine };
+    assert_eq!(both.rate_at(200), 0.25);
+}
+
+#[test]
+fn settings_out_of_range_say_which() {
+    let data = Data::new();
+    for (arguments, part) in [
+        (&["--batch", "0"][..], "the batch size is 0"),
+        (&["--crop", "15"], "the crop is 15; give a multiple of 2"),
+        (&["--crop", "12", "--blocks", "1,1,1"], "the crop is 12; give a multiple of 8"),
+        (&["--rate", "0"], "the learning rate is 0"),
+        (&["--rate", "-1"], "the learning rate is -1"),
+        (&["--rate", "nan"], "the learning rate is NaN"),
+        (&["--clip", "inf"], "the gradient clip is inf"),
+        (&["--noise", "-0.5"], "the noise scale is -0.5"),
+        (&["--decay-from", "9", "--steps", "9"], "the decay begins at step 9, not before the last, 9"),
+        (&["--strength", "25,8"], "texture strength from 25 to 8"),
+        (&["--blocks", "0"], "blocks are [0]"),
+        (&["--blocks", "1,2,3,4"], "blocks are [1, 2, 3, 4]"),
+        (&["--features", "0"], "features are 0"),
+    ] {
+        // Small, and what comes later is what counts.
+        let mut command = sasnet();
+        command.args(["train", "--adapter", "cpu", "--out"]).arg(data.path("none"));
+        command.arg("--structures").arg(data.path("structures")).arg("--textures").arg(data.path("textures"));
+        let small = [("--blocks", "1"), ("--features", "8"), ("--batch", "1"), ("--crop", "16")];
+        for (option, value) in small.iter().filter(|(option, _)| !arguments.contains(option)) {
+            command.args([option, value]);
+        }
+        Ran::of(command.args(arguments)).fails(1, &[part]);
+        assert!(!data.path("none").exists(), "{part}: nothing is left behind");
+    }
+    for (arguments, part) in [(["--strength", "8"], "as in 8,25"), (["--strength", "a,b"], "as in 8,25")] {
+        Ran::of(&mut data.command("none", &arguments)).fails(2, &[part]);
+    }
+    let nothing =
+        Ran::of(sasnet().args(["train", "--adapter", "cpu", "--blocks", "1", "--out"]).arg(data.path("none")));
+    nothing.fails(1, &["nothing to train on", "--structures", "--inputs"]);
+}
+
+#[test]
+fn validation_pictures_are_checked_before_the_first_step() {
+    let data = Data::new();
+    write_picture(data.path("small/tiny.png"), 10, 20, 1);
+    let mut command = data.command("out", &NEW);
+    command.args(["--steps", "50", "--validate"]).arg(data.path("small"));
+    Ran::of(&mut command).fails(1, &["tiny.png", "SSIM needs 11 x 11 pixels"]);
+    assert!(!data.path("out").join(CHECKPOINT).exists());
+}
+
+#[test]
+fn a_checkpoint_onto_a_folder_is_an_error_that_leaves_nothing() {
+    let data = Data::new();
+    data.train("run", &small(1), &settings(3), &Device::Cpu, 10).unwrap();
+    let checkpoint = Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap();
+    let target = data.path("elsewhere").join(CHECKPOINT);
+    std::fs::create_dir_all(target.join("inside")).unwrap();
+    let error = checkpoint.write(&target).unwrap_err().to_string();
+    assert!(error.contains("elsewhere") && error.contains(CHECKPOINT), "{error}");
+    assert_eq!(data.path("elsewhere").read_dir().unwrap().count(), 1, "no temporary file");
+    // The folder was removed while the run was on.
+    let error = checkpoint.write(&data.path("gone").join(CHECKPOINT)).unwrap_err().to_string();
+    assert!(error.contains("gone does not exist: create it first"), "{error}");
+}
+
+#[test]
+fn weights_that_are_not_finite_do_not_replace_a_good_checkpoint() {
+    let data = Data::new();
+    data.train("run", &small(1), &settings(3), &Device::Cpu, 10).unwrap();
+    let path = data.path("run").join(CHECKPOINT);
+    let good = Checkpoint::read(&path).unwrap();
+    let at = good.weights.config.layout().get("blocks.0.g3.conv2.weight").unwrap().offset + 2;
+    let mut bad = good.clone();
+    bad.v[at] = f32::NAN;
+    let error = bad.write(&path).unwrap_err().to_string();
+    assert!(error.contains("the tensor adam.v.blocks.0.g3.conv2.weight has a NaN at element 2"), "{error}");
+    assert_eq!(Checkpoint::read(&path).unwrap(), good);
+}
+
+/// A full disk, as far as one can be had without being root: no file may grow past 16 KB.
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
+    let data = Data::new();
+    Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "20"]].concat())).ok();
+    let before = data.files("run");
+    assert!(before[CHECKPOINT].len() > 40_000, "{}", before[CHECKPOINT].len());
+    let resume = data.command("run", &["--resume", "--steps", "40", "--checkpoint-every", "10"]);
+    let mut limited = Command::new("bash");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""]);
+    limited.arg(resume.get_program()).args(resume.get_args());
+    Ran::of(&mut limited).fails(1, &[CHECKPOINT, "File too large"]);
+    let after = data.files("run");
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "no temporary file");
+    assert!(after[CHECKPOINT] == before[CHECKPOINT] && after[WEIGHTS] == before[WEIGHTS]);
+    // Once there is room the run goes on as if nothing had happened.
+    Ran::of(&mut data.command("run", &["--resume", "--steps", "40", "--checkpoint-every", "10"])).ok();
+    Ran::of(&mut data.command("whole", &[&NEW[..], &["--steps", "40"]].concat())).ok();
+    same(&data.files("whole"), &data.files("run"));
+}
+
+#[test]
+fn a_run_that_diverges_says_where_and_keeps_its_checkpoint() {
+    let data = Data::new();
+    Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "10"]].concat())).ok();
+    let before = data.files("run");
+    let mut command = data.command("run", &["--resume", "--steps", "30", "--rate", "1e30"]);
+    let ran = Ran::of(&mut command).fails(1, &["the loss is", "The last checkpoint is good", "than 1.0e30"]);
+    let named = small(1).layout().entries().iter().any(|entry| ran.stderr.contains(&format!(": {} first", entry.name)));
+    assert!(named, "{}", ran.stderr);
+    let after = data.files("run");
+    assert!(after[CHECKPOINT] == before[CHECKPOINT] && after[WEIGHTS] == before[WEIGHTS]);
+    assert_eq!(Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap().step, 10);
+    // Its advice works.
+    Ran::of(&mut data.command("run", &["--resume", "--steps", "30", "--rate", "1e-4"])).ok();
+    assert_eq!(Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap().step, 30);
+
+    let mut bad = Weights::initial(&small(1), 1);
+    let first = bad.config.layout().get("blocks.0.g3.conv3.bias").unwrap().range();
+    bad.params[first].fill(f32::NAN);
+    let mut trainer = Trainer::new(&small(1), &settings(5), &bad.params, &Device::Cpu).unwrap();
+    let pictures = Tensor::stack(&[picture(16, 16, 1), picture(16, 16, 2)]);
+    let batch = Batch { input: pictures.clone(), target: pictures };
+    match trainer.step(&batch) {
+        Err(Error::Diverged(message)) => assert!(message.contains("step 1: the loss is NaN"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn beginning_and_going_on_where_that_is_wrong() {
+    let data = Data::new();
+    let resume = |out: &str| Ran::of(&mut data.command(out, &["--resume", "--steps", "4"]));
+    resume("none").fails(1, &["none", "has no checkpoint.safetensors to go on from", "without --resume"]);
+    assert!(!data.path("none").exists());
+
+    Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "2"]].concat())).ok();
+    let before = data.files("run");
+    let again = Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "4"]].concat()));
+    again.fails(1, &["run", "has a run already (checkpoint.safetensors)", "--resume"]);
+    same(&before, &data.files("run"));
+
+    let put = |out: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(data.path(out)).unwrap();
+        std::fs::write(data.path(out).join(CHECKPOINT), bytes).unwrap();
+    };
+    put("weights", &before[WEIGHTS]);
+    resume("weights").fails(1, &["weights/checkpoint.safetensors: not a checkpoint", "adam.m."]);
+    put("cut", &before[CHECKPOINT][..before[CHECKPOINT].len() - 5]);
+    resume("cut").fails(1, &["cut/checkpoint.safetensors: not a complete safetensors file"]);
+    put("text", b"no checkpoint");
+    resume("text").fails(1, &["text/checkpoint.safetensors"]);
+    // The network and the seed are the run's.
+    for given in [["--blocks", "2"], ["--features", "4"], ["--seed", "2"]] {
+        let arguments = [&["--resume"], &given[..]].concat();
+        Ran::of(&mut data.command("run", &arguments)).fails(2, &[given[0], "--resume"]);
+    }
+    // A checkpoint is no weights file.
+    let checkpoint = data.path("run").join(CHECKPOINT);
+    let error = Weights::read(&checkpoint).unwrap_err().to_string();
+    assert!(error.contains("adam."), "{error}");
+}
