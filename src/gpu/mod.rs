@@ -28,6 +28,8 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
+    /// Shaders with another text than their file's: [`Gpu::with_shader_replacement`].
+    replaced: HashMap<&'static str, String>,
 }
 
 struct Shader {
@@ -143,7 +145,21 @@ impl Gpu {
             pipelines: Mutex::default(),
             staging: Mutex::default(),
             lost: Arc::default(),
+            replaced: HashMap::new(),
         }
+    }
+
+    /// For tests that must fail on a wrong kernel: uses the shader `stem` with the text `from` replaced by `to`. Panics
+    /// unless `from` occurs exactly once, so that a test does not outlive what it was written for.
+    #[must_use]
+    pub fn with_shader_replacement(mut self, stem: &'static str, from: &str, to: &str) -> Gpu {
+        let text = self.replaced.remove(stem).unwrap_or_else(|| reflect::source(stem));
+        let count = text.matches(from).count();
+        assert_eq!(count, 1, "{from:?} occurs {count} times in shaders/{stem}.wgsl");
+        self.replaced.insert(stem, text.replace(from, to));
+        self.shaders.get_mut().unwrap().remove(stem);
+        self.pipelines.get_mut().unwrap().retain(|(shader, ..), _| *shader != stem);
+        self
     }
 
     /// What the device can do.
@@ -299,7 +315,8 @@ impl Gpu {
         if let Some(shader) = shaders.get(stem) {
             return Ok(shader.clone());
         }
-        let source = wgpu::ShaderSource::Wgsl(reflect::source(stem).into());
+        let text = self.replaced.get(stem).cloned().unwrap_or_else(|| reflect::source(stem));
+        let source = wgpu::ShaderSource::Wgsl(text.into());
         let module = self.checked(
             || format!("shader {stem}"),
             || self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source }),
