@@ -17,6 +17,11 @@ use reflect::{Entry, Reflection, check_names};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// How long another thread that polls the device may take to hand over an answer that it has. Not for ever: the reader
+/// may have been called by that thread.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A device with its compiled kernels.
 pub struct Gpu {
@@ -261,7 +266,8 @@ impl Gpu {
             },
         )?;
         self.wait()?;
-        let mapped = receiver.try_recv().map_err(|_| "no answer".to_string());
+        // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the answer.
+        let mapped = receiver.recv_timeout(ANSWER).map_err(|_| "no answer".to_string());
         mapped.and_then(|r| r.map_err(|e| e.to_string())).map_err(|e| self.failure("read back", &e))?;
         let view = buffer.get_mapped_range(0..bytes).map_err(|e| self.failure("read back", &e.to_string()))?;
         let mut rest: &[u8] = &view;
