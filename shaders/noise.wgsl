@@ -10,7 +10,7 @@
 // Box-Muller: z = sqrt(-2 ln(v / 2^24)) * cos(2 pi t / 2^24). WGSL's own log and cos are too loosely specified, so both
 // are polynomials here, after a range reduction that is exact:
 // - v = m 2^k with m in [1, 2) from the bits of f32(v); where m > sqrt 2, m is halved and k raised. With
-//   s = (m - 1)/(m + 1): ln m = 2 s (1 + s^2/3 + s^4/5 + s^6/7 + s^8/9), |s| < 0.172, truncated at 1e-9 relative.
+//   s = (m - 1)/(m + 1): ln m = 2 s (1 + s^2/3 + s^4/5 + s^6/7 + s^8/9), |s| < 0.172, truncated at 2e-9 relative.
 // - the quadrant is q = ((t + 2^21) >> 22) & 3 and the rest r = t - q 2^22 (mod 2^24) in [-2^21, 2^21); with
 //   a = r 2 pi / 2^24 in [-pi/4, pi/4): cos of the whole is cos a, -sin a, -cos a, sin a for q = 0, 1, 2, 3, by Taylor
 //   series to a^8 and a^9 (truncated at 3e-8 and 3e-9).

@@ -135,7 +135,8 @@ impl Plan {
         let mut locations: Vec<Option<Location>> = vec![None; values.len()];
         for (i, info) in values.iter().enumerate() {
             if info.place == Place::Persistent {
-                pool.buffers.push(Buffer { len: info.shape.len(), persistent: true });
+                // Not even a graph without parameters has an empty buffer: devices make none.
+                pool.buffers.push(Buffer { len: info.shape.len().max(1), persistent: true });
                 locations[i] = Some(Location { buffer: pool.buffers.len() - 1, offset: 0, len: info.shape.len() });
             }
         }
@@ -223,6 +224,11 @@ impl Plan {
             plan.buffers.iter().try_for_each(|b| check_binding("a kernel's scratch memory", b.len, max_binding))?;
         }
         Ok(plan)
+    }
+
+    /// Place of a value, where it is used.
+    pub fn location(&self, value: Value) -> Option<Location> {
+        self.locations[value.0]
     }
 
     /// Bytes of everything that runs need: the buffers, the CPU executor's working memory, and on a GPU the kernels'

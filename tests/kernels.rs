@@ -324,6 +324,27 @@ fn memory_is_counted_and_failures_are_errors() {
     assert!(error.contains("abacus") && error.contains("adapters found"), "{error}");
 }
 
+/// A host may poll the device that it shares with us: then its thread, not ours, can be the one that gets the news that
+/// a read is done, and "read back: no answer" was the result where it was interrupted before it passed it on. So many
+/// reads met it in about one run of three.
+#[test]
+fn reads_survive_another_thread_that_polls() {
+    let shared = gpu();
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let gpu = Gpu::from_device(shared.device().clone(), shared.queue().clone());
+            scope.spawn(move || {
+                let slice = gpu.buffer("test", 1024).unwrap().slice();
+                for i in 0..6000 {
+                    let data = vec![(thread * 6000 + i) as f32; 256];
+                    gpu.write(&slice, &data).unwrap();
+                    assert_eq!(gpu.read(std::slice::from_ref(&slice)).unwrap()[0], data);
+                }
+            });
+        }
+    });
+}
+
 /// `cargo test --release --test kernels -- --ignored --nocapture`: speed of the convolution, 64 to 64 on 256 x 192.
 #[test]
 #[ignore = "a measurement"]

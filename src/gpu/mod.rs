@@ -18,6 +18,11 @@ use reflect::{Entry, Reflection, check_names};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// How long another thread that polls the device may take to hand over an answer that it has. Not for ever: the reader
+/// may have been called by that thread.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A device with its compiled kernels.
 pub struct Gpu {
@@ -30,6 +35,8 @@ pub struct Gpu {
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
+    /// Shaders with another text than their file's: [`Gpu::with_shader_replacement`].
+    replaced: HashMap<&'static str, String>,
 }
 
 struct Shader {
@@ -148,6 +155,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             staging: Mutex::default(),
             lost: Arc::default(),
+            replaced: HashMap::new(),
         }
     }
 
@@ -159,6 +167,19 @@ impl Gpu {
     /// What a plan for this device must respect.
     pub fn target(&self) -> Target {
         Target::Gpu { max_binding: self.max_binding(), kernels: self.kernels }
+    }
+
+    /// For tests that must fail on a wrong kernel: uses the shader `stem` with the text `from` replaced by `to`. Panics
+    /// unless `from` occurs exactly once, so that a test does not outlive what it was written for.
+    #[must_use]
+    pub fn with_shader_replacement(mut self, stem: &'static str, from: &str, to: &str) -> Gpu {
+        let text = self.replaced.remove(stem).unwrap_or_else(|| reflect::source(stem));
+        let count = text.matches(from).count();
+        assert_eq!(count, 1, "{from:?} occurs {count} times in shaders/{stem}.wgsl");
+        self.replaced.insert(stem, text.replace(from, to));
+        self.shaders.get_mut().unwrap().remove(stem);
+        self.pipelines.get_mut().unwrap().retain(|(shader, ..), _| *shader != stem);
+        self
     }
 
     /// What the device can do.
@@ -260,7 +281,8 @@ impl Gpu {
             },
         )?;
         self.wait()?;
-        let mapped = receiver.try_recv().map_err(|_| "no answer".to_string());
+        // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the answer.
+        let mapped = receiver.recv_timeout(ANSWER).map_err(|_| "no answer".to_string());
         mapped.and_then(|r| r.map_err(|e| e.to_string())).map_err(|e| self.failure("read back", &e))?;
         let view = buffer.get_mapped_range(0..bytes).map_err(|e| self.failure("read back", &e.to_string()))?;
         let mut rest: &[u8] = &view;
@@ -314,7 +336,8 @@ impl Gpu {
         if let Some(shader) = shaders.get(stem) {
             return Ok(shader.clone());
         }
-        let source = wgpu::ShaderSource::Wgsl(reflect::source(stem).into());
+        let text = self.replaced.get(stem).cloned().unwrap_or_else(|| reflect::source(stem));
+        let source = wgpu::ShaderSource::Wgsl(text.into());
         let module = self.checked(
             || format!("shader {stem}"),
             || self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source }),

@@ -1,0 +1,791 @@
+//! Every operator, forward and backward, three ways: the kernels and the f32 CPU code against the CPU in f64, the f64
+//! gradients against finite differences, and each kernel made wrong on purpose, which the same comparison must catch.
+
+mod common;
+
+use sasnet::exec::{CpuExecutor, Device, Executor};
+use sasnet::gpu::{Gpu, reflect};
+use sasnet::graph::{Graph, Layout, Value};
+use sasnet::kernel::Globals;
+use sasnet::net::{self, Config};
+use sasnet::ops::{
+    Op, Real, adam::Adam, add::Add, add::Scale, channel_attention::ChannelAttention, channels::Concat, channels::Split,
+    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, grad_norm::GradNorm, haar::Haar,
+    haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, spatial_attention::SpatialAttention,
+};
+use sasnet::plan::{Plan, Target};
+use sasnet::tensor::Shape;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+/// Random numbers in [-1, 1), the same everywhere.
+struct Random(u32);
+
+impl Random {
+    fn new(seed: usize) -> Random {
+        Random((seed as u32).wrapping_mul(0x9E37_79B9) ^ 0x1234_5678)
+    }
+
+    fn vec(&mut self, len: usize) -> Vec<f32> {
+        let mut next = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            (self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+}
+
+/// How a tensor is compared, and how far it may be off relative to its largest value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// 1e-5
+    Forward,
+    /// 1e-4
+    Gradient,
+    /// Indices of maxima: equal.
+    Index,
+}
+
+impl Kind {
+    fn tolerance(self) -> f64 {
+        match self {
+            Kind::Forward => 1e-5,
+            Kind::Gradient => 1e-4,
+            Kind::Index => 0.0,
+        }
+    }
+
+    fn number<T: Real>(self, v: T) -> f64 {
+        if self == Kind::Index { v.index() as f64 } else { v.to_f64().expect("a number") }
+    }
+}
+
+/// A tensor that is compared after each run; all of it or a range.
+struct Compared {
+    name: String,
+    value: Value,
+    kind: Kind,
+    range: Option<Range<usize>>,
+}
+
+/// One operator on given inputs, as a graph with its gradient.
+struct Case {
+    /// The operator's file.
+    stem: &'static str,
+    name: String,
+    graph: Graph,
+    /// `graph` before the gradient's operators were added.
+    forward: Graph,
+    /// Set before each run.
+    inputs: Vec<(Value, Vec<f32>)>,
+    /// Set before the first run.
+    state: Vec<(Value, Vec<f32>)>,
+    /// One run each.
+    runs: Vec<Globals>,
+    /// Outputs with their upstream gradients.
+    of: Vec<(Value, Option<Value>)>,
+    /// Inputs with their gradients.
+    wrt: Vec<(Value, Value)>,
+    compared: Vec<Compared>,
+    /// What f64 says, for each run and each of `compared`.
+    want: Vec<Vec<f64>>,
+}
+
+impl Case {
+    /// `op` on inputs, with the gradients of those that `wrt` marks.
+    fn new(stem: &'static str, op: impl Into<Op>, inputs: Vec<(Shape, Vec<f32>)>, wrt: &[bool]) -> Case {
+        let op = op.into();
+        let mut graph = Graph::new(Layout::default());
+        let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
+        let mut inputs: Vec<(Value, Vec<f32>)> = (inputs.into_iter().enumerate())
+            .map(|(i, (shape, data))| (graph.input(&format!("input {i}"), shape), data))
+            .collect();
+        let values: Vec<Value> = inputs.iter().map(|(v, _)| *v).collect();
+        let outputs = graph.apply(stem, op.clone(), &values).unwrap();
+        let mut compared = vec![];
+        for (i, &value) in outputs.iter().enumerate() {
+            graph.output(value);
+            // Both kinds of attention leave their maxima's indices in output 3.
+            let kind = if i == 3 { Kind::Index } else { Kind::Forward };
+            compared.push(Compared { name: format!("output {i}"), value, kind, range: None });
+        }
+        let forward = graph.clone();
+        let (mut of, mut gradients) = (vec![], vec![]);
+        if wrt.contains(&true) {
+            // What attention keeps for its gradient takes none.
+            let count = if matches!(op, Op::Split(_)) { 2 } else { 1 };
+            let mut random = Random::new(shapes[0].len());
+            for &y in &outputs[..count] {
+                let shape = graph.shape(y);
+                let dy = (!matches!(op, Op::L1Loss(_))).then(|| graph.input("dy", shape));
+                inputs.extend(dy.map(|dy| (dy, random.vec(shape.len()))));
+                of.push((y, dy));
+            }
+            let wanted: Vec<Value> = values.iter().zip(wrt).filter(|(_, w)| **w).map(|(v, _)| *v).collect();
+            let (_, d) = graph.vjp(&of, &wanted).unwrap();
+            for (i, (&x, &dx)) in wanted.iter().zip(&d).enumerate() {
+                graph.output(dx);
+                let name = format!("gradient {i}");
+                compared.push(Compared { name, value: dx, kind: Kind::Gradient, range: None });
+                gradients.push((x, dx));
+            }
+        }
+        let name = format!("{op:?} of {shapes:?}");
+        let (state, runs, want) = (vec![], vec![Globals::default()], vec![]);
+        Case { stem, name, graph, forward, inputs, state, runs, of, wrt: gradients, compared, want }.finish()
+    }
+
+    /// Computes what f64 says.
+    fn finish(mut self) -> Case {
+        let mut exec = CpuExecutor::<f64>::new(self.graph.clone()).unwrap();
+        let set = |exec: &mut CpuExecutor<f64>, list: &[(Value, Vec<f32>)]| {
+            for (value, data) in list {
+                exec.get_mut(*value).iter_mut().zip(data).for_each(|(to, from)| *to = f64::from(*from));
+            }
+        };
+        self.want.clear();
+        set(&mut exec, &self.state);
+        for globals in &self.runs {
+            exec.poison();
+            set(&mut exec, &self.inputs);
+            exec.run(globals);
+            self.want.extend(self.compared.iter().map(|c| {
+                let all = exec.get(c.value);
+                all[c.range.clone().unwrap_or(0..all.len())].iter().map(|v| c.kind.number(*v)).collect()
+            }));
+        }
+        self
+    }
+
+    fn with_globals(self, globals: Globals) -> Case {
+        Case { runs: vec![globals], ..self }.finish()
+    }
+
+    /// Everything that is compared, for each run.
+    fn run(&self, exec: &mut Executor) -> Vec<Vec<f32>> {
+        let mut out = vec![];
+        for (value, data) in &self.state {
+            exec.write(*value, data).unwrap();
+        }
+        for globals in &self.runs {
+            exec.poison().unwrap();
+            // The flat array of gradients is no reusable buffer.
+            for c in self.compared.iter().filter(|c| c.range.is_some()) {
+                exec.write(c.value, &vec![f32::NAN; self.graph.shape(c.value).len()]).unwrap();
+            }
+            for (value, data) in &self.inputs {
+                exec.write(*value, data).unwrap();
+            }
+            exec.run(globals).unwrap();
+            for c in &self.compared {
+                let all = exec.read(c.value).unwrap();
+                out.push(all[c.range.clone().unwrap_or(0..all.len())].to_vec());
+            }
+        }
+        out
+    }
+
+    /// The comparison: every tensor with its error.
+    fn compare(&self, got: &[Vec<f32>]) -> Vec<(String, Kind, f64)> {
+        assert_eq!((got.len(), self.want.len()), (self.runs.len() * self.compared.len(), got.len()), "{}", self.name);
+        let rows = got.iter().zip(&self.want).enumerate().map(|(i, (got, want))| {
+            let c = &self.compared[i % self.compared.len()];
+            let got: Vec<f64> = got.iter().map(|v| c.kind.number(*v)).collect();
+            let run = if self.runs.len() > 1 { format!(", run {}", i / self.compared.len()) } else { String::new() };
+            (format!("{}: {}{run}", self.name, c.name), c.kind, relative_error(&got, want))
+        });
+        rows.collect()
+    }
+
+    /// Kernels that it runs on a GPU: shader and entry point.
+    fn kernels(&self) -> Vec<(&'static str, &'static str)> {
+        let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27 }).unwrap();
+        plan.steps.iter().flat_map(|step| &step.dispatches).map(|(d, _)| (d.shader, d.entry)).collect()
+    }
+
+    /// Does the comparison fail on this device?
+    fn is_wrong_on(&self, device: &Device) -> bool {
+        let mut exec = Executor::new(self.graph.clone(), device).unwrap();
+        self.compare(&self.run(&mut exec)).iter().any(|(_, kind, error)| wrong(*error, kind.tolerance()))
+    }
+}
+
+/// max |got - want| / max |want|; NaN where a number is none.
+fn relative_error(got: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0f64, |a, b| a.max(b.abs()));
+    // A NaN must count as wrong: `max` would drop it.
+    let errors = got.iter().zip(want).map(|(g, w)| (g - w).abs());
+    let error = errors.fold(0f64, |a, b| if b > a || b.is_nan() { b } else { a });
+    if error == 0.0 { 0.0 } else { error / largest }
+}
+
+/// NaN is wrong, too.
+fn wrong(error: f64, tolerance: f64) -> bool {
+    error.is_nan() || error > tolerance
+}
+
+/// All comparisons of a test: the largest error of each operator, and what is off.
+#[derive(Default)]
+struct Report {
+    tensors: usize,
+    worst: BTreeMap<(&'static str, String), f64>,
+    wrong: Vec<String>,
+}
+
+impl Report {
+    fn add(&mut self, stem: &'static str, what: &str, name: &str, error: f64, tolerance: f64) {
+        self.tensors += 1;
+        let worst = self.worst.entry((stem, what.into())).or_default();
+        *worst = worst.max(error);
+        if wrong(error, tolerance) {
+            self.wrong.push(format!("{name}: {error:.1e} > {tolerance:.0e}"));
+        }
+    }
+
+    fn finish(self, title: &str) {
+        println!("{title}: {} tensors; largest relative errors", self.tensors);
+        self.worst.iter().for_each(|((stem, what), error)| println!("  {stem:18} {what:8} {error:.1e}"));
+        let list = self.wrong.join("\n");
+        assert!(self.wrong.is_empty(), "{title}: {} of {} are off\n{list}", self.wrong.len(), self.tensors);
+    }
+}
+
+/// Shapes for what works element by element: 1, primes, a workgroup (256) and one more and one less.
+const SHAPES: [Shape; 7] = [
+    Shape::new(1, 1, 1, 1),
+    Shape::new(3, 3, 1, 17),
+    Shape::new(1, 9, 7, 13),
+    Shape::new(3, 5, 1, 17),
+    Shape::new(1, 1, 16, 16),
+    Shape::new(1, 1, 257, 1),
+    Shape::new(1, 17, 31, 11),
+];
+
+fn elementwise(op: impl Into<Op> + Clone, stem: &'static str, inputs: usize, shape: Shape) -> Case {
+    let mut random = Random::new(shape.len());
+    let inputs = (0..inputs).map(|_| (shape, random.vec(shape.len()))).collect::<Vec<_>>();
+    let wrt = vec![true; inputs.len()];
+    Case::new(stem, op, inputs, &wrt)
+}
+
+/// The scale of a coupling, over the whole range that a bad start can give.
+fn exp_scale(sign: f32, shape: Shape) -> Case {
+    let mut x = Random::new(shape.len()).vec(shape.len());
+    for (i, x) in x.iter_mut().enumerate() {
+        *x = match i % 7 {
+            3 if i % 2 == 1 => 50f32.copysign(*x),
+            3 => 200f32.copysign(*x),
+            4 => *x * 10.0,
+            5 => 0.0,
+            _ => *x * 2.0,
+        };
+    }
+    Case::new("exp_scale", ExpScale { sign }, vec![(shape, x)], &[true])
+}
+
+fn haar((n, c, h, w): (usize, usize, usize, usize), inverse: bool) -> Case {
+    let mut random = Random::new(n * c * h * w);
+    let len = 4 * n * c * h * w;
+    if inverse {
+        let x = (Shape::new(n, 4 * c, h, w), random.vec(len));
+        Case::new("haar_inverse", HaarInverse { scale: 1.0 }, vec![x], &[true])
+    } else {
+        let x = (Shape::new(n, c, 2 * h, 2 * w), random.vec(len));
+        Case::new("haar", Haar { scale: 0.25 }, vec![x], &[true])
+    }
+}
+
+fn channels((n, ca, cb, h, w): (usize, usize, usize, usize, usize)) -> [Case; 2] {
+    let mut random = Random::new(n * ca * cb * h * w);
+    let [a, b, x] = [ca, cb, ca + cb].map(|c| (Shape::new(n, c, h, w), random.vec(n * c * h * w)));
+    [
+        Case::new("channels", Concat, vec![a, b], &[true, true]),
+        Case::new("channels", Split { first: ca }, vec![x], &[true]),
+    ]
+}
+
+/// Batch, channels of x and r (0: none) and of y, rows, columns, LeakyReLU, and which of x and r need a gradient.
+type Conv = (usize, usize, usize, usize, usize, usize, bool, [bool; 2]);
+
+fn conv((n, cx, cr, co, h, w, leaky, needs): Conv) -> Case {
+    let op = Conv3x3 { slope: leaky.then_some(net::LEAKY_SLOPE) };
+    let try_with = |seed| {
+        let mut random = Random::new(seed);
+        let weights = [Shape::new(co, cx + cr, 3, 3), Shape::new(1, co, 1, 1)];
+        let maps = [cx, cr].map(|c| Shape::new(n, c, h, w));
+        let maps = if cr == 0 { &maps[..1] } else { &maps[..] };
+        let inputs = maps.iter().chain(&weights).map(|s| (*s, random.vec(s.len()))).collect();
+        Case::new("conv3x3", op.clone(), inputs, &[&needs[..maps.len()], &[true, true]].concat())
+    };
+    // Where y is nearer to 0 than f32 can tell, the gradient of the LeakyReLU may take either side.
+    let clear = |case: &Case| !leaky || case.want[0].iter().all(|y| y.abs() * case.want[0].len() as f64 > 0.3);
+    (0..).map(try_with).find(clear).expect("the numbers do not end")
+}
+
+/// Few different values, so that most maxima are ties.
+fn with_ties(values: Vec<f32>) -> Vec<f32> {
+    values.iter().map(|v| (v * 3.0).round() / 3.0 - 0.5).collect()
+}
+
+/// Batch, channels, hidden width, rows, columns.
+fn channel_attention((n, f, k, h, w): (usize, usize, usize, usize, usize), ties: bool) -> Case {
+    let mut random = Random::new(n * f * h * w + k);
+    let shapes = [(n, f, h, w), (k, f, 1, 1), (1, k, 1, 1), (f, k, 1, 1), (1, f, 1, 1)];
+    let mut inputs = shapes
+        .map(|(n, c, h, w)| {
+            let shape = Shape::new(n, c, h, w);
+            (shape, random.vec(shape.len()))
+        })
+        .to_vec();
+    if ties {
+        inputs[0].1 = with_ties(inputs[0].1.clone());
+    }
+    Case::new("channel_attention", ChannelAttention, inputs, &[true; 5])
+}
+
+/// Batch, channels, rows, columns.
+fn spatial_attention((n, f, h, w): (usize, usize, usize, usize), ties: bool) -> Case {
+    let mut random = Random::new(n * f * h * w);
+    let x = random.vec(n * f * h * w);
+    let inputs = vec![
+        (Shape::new(n, f, h, w), if ties { with_ties(x) } else { x }),
+        (Shape::new(1, 2, 7, 7), random.vec(98).iter().map(|v| v / 4.0).collect()),
+        (Shape::SCALAR, random.vec(1)),
+    ];
+    Case::new("spatial_attention", SpatialAttention, inputs, &[true; 3])
+}
+
+/// `equal`: every third pair of elements is equal, where the gradient is 0.
+fn loss(shape: Shape, equal: bool) -> Case {
+    let mut random = Random::new(shape.len());
+    let (y, mut target) = (random.vec(shape.len()), random.vec(shape.len()));
+    if equal {
+        target.iter_mut().zip(&y).step_by(3).for_each(|(t, y)| *t = *y);
+    }
+    Case::new("loss", L1Loss, vec![(shape, y), (shape, target)], &[true, false])
+}
+
+fn noise(shape: Shape) -> [Case; 3] {
+    let some = Globals { seed: [0x1234_5678, 0x9abc_def0], origin: [1000, 7], noise_scale: 0.7, ..Globals::default() };
+    let settings = [some, Globals { origin: [u32::MAX, 12], ..some }, Globals { noise_scale: 0.0, ..some }];
+    settings.map(|globals| Case::new("noise", Noise { shape }, vec![], &[]).with_globals(globals))
+}
+
+fn grad_norm(len: usize, clip: f32) -> Case {
+    let shape = Shape::new(1, 1, 1, len);
+    let grad = Random::new(len).vec(len);
+    Case::new("grad_norm", GradNorm, vec![(shape, grad)], &[]).with_globals(Globals { clip, ..Globals::default() })
+}
+
+/// Four steps with the clipping in front; `size` is that of the gradient, so that `eps` matters where it is small.
+fn adam(len: usize, clip: f32, size: f32) -> Case {
+    let shape = Shape::new(1, 1, 1, len);
+    let mut random = Random::new(len);
+    let mut graph = Graph::new(Layout::default());
+    let grad = graph.input("grad", shape);
+    let state = ["w", "m", "v"].map(|name| graph.persistent(name, shape));
+    let factor = graph.apply1("clip", GradNorm, &[grad]).unwrap();
+    graph.apply_in_place("adam", Adam::default(), &[grad, factor], &state).unwrap();
+    graph.output(factor);
+    let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind: Kind::Forward, range: None };
+    let compared = [("clip", factor), ("w", state[0]), ("m", state[1]), ("v", state[2])].map(value).into();
+    let runs = (1..=4)
+        .map(|step| Globals {
+            clip,
+            learning_rate: 0.02,
+            correction1: (1.0 - 0.9f64.powi(step)) as f32,
+            correction2: (1.0 - 0.999f64.powi(step)) as f32,
+            ..Globals::default()
+        })
+        .collect();
+    Case {
+        stem: "adam",
+        name: format!("adam of {len}, clip {clip}, gradient {size}"),
+        forward: graph.clone(),
+        graph,
+        inputs: vec![(grad, random.vec(len).iter().map(|g| g * size).collect())],
+        state: vec![(state[0], random.vec(len)), (state[1], vec![0.0; len]), (state[2], vec![0.0; len])],
+        runs,
+        of: vec![],
+        wrt: vec![],
+        compared,
+        want: vec![],
+    }
+    .finish()
+}
+
+/// The residual block of the network, with all its parameters: `g1` reads 9 channels, `g2` 3.
+fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usize, usize)) -> Case {
+    let config = Config { blocks: vec![1], features, attention };
+    let mut layout = Layout::default();
+    for entry in config.layout().entries().iter().filter(|e| e.name.contains(g)) {
+        layout.push(entry.name.clone(), &entry.dims);
+    }
+    let shape = Shape::new(n, if g == "g1" { 9 } else { 3 }, h, w);
+    let mut random = Random::new(shape.len() * features);
+    let mut graph = Graph::new(layout.clone());
+    let x = graph.input("x", shape);
+    let y = net::subnet(&mut graph, &config, &format!("blocks.0.{g}"), x).unwrap();
+    graph.output(y);
+    let forward = graph.clone();
+    let dy = graph.input("dy", graph.shape(y));
+    let (grads, dx) = graph.vjp(&[(y, Some(dy))], &[x]).unwrap();
+    graph.output(dx[0]);
+    let mut params = vec![0.0; layout.len()];
+    let mut compared = vec![
+        Compared { name: "y".into(), value: y, kind: Kind::Forward, range: None },
+        Compared { name: "dx".into(), value: dx[0], kind: Kind::Gradient, range: None },
+    ];
+    for entry in layout.entries() {
+        let fan_in: usize = entry.dims[1..].iter().product();
+        let values = random.vec(entry.len()).into_iter().map(|v| v * (2.0 / fan_in as f32).sqrt());
+        params[entry.range()].copy_from_slice(&values.collect::<Vec<_>>());
+        let range = Some(entry.range());
+        compared.push(Compared { name: format!("d{}", entry.name), value: grads, kind: Kind::Gradient, range });
+    }
+    Case {
+        stem: "subnet",
+        name: format!("subnet {g} of {shape:?}, {features} features, attention {attention}"),
+        inputs: vec![(x, random.vec(shape.len())), (dy, random.vec(graph.shape(dy).len()))],
+        state: vec![(graph.params(), params)],
+        runs: vec![Globals::default()],
+        of: vec![(y, Some(dy))],
+        wrt: vec![(x, dx[0]), (graph.params(), grads)],
+        graph,
+        forward,
+        compared,
+        want: vec![],
+    }
+    .finish()
+}
+
+const BOTH: [bool; 2] = [true, true];
+
+/// What runs on the GPU and on the CPU in f32; small ones first.
+static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let mut cases = vec![];
+    for shape in SHAPES {
+        for beta in [1.0, -1.0] {
+            cases.push(elementwise(Add { beta }, "add", 2, shape));
+        }
+        cases.push(elementwise(Scale { k: -0.3 }, "add", 1, shape));
+        cases.extend([1.0, -1.0].map(|sign| exp_scale(sign, shape)));
+        cases.extend([false, true].map(|inverse| elementwise(Coupling { inverse }, "coupling", 3, shape)));
+        cases.extend([false, true].map(|equal| loss(shape, equal)));
+        cases.extend(noise(shape));
+    }
+    for size in [(1, 1, 1, 1), (3, 3, 1, 17), (1, 3, 7, 13), (3, 1, 31, 11), (1, 1, 255, 1), (1, 1, 1, 257)] {
+        cases.extend([false, true].map(|inverse| haar(size, inverse)));
+    }
+    for size in [(1, 1, 1, 1, 1), (3, 3, 9, 1, 5), (1, 9, 64, 7, 13), (3, 12, 5, 5, 1), (1, 3, 2, 3, 17)] {
+        cases.extend(channels(size));
+    }
+    let convs = [
+        (1, 1, 0, 1, 1, 1, false, BOTH),
+        (3, 3, 0, 9, 1, 17, true, BOTH),
+        (1, 9, 0, 3, 17, 1, true, BOTH),
+        (3, 9, 5, 3, 7, 13, false, BOTH),
+        (3, 9, 64, 3, 7, 13, false, BOTH),
+        (1, 3, 64, 9, 15, 16, true, [false, true]),
+        (1, 4, 5, 6, 8, 16, true, [true, false]),
+        (1, 4, 5, 6, 9, 15, true, [false, false]),
+        (3, 9, 0, 64, 5, 7, true, BOTH),
+        (1, 64, 0, 64, 11, 31, true, BOTH),
+        (1, 16, 0, 17, 16, 15, true, BOTH),
+        (1, 17, 0, 16, 9, 17, false, BOTH),
+        (1, 45, 28, 16, 8, 16, false, BOTH),
+        (1, 16, 0, 73, 7, 15, true, BOTH),
+        (3, 73, 0, 45, 5, 7, true, BOTH),
+        (1, 2, 0, 3, 3, 257, false, BOTH),
+        (1, 2, 1, 3, 255, 3, true, BOTH),
+        (3, 3, 0, 3, 65, 63, true, BOTH),
+    ];
+    cases.extend(convs.map(conv));
+    for ties in [false, true] {
+        let sizes = [
+            (1, 1, 4, 1, 1),
+            (3, 16, 4, 1, 17),
+            (1, 17, 4, 7, 13),
+            (3, 5, 7, 16, 17),
+            (1, 63, 4, 15, 17),
+            (1, 64, 4, 16, 16),
+            (1, 65, 64, 257, 1),
+            (65, 3, 5, 1, 3),
+            (1, 2, 4, 31, 37),
+        ];
+        cases.extend(sizes.map(|size| channel_attention(size, ties)));
+        let sizes = [
+            (1, 1, 1, 1),
+            (3, 3, 1, 17),
+            (1, 16, 17, 1),
+            (3, 17, 7, 13),
+            (1, 64, 11, 31),
+            (1, 5, 15, 16),
+            (3, 4, 17, 16),
+            (1, 2, 63, 65),
+            (3, 2, 3, 257),
+        ];
+        cases.extend(sizes.map(|size| spatial_attention(size, ties)));
+    }
+    for len in [1, 255, 256, 257, 4097, 1_052_677] {
+        cases.extend([f32::INFINITY, 1e9, 0.3].map(|clip| grad_norm(len, clip)));
+    }
+    cases.push(loss(Shape::new(1, 1, 1, 1_052_677), false));
+    for len in [1, 255, 257, 1009] {
+        cases.extend([(f32::INFINITY, 1.0), (0.1, 1.0), (10.0, 1e-7)].map(|(clip, size)| adam(len, clip, size)));
+    }
+    cases.push(subnet("g1", 16, true, (1, 7, 13)));
+    cases.push(subnet("g2", 17, true, (3, 5, 17)));
+    cases.push(subnet("g1", 9, false, (3, 1, 11)));
+    cases
+});
+
+/// Every case on a device, twice.
+fn all(title: &str, device: &Device) {
+    let mut report = Report::default();
+    for case in CASES.iter() {
+        let mut exec = Executor::new(case.graph.clone(), device).unwrap();
+        let got = case.run(&mut exec);
+        for (name, kind, error) in case.compare(&got) {
+            report.add(case.stem, &format!("{kind:?}"), &name, error, kind.tolerance());
+        }
+        let bits = |list: &[Vec<f32>]| list.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let again = case.run(&mut exec);
+        report.add(case.stem, "again", &format!("{}: again", case.name), f64::from(bits(&got) != bits(&again)), 0.0);
+    }
+    report.finish(title);
+}
+
+#[test]
+fn gpu_agrees_with_f64_and_with_itself() {
+    all("GPU", &Device::Gpu(common::gpu()));
+}
+
+#[test]
+fn cpu_agrees_with_f64_and_with_itself() {
+    all("CPU", &Device::Cpu);
+}
+
+/// A grid of more workgroups than one dimension takes is folded; no smaller case gets there.
+#[test]
+fn a_long_grid_is_folded() {
+    let len = 65_535 * 256 + 257;
+    let mut graph = Graph::new(Layout::default());
+    let x = graph.input("x", Shape::new(1, 1, 1, len));
+    let y = graph.apply1("scale", Scale { k: 2.0 }, &[x]).unwrap();
+    graph.output(y);
+    let mut exec = Executor::new(graph, &Device::Gpu(common::gpu())).unwrap();
+    exec.poison().unwrap();
+    let data: Vec<f32> = (0..len).map(|i| i as f32).collect();
+    exec.write(x, &data).unwrap();
+    exec.run(&Globals::default()).unwrap();
+    let got = exec.read(y).unwrap();
+    let off = got.iter().zip(&data).position(|(y, x)| *y != 2.0 * x);
+    assert_eq!(off, None, "first wrong element");
+}
+
+/// Gradients in f64 against central differences of the sum of outputs times upstream gradients, for every element of
+/// every input and parameter.
+#[test]
+fn gradients_agree_with_finite_differences() {
+    const STEP: f64 = 1e-5;
+    let shape = Shape::new(2, 3, 3, 5);
+    let mut cases = vec![
+        elementwise(Add { beta: 1.0 }, "add", 2, shape),
+        elementwise(Add { beta: -1.0 }, "add", 2, shape),
+        elementwise(Scale { k: -0.3 }, "add", 1, shape),
+        elementwise(ExpScale { sign: 1.0 }, "exp_scale", 1, shape),
+        elementwise(ExpScale { sign: -1.0 }, "exp_scale", 1, shape),
+        elementwise(Coupling { inverse: false }, "coupling", 3, shape),
+        elementwise(Coupling { inverse: true }, "coupling", 3, shape),
+        loss(shape, false),
+        haar((2, 3, 2, 3), false),
+        haar((2, 3, 2, 3), true),
+        conv((2, 3, 0, 4, 4, 5, true, BOTH)),
+        conv((2, 4, 0, 3, 3, 5, false, BOTH)),
+        conv((2, 2, 3, 4, 3, 4, true, BOTH)),
+        conv((1, 2, 3, 4, 3, 4, false, [false, true])),
+        conv((1, 2, 3, 2, 3, 4, false, [true, false])),
+        channel_attention((2, 5, 4, 3, 4), false),
+        channel_attention((1, 3, 4, 1, 1), false),
+        spatial_attention((2, 5, 3, 4), false),
+        spatial_attention((1, 3, 8, 5), false),
+        subnet("g2", 4, true, (1, 4, 3)),
+        subnet("g2", 3, false, (2, 3, 3)),
+    ];
+    cases.extend(channels((2, 2, 3, 3, 4)));
+    let mut report = Report::default();
+    for case in &cases {
+        let wide = |list: &[(Value, Vec<f32>)]| -> Vec<(Value, Vec<f64>)> {
+            list.iter().map(|(v, data)| (*v, data.iter().map(|x| f64::from(*x)).collect())).collect()
+        };
+        let mut data = wide(&[&case.state[..], &case.inputs].concat());
+        let set = |exec: &mut CpuExecutor<f64>, data: &[(Value, Vec<f64>)]| {
+            data.iter().for_each(|(v, x)| exec.get_mut(*v).copy_from_slice(x));
+        };
+        let mut backward = CpuExecutor::<f64>::new(case.graph.clone()).unwrap();
+        set(&mut backward, &data);
+        backward.run(&Globals::default());
+        let upstream: Vec<Vec<f64>> = (case.of.iter())
+            .map(|(_, dy)| dy.map_or(vec![1.0], |dy| data.iter().find(|(v, _)| *v == dy).expect("an input").1.clone()))
+            .collect();
+        let mut forward = CpuExecutor::<f64>::new(case.forward.clone()).unwrap();
+        // The upstream gradients are no part of the forward graph.
+        data.retain(|(v, _)| case.of.iter().all(|(_, dy)| *dy != Some(*v)));
+        let mut scalar = |data: &[(Value, Vec<f64>)]| {
+            set(&mut forward, data);
+            forward.run(&Globals::default());
+            let term = |((y, _), dy): (&(Value, _), &Vec<f64>)| -> f64 {
+                forward.get(*y).iter().zip(dy).map(|(y, dy)| y * dy).sum()
+            };
+            case.of.iter().zip(&upstream).map(term).sum::<f64>()
+        };
+        for (i, (x, dx)) in case.wrt.iter().enumerate() {
+            let at = data.iter().position(|(v, _)| v == x).expect("an input or a parameter");
+            let numbers: Vec<f64> = (0..data[at].1.len())
+                .map(|i| {
+                    let mut with = |step: f64| {
+                        let before = data[at].1[i];
+                        data[at].1[i] = before + step;
+                        let value = scalar(&data);
+                        data[at].1[i] = before;
+                        value
+                    };
+                    (with(STEP) - with(-STEP)) / (2.0 * STEP)
+                })
+                .collect();
+            let error = relative_error(backward.get(*dx), &numbers);
+            report.add(case.stem, "", &format!("{}: gradient {i}", case.name), error, 1e-7);
+        }
+    }
+    report.finish("finite differences");
+}
+
+/// One kernel made wrong: shader, entry point, what is replaced by what.
+type Mutation = (&'static str, &'static str, &'static str, &'static str);
+
+#[rustfmt::skip] // a table
+const MUTATIONS: &[Mutation] = &[
+    ("adam", "adam", "grad[i] * clip[1]", "grad[i]"),
+    ("adam", "adam", "p.rest2 * g * g", "p.rest2 * g"),
+    ("adam", "adam", "m1 / globals.correction1", "m1"),
+    ("adam", "adam", "sqrt(v1 / globals.correction2) + p.eps", "sqrt(v1 / globals.correction2 + p.eps)"),
+    ("add", "add", "a[i] + p.k * b[i]", "a[i] - p.k * b[i]"),
+    ("add", "add", "i >= p.len {\n        return;\n    }\n    y[i] = a", "i + 1u >= p.len {\n        return;\n    }\n    y[i] = a"),
+    ("add", "scale", "p.k * x[i]", "x[i]"),
+    ("channel_attention", "pool", "at < best_at[lane]", "at > best_at[lane]"),
+    ("channel_attention", "pool", "sum / f32(plane);", "sum / f32(plane + 1u);"),
+    ("channel_attention", "pool", "for (var i = lane; i < plane; i += 256u) {\n        let v", "for (var i = lane; i < 256u; i += 256u) {\n        let v"),
+    ("channel_attention", "mlp", "2.0 * fc2b[c]", "fc2b[c]"),
+    ("channel_attention", "mlp", "hidden_max[lane] = max(v.y, 0.0)", "hidden_max[lane] = v.y"),
+    ("channel_attention", "mlp", "for (var c = lane; c < p.f; c += 64u) {\n        var v = 2.0", "for (var c = lane; c < min(p.f, 64u); c += 64u) {\n        var v = 2.0"),
+    ("channel_attention", "scale", "r[i] * gate_in[i / plane]", "r[i] * gate_in[i / plane % p.f]"),
+    ("channel_attention", "backward_gate", "sum += dy[start + i] * r[start + i]", "sum += dy[start + i]"),
+    ("channel_attention", "backward_stats", "g * (1.0 - g)", "g"),
+    ("channel_attention", "backward_stats", "hidden(image, k) > vec2f(0.0)", "hidden(image, k) > vec2f(-9e9)"),
+    ("channel_attention", "backward_stats", "dstats[(group.x * 2u + 1u) * p.f + c] = v.y", "dstats[(group.x * 2u + 1u) * p.f + c] = v.x"),
+    ("channel_attention", "backward_fc1", "sum += dfc1b[k];", "sum += 0.0;"),
+    ("channel_attention", "backward_fc1", "hidden_max[i] * stats_in[at + p.f]", "hidden_max[i] * stats_in[at]"),
+    ("channel_attention", "backward_fc2", "bias += 2.0 * dz", "bias += dz"),
+    ("channel_attention", "backward_fc2", "max(hidden(first + lane, k), vec2f(0.0))", "hidden(first + lane, k)"),
+    ("channel_attention", "backward_input", "dstats_in[at] / f32(plane)", "dstats_in[at]"),
+    ("channel_attention", "backward_input", "i % plane == argmax_in[c]", "i % plane == 0u"),
+    ("channels", "concat", "b_in[image * in_b + e - in_a]", "b_in[e - in_a]"),
+    ("channels", "split", "b[image * in_b + e - in_a]", "b[image * in_a + e - in_a]"),
+    ("conv3x3", "forward", "activate(v0 + bias)", "activate(v0)"),
+    ("conv3x3", "forward", "select(p.slope * v, v, v >= 0.0)", "select(p.slope * v, v, v <= 0.0)"),
+    ("conv3x3", "forward", "row < p.h && column < p.w);", "row < p.h);"),
+    ("conv3x3", "forward", "e % TILE / TILE_W - 1u", "e % TILE / TILE_W"),
+    ("conv3x3", "forward", "weight(o + 2u, at)", "weight(o + 1u, at)"),
+    ("conv3x3", "forward", "r[((image * p.cr + c - p.cx) * p.h + at.row)", "r[((image * p.cr + c) * p.h + at.row)"),
+    ("conv3x3", "forward", "acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w1,", "acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w0,"),
+    ("conv3x3", "activation_backward", "select(p.slope, 1.0, y_in[i] >= 0.0)", "select(p.slope, 1.0, y_in[i] <= 0.0)"),
+    ("conv3x3", "backward_input", "8u - k % 9u", "k % 9u"),
+    ("conv3x3", "backward_input", "p.first + c) * 9u", "c) * 9u"),
+    ("conv3x3", "backward_weight", "s21 = fma(vec4f(d1)", "s21 = fma(vec4f(d0)"),
+    ("conv3x3", "backward_weight", "bias += d0", "bias -= d0"),
+    ("conv3x3", "backward_weight", "o < p.co && row < p.h && column < p.w", "o < p.co && row < p.h"),
+    ("conv3x3", "reduce_weight", "s < p.splits", "s < 1u"),
+    ("coupling", "forward", "x[i] * e[i] + t[i]", "x[i] * e[i] - t[i]"),
+    ("coupling", "inverse", "y[i] = (x[i] - t[i]) * e[i]", "y[i] = x[i] * e[i] - t[i]"),
+    ("coupling", "backward_forward", "de[i] = dy[i] * x[i]", "de[i] = dy[i] * e[i]"),
+    ("coupling", "backward_inverse", "dt[i] = -g", "dt[i] = g"),
+    ("coupling", "backward_inverse", "de[i] = dy[i] * (x[i] - t[i])", "de[i] = dy[i] * x[i]"),
+    ("exp_scale", "forward", "exp(p.sign * squash", "exp(squash"),
+    ("exp_scale", "forward", "0.5 * v,", "v,"),
+    ("exp_scale", "backward", "p.sign * 0.5 * (1.0 - s) * (1.0 + s)", "0.5 * (1.0 - s) * (1.0 + s)"),
+    ("exp_scale", "backward", "(1.0 - s) * (1.0 + s)", "(1.0 - s) * (1.0 - s)"),
+    ("grad_norm", "partial", "sum += grad[i] * grad[i]", "sum += abs(grad[i])"),
+    ("grad_norm", "partial", "tree[lane] += tree[lane + width]", "tree[lane] += tree[width]"),
+    ("grad_norm", "total", "i < p.parts; i += 256u", "i < min(p.parts, 256u); i += 256u"),
+    ("grad_norm", "total", "clip[1] = globals.clip / (norm + 1e-6)", "clip[1] = (norm + 1e-6) / globals.clip"),
+    ("haar", "haar", "y[o + 3u * band] = p.scale * ((a - b) - (c - d))", "y[o + 3u * band] = p.scale * ((a - b) + (c - d))"),
+    ("haar", "haar", "image * 4u * band + channel * plane", "image * band + channel * plane"),
+    ("haar_inverse", "haar_inverse", "x[bottom] = p.scale * ((l + h1) - (h2 + h3))", "x[bottom] = p.scale * ((l + h1) - (h2 - h3))"),
+    ("haar_inverse", "haar_inverse", "x[top] = p.scale * (", "x[top] = ("),
+    ("loss", "partial", "abs(y[i] - goal[i])", "y[i] - goal[i]"),
+    ("loss", "total", "sum / f32(p.len)", "sum"),
+    ("loss", "backward", "sign(y[i] - goal[i])", "select(1.0, -1.0, y[i] < goal[i])"),
+    ("noise", "noise", "round < 10u", "round < 9u"),
+    ("noise", "noise", "globals.origin.y + column", "column"),
+    ("noise", "noise", "-0.0013888889", "0.0013888889"),
+    ("noise", "noise", "q == 1u || q == 2u", "q == 2u || q == 3u"),
+    ("spatial_attention", "pool", "if v > top {", "if v >= top {"),
+    ("spatial_attention", "pool", "sum / f32(p.f)", "sum"),
+    ("spatial_attention", "gates", "var v = b[0];", "var v = 0.0;"),
+    ("spatial_attention", "gates", "w[49u + ky * 7u + kx] * s.y", "w[48u + ky * 7u + kx] * s.y"),
+    ("spatial_attention", "gates", "tile[e] = stats_at(group.z, corner.y + e / SIDE - 3u", "tile[e] = stats_at(group.z, corner.y + e / SIDE - 2u"),
+    ("spatial_attention", "gates", "    if row >= p.h || column >= p.w {\n        return vec2f", "    if row >= p.h {\n        return vec2f"),
+    ("spatial_attention", "scale", "gate_in[i / (p.f * plane) * plane + i % plane]", "gate_in[i % plane]"),
+    ("spatial_attention", "backward_gate", "sum * g * (1.0 - g)", "sum * g"),
+    ("spatial_attention", "backward_stats", "48u - ky * 7u - kx", "ky * 7u + kx"),
+    ("spatial_attention", "backward_weight", "select(s.x, s.y, channel == 1u)", "select(s.x, s.y, channel == 0u)"),
+    ("spatial_attention", "backward_weight", "        for (var e = lane; e < 256u; e += 128u) {", "        for (var e = lane; e < 128u; e += 128u) {"),
+    ("spatial_attention", "reduce_weight", "s < p.splits", "s < 1u"),
+    ("spatial_attention", "backward_input", "dstats_in[at + plane] / f32(p.f)", "dstats_in[at + plane]"),
+    ("spatial_attention", "backward_input", "i / plane % p.f == argmax_in[pixel]", "i / plane % p.f == 0u"),
+];
+
+/// A comparison that nothing can fail proves nothing: each of the wrong kernels must fail it.
+#[test]
+fn wrong_kernels_are_caught() {
+    let gpu = common::gpu();
+    let missed: Vec<String> = (MUTATIONS.iter())
+        .filter(|(stem, entry, from, to)| {
+            // The same device with caches of its own.
+            let broken = Gpu::from_device(gpu.device().clone(), gpu.queue().clone());
+            let device = Device::Gpu(Arc::new(broken.with_shader_replacement(stem, from, to)));
+            !CASES.iter().filter(|case| case.kernels().contains(&(stem, entry))).any(|case| case.is_wrong_on(&device))
+        })
+        .map(|mutation| format!("{mutation:?}"))
+        .collect();
+    println!("{} wrong kernels", MUTATIONS.len());
+    assert!(missed.is_empty(), "{} of {} are not caught\n{}", missed.len(), MUTATIONS.len(), missed.join("\n"));
+}
+
+#[test]
+#[should_panic(expected = "occurs 0 times in shaders/add.wgsl")]
+fn a_replacement_must_be_there() {
+    let gpu = common::gpu();
+    let _ = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_shader_replacement("add", "nowhere", "");
+}
+
+/// No kernel is left out of the cases, nor of the wrong ones.
+#[test]
+fn every_kernel_is_compared_and_made_wrong() {
+    let mut kernels = BTreeSet::new();
+    for stem in reflect::shaders() {
+        let entries = reflect::Reflection::of(stem).entries;
+        kernels.extend(entries.into_keys().map(|entry| (stem.to_string(), entry)));
+    }
+    let compared: BTreeSet<_> = CASES.iter().flat_map(Case::kernels).collect();
+    let broken: BTreeSet<_> = MUTATIONS.iter().map(|(stem, entry, ..)| (*stem, *entry)).collect();
+    for (set, what) in [(compared, "compared"), (broken, "made wrong")] {
+        let set: BTreeSet<_> = set.into_iter().map(|(stem, entry)| (stem.to_string(), entry.to_string())).collect();
+        assert_eq!(set, kernels, "{what}");
+    }
+}

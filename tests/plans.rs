@@ -1,0 +1,284 @@
+//! Plans: no two live values share memory, what is planned is what is allocated, and the network costs what the paper
+//! says.
+
+mod common;
+
+use proptest::prelude::*;
+use sasnet::exec::{CpuExecutor, Device, Executor};
+use sasnet::gpu::Gpu;
+use sasnet::graph::{Graph, Layout, Place, Value};
+use sasnet::kernel::{Globals, Kernels, Operand};
+use sasnet::net::{self, Config};
+use sasnet::ops::{
+    adam::Adam, add::Add, add::Scale, channel_attention::ChannelAttention, channels::Concat, channels::Split,
+    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, grad_norm::GradNorm, haar::Haar,
+    haar_inverse::HaarInverse, spatial_attention::SpatialAttention,
+};
+use sasnet::plan::{Location, Plan, Target};
+use sasnet::tensor::Shape;
+use std::sync::Arc;
+
+const TARGETS: [Target; 3] = [
+    Target::Cpu { threads: 2 },
+    Target::Gpu { max_binding: 1 << 30, kernels: Kernels::Tiles },
+    Target::Gpu { max_binding: 1 << 30, kernels: Kernels::Lanes },
+];
+
+/// Follows a plan step by step, noting which value each reusable buffer holds. Fails where a node finds another value
+/// than the one that it reads, or writes (also scratch) where it reads, or where an output does not last to the end.
+fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
+    let transient = |v: &&Value| graph.info(**v).place == Place::Transient;
+    let mut holds: Vec<Option<Value>> = vec![None; plan.buffers.len()];
+    let place = |v: Value| -> Result<Location, String> {
+        let at = plan.location(v).ok_or(format!("{v:?} has no place"))?;
+        let buffer = &plan.buffers[at.buffer];
+        let fits = at.len == graph.shape(v).len() && at.offset + at.len <= buffer.len;
+        let right = buffer.persistent != (graph.info(v).place == Place::Transient);
+        if fits && right { Ok(at) } else { Err(format!("{v:?} lies at {at:?} in {buffer:?}")) }
+    };
+    for v in graph.inputs().iter().filter(transient) {
+        holds[place(*v)?.buffer] = Some(*v);
+    }
+    for (i, (node, step)) in graph.nodes().iter().zip(&plan.steps).enumerate() {
+        let at = format!("step {i}, {} {:?}", step.op, step.name);
+        let mut taken: Vec<usize> = vec![];
+        for (v, location) in node.inputs.iter().zip(&step.inputs) {
+            if *location != place(*v)? {
+                return Err(format!("{at}: {v:?} is read at {location:?}"));
+            }
+            if transient(&v) && holds[location.buffer] != Some(*v) {
+                return Err(format!("{at}: reads {v:?} where {:?} is", holds[location.buffer]));
+            }
+            taken.push(location.buffer);
+        }
+        let mut write = |buffer: usize, holder: Option<Value>| {
+            if taken.contains(&buffer) {
+                return Err(format!("{at}: writes {holder:?} to buffer {buffer}, which is in use"));
+            }
+            taken.push(buffer);
+            holds[buffer] = holder;
+            Ok(())
+        };
+        let written = node.outputs.iter().chain(&node.updates);
+        for (v, location) in written.zip(&step.outputs) {
+            if *location != place(*v)? {
+                return Err(format!("{at}: {v:?} is written at {location:?}"));
+            }
+            if transient(&v) {
+                write(location.buffer, Some(*v))?;
+            }
+        }
+        let operands = step.dispatches.iter().flat_map(|(d, places)| d.bindings.iter().map(|b| b.1).zip(places));
+        let mut scratch: Vec<(usize, usize)> = operands
+            .filter_map(|(operand, at)| if let Operand::Scratch(k) = operand { Some((k, at.buffer)) } else { None })
+            .collect();
+        scratch.sort_unstable();
+        scratch.dedup();
+        scratch.into_iter().try_for_each(|(_, buffer)| write(buffer, None))?;
+    }
+    let lost =
+        graph.outputs().iter().filter(transient).find(|v| place(**v).map(|at| holds[at.buffer]) != Ok(Some(**v)));
+    lost.map_or(Ok(()), |v| Err(format!("output {v:?} is overwritten")))
+}
+
+/// A graph from random numbers: each triple takes an operator and what it reads. Every value that nothing reads is an
+/// output with an upstream gradient; the gradients of both inputs and of all parameters follow.
+fn random_graph(choices: &[(u8, usize, usize)]) -> Graph {
+    let mut layout = Layout::default();
+    let params: [(&str, &[usize]); 8] = [
+        ("conv.weight", &[4, 4, 3, 3]),
+        ("conv.bias", &[4]),
+        ("fc1.weight", &[3, 4]),
+        ("fc1.bias", &[3]),
+        ("fc2.weight", &[4, 3]),
+        ("fc2.bias", &[4]),
+        ("spatial.weight", &[1, 2, 7, 7]),
+        ("spatial.bias", &[1]),
+    ];
+    params.iter().for_each(|(name, dims)| layout.push((*name).into(), dims));
+    let mut g = Graph::new(layout);
+    let x = ["x0", "x1"].map(|name| g.input(name, Shape::new(2, 4, 8, 8)));
+    let mut values = x.to_vec();
+    for (i, &(op, first, second)) in choices.iter().enumerate() {
+        let a = values[first % values.len()];
+        let shape = g.shape(a);
+        let alike: Vec<Value> = values.iter().copied().filter(|v| g.shape(*v) == shape).collect();
+        let (b, c) = (alike[second % alike.len()], alike[first % alike.len()]);
+        let beside: Vec<Value> =
+            values.iter().copied().filter(|v| g.shape(*v).with_c(shape.c) == shape && g.shape(*v).c < 32).collect();
+        let name = format!("node {i}");
+        let mut param = |name: &str| g.param(name).unwrap();
+        let new = match op % 12 {
+            0 => g.apply(&name, Scale { k: 0.5 }, &[a]),
+            1 => g.apply(&name, Add { beta: 1.0 }, &[a, b]),
+            2 => g.apply(&name, Add { beta: -1.0 }, &[a, b]),
+            3 => g.apply(&name, Coupling { inverse: second % 2 == 1 }, &[a, b, c]),
+            4 if shape.c < 32 && !beside.is_empty() => g.apply(&name, Concat, &[a, beside[second % beside.len()]]),
+            5 if shape.c > 1 => g.apply(&name, Split { first: 1 + second % (shape.c - 1) }, &[a]),
+            6 if shape.h > 1 && shape.c <= 16 => g.apply(&name, Haar { scale: 0.25 }, &[a]),
+            7 if shape.c.is_multiple_of(4) && shape.h < 16 => g.apply(&name, HaarInverse { scale: 1.0 }, &[a]),
+            8 if shape.c == 4 => {
+                let inputs = [a, param("conv.weight"), param("conv.bias")];
+                g.apply(&name, Conv3x3 { slope: Some(0.2) }, &inputs)
+            }
+            9 if shape.c == 4 => {
+                let weights = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"].map(param);
+                let inputs = [&[a], &weights[..]].concat();
+                g.apply(&name, ChannelAttention, &inputs).map(|y| vec![y[0]])
+            }
+            10 => {
+                let inputs = [a, param("spatial.weight"), param("spatial.bias")];
+                g.apply(&name, SpatialAttention, &inputs).map(|y| vec![y[0]])
+            }
+            _ => g.apply(&name, ExpScale { sign: 1.0 }, &[a]),
+        };
+        values.extend(new.unwrap());
+    }
+    let read: Vec<Value> = g.nodes().iter().flat_map(|node| node.inputs.clone()).collect();
+    let leaves: Vec<Value> = values.into_iter().filter(|v| !read.contains(v)).collect();
+    let of: Vec<(Value, Option<Value>)> = leaves
+        .iter()
+        .map(|&y| {
+            g.output(y);
+            let shape = g.shape(y);
+            (y, Some(g.input("dy", shape)))
+        })
+        .collect();
+    let (grads, dx) = g.vjp(&of, &x).unwrap();
+    dx.iter().for_each(|v| g.output(*v));
+    let norm = g.apply1("norm", GradNorm, &[grads]).unwrap();
+    g.output(norm);
+    g
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_two_live_values_share_a_buffer(choices in prop::collection::vec(any::<(u8, usize, usize)>(), 1..40)) {
+        let graph = random_graph(&choices);
+        for target in TARGETS {
+            let plan = Plan::new(&graph, target).unwrap();
+            prop_assert_eq!(simulate(&graph, &plan), Ok(()));
+        }
+    }
+}
+
+/// The whole network for an image of `shape`; with `train` also loss, gradient, clip and Adam.
+fn network(config: &Config, shape: Shape, train: bool) -> Graph {
+    let mut g = Graph::new(config.layout());
+    let x = g.input("x", shape);
+    let y = net::smooth(&mut g, config, x).unwrap();
+    g.output(y);
+    if train {
+        let target = g.input("target", shape);
+        let loss = net::loss(&mut g, y, target).unwrap();
+        g.output(loss);
+        let (grads, _) = g.backward(loss, &[]).unwrap();
+        let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
+        let clip = g.apply1("clip", GradNorm, &[grads]).unwrap();
+        let params = g.params();
+        g.apply_in_place("adam", Adam::default(), &[grads, clip], &[params, m, v]).unwrap();
+    }
+    g
+}
+
+fn networks() -> impl Iterator<Item = Graph> {
+    let configs = [(vec![2], 8, true), (vec![3], 5, false), (vec![1, 2], 4, true), (vec![1, 1, 1], 4, true)];
+    configs.into_iter().flat_map(|(blocks, features, attention)| {
+        let config = Config { blocks, features, attention };
+        let shape = Shape::new(2, 3, 3 * config.scale(), 5 * config.scale());
+        [false, true].map(|train| network(&config, shape, train))
+    })
+}
+
+#[test]
+fn no_two_live_values_of_the_network_share_a_buffer() {
+    let paper = network(&Config::default(), Shape::new(1, 3, 64, 64), true);
+    for graph in networks().chain([paper]) {
+        for target in TARGETS {
+            assert_eq!(simulate(&graph, &Plan::new(&graph, target).unwrap()), Ok(()));
+        }
+    }
+}
+
+/// The simulation would notice.
+#[test]
+fn a_shared_buffer_is_noticed() {
+    let graph = network(&Config { blocks: vec![1], features: 4, attention: true }, Shape::new(1, 3, 6, 10), true);
+    let plan = Plan::new(&graph, TARGETS[1]).unwrap();
+    let reusable = |at: &Location| !plan.buffers[at.buffer].persistent;
+    let mut places: Vec<Location> = plan.locations.iter().flatten().copied().filter(reusable).collect();
+    places.sort_by_key(|at| at.buffer);
+    places.dedup_by_key(|at| at.buffer);
+    assert!(places.len() > 5, "{} reusable buffers", places.len());
+    for (a, b) in places.iter().zip(&places[1..]) {
+        // Everything that lies in one buffer is put into another.
+        let mut shared = plan.clone();
+        let shift = |at: &mut Location| {
+            if at.buffer == b.buffer {
+                at.buffer = a.buffer;
+            }
+        };
+        shared.buffers[a.buffer].len = shared.buffers[a.buffer].len.max(shared.buffers[b.buffer].len);
+        shared.locations.iter_mut().flatten().for_each(shift);
+        for step in &mut shared.steps {
+            step.inputs.iter_mut().chain(&mut step.outputs).for_each(shift);
+            step.dispatches.iter_mut().flat_map(|(_, places)| places).for_each(shift);
+        }
+        assert!(simulate(&graph, &shared).is_err(), "buffers {} and {}", a.buffer, b.buffer);
+    }
+}
+
+#[test]
+fn planned_bytes_are_allocated_bytes() {
+    let shared = common::gpu();
+    // A graph without parameters, too.
+    let mut plain = Graph::new(Layout::default());
+    let x = plain.input("x", Shape::new(1, 3, 5, 7));
+    let y = plain.apply1("scale", Scale { k: 2.0 }, &[x]).unwrap();
+    plain.output(y);
+    for graph in networks().chain([plain]) {
+        let exec = CpuExecutor::<f64>::new(graph.clone()).unwrap();
+        assert_eq!(exec.plan().peak_bytes(), exec.allocated_bytes(), "CPU, f64");
+        // The same device, with a count of its own.
+        let gpu = Arc::new(Gpu::from_device(shared.device().clone(), shared.queue().clone()));
+        for device in [Device::Cpu, Device::Gpu(gpu.clone())] {
+            let mut exec = Executor::new(graph.clone(), &device).unwrap();
+            let planned = exec.plan().peak_bytes();
+            exec.run(&Globals::default()).unwrap();
+            assert_eq!(planned, exec.allocated_bytes(), "{}", device.describe());
+            if let Device::Gpu(gpu) = &device {
+                assert_eq!(planned, gpu.allocated(), "counted by the device");
+            }
+        }
+        assert_eq!(gpu.allocated(), 0, "all is given back");
+    }
+}
+
+/// Table 2's 208.2 GMAC for 512 x 384, and 209.12 G as the paper counts, of which convolutions, biases, activations and
+/// spatial gates are 209.11.
+#[test]
+fn the_network_costs_what_the_paper_says() {
+    let config = Config::default();
+    let (shape, pixels) = (Shape::new(1, 3, 384, 512), 192 * 256);
+    let mut g = Graph::new(config.layout());
+    let x = g.input("x", shape);
+    let (y_cor, z) = net::downscale(&mut g, &config, x, true).unwrap();
+    let y = net::upscale(&mut g, &config, y_cor, z.expect("z is kept")).unwrap();
+    g.output(y);
+    // Of each image and subnet: both layers of the channel gate, for mean and maximum.
+    let gate = 2 * 2 * 64 * 4;
+    for target in TARGETS {
+        let plan = Plan::new(&g, target).unwrap();
+        assert_eq!(plan.macs(), 32 * (pixels * (132_057 + 294) + 3 * gate));
+        assert_eq!(plan.paper_count() - plan.macs(), 32 * pixels * (405 + 192 + 3));
+        let giga = |count: u64, digits| format!("{:.digits$}", count as f64 / 1e9);
+        assert_eq!((giga(plan.macs(), 1), giga(plan.macs(), 2)), ("208.2".into(), "208.17".into()));
+        assert_eq!((giga(plan.paper_count(), 1), giga(plan.paper_count(), 2)), ("209.1".into(), "209.11".into()));
+        // Without z the last block's g2 and g3 are not computed.
+        let smooth = Plan::new(&network(&config, shape, false), target).unwrap();
+        let subnet = pixels * (9 * (3 * 64 + 64 * 64 + 67 * 9) + 98) + gate;
+        assert_eq!(plan.macs() - smooth.macs(), 2 * subnet);
+    }
+}
