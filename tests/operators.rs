@@ -6,7 +6,7 @@ mod common;
 use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::{Gpu, reflect};
 use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::Globals;
+use sasnet::kernel::{Globals, Kernels};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
     Op, Real, adam::Adam, add::Add, add::Scale, channel_attention::ChannelAttention, channels::Concat, channels::Split,
@@ -201,8 +201,8 @@ impl Case {
     }
 
     /// Kernels that it runs on a GPU: shader and entry point.
-    fn kernels(&self) -> Vec<(&'static str, &'static str)> {
-        let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27 }).unwrap();
+    fn kernels(&self, kernels: Kernels) -> Vec<(&'static str, &'static str)> {
+        let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
         plan.steps.iter().flat_map(|step| &step.dispatches).map(|(d, _)| (d.shader, d.entry)).collect()
     }
 
@@ -561,8 +561,13 @@ fn all(title: &str, device: &Device) {
 }
 
 #[test]
-fn gpu_agrees_with_f64_and_with_itself() {
-    all("GPU", &Device::Gpu(common::gpu()));
+fn gpu_tiles_agree_with_f64_and_with_themselves() {
+    all("GPU, tiles", &Device::Gpu(common::gpu_with(Kernels::Tiles)));
+}
+
+#[test]
+fn gpu_lanes_agree_with_f64_and_with_themselves() {
+    all("GPU, lanes", &Device::Gpu(common::gpu_with(Kernels::Lanes)));
 }
 
 #[test]
@@ -710,6 +715,15 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3", "backward_weight", "bias += d0", "bias -= d0"),
     ("conv3x3", "backward_weight", "o < p.co && row < p.h && column < p.w", "o < p.co && row < p.h"),
     ("conv3x3", "reduce_weight", "s < p.splits", "s < 1u"),
+    ("conv3x3_lanes", "pack", "packed[i] = b[i - weights]", "packed[i] = 0.0"),
+    ("conv3x3_lanes", "pack", "i / p.co % 9u];\n    } else if i < weights + p.co {\n        packed[i] = b", "i / p.co % 3u];\n    } else if i < weights + p.co {\n        packed[i] = b"),
+    ("conv3x3_lanes", "pack_turned", "8u - i / p.co % 9u", "i / p.co % 9u"),
+    ("conv3x3_lanes", "pack_turned", "p.count + p.first + i % p.co", "p.count + i % p.co"),
+    ("conv3x3_lanes", "forward", "e % TILE / TILE_W - 1u", "e % TILE / TILE_W"),
+    ("conv3x3_lanes", "forward", "row < p.h && column < p.w {", "row < p.h {"),
+    ("conv3x3_lanes", "forward", "pixel.x < p.w && pixel.y < p.h", "pixel.y < p.h"),
+    ("conv3x3_lanes", "forward", "select(p.slope * v, v, v >= 0.0)", "v"),
+    ("conv3x3_lanes", "forward", "a127 = fma(v, w8, a127)", "a127 = fma(v, w7, a127)"),
     ("coupling", "forward", "x[i] * e[i] + t[i]", "x[i] * e[i] - t[i]"),
     ("coupling", "inverse", "y[i] = (x[i] - t[i]) * e[i]", "y[i] = x[i] * e[i] - t[i]"),
     ("coupling", "backward_forward", "de[i] = dy[i] * x[i]", "de[i] = dy[i] * e[i]"),
@@ -757,9 +771,11 @@ fn wrong_kernels_are_caught() {
     let missed: Vec<String> = (MUTATIONS.iter())
         .filter(|(stem, entry, from, to)| {
             // The same device with caches of its own.
-            let broken = Gpu::from_device(gpu.device().clone(), gpu.queue().clone());
+            let kernels = if *stem == "conv3x3_lanes" { Kernels::Lanes } else { Kernels::Tiles };
+            let broken = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(kernels);
             let device = Device::Gpu(Arc::new(broken.with_shader_replacement(stem, from, to)));
-            !CASES.iter().filter(|case| case.kernels().contains(&(stem, entry))).any(|case| case.is_wrong_on(&device))
+            let concerned = CASES.iter().filter(|case| case.kernels(kernels).contains(&(stem, entry)));
+            !concerned.into_iter().any(|case| case.is_wrong_on(&device))
         })
         .map(|mutation| format!("{mutation:?}"))
         .collect();
@@ -782,7 +798,8 @@ fn every_kernel_is_compared_and_made_wrong() {
         let entries = reflect::Reflection::of(stem).entries;
         kernels.extend(entries.into_keys().map(|entry| (stem.to_string(), entry)));
     }
-    let compared: BTreeSet<_> = CASES.iter().flat_map(Case::kernels).collect();
+    let both = |case: &Case| [case.kernels(Kernels::Tiles), case.kernels(Kernels::Lanes)].concat();
+    let compared: BTreeSet<_> = CASES.iter().flat_map(both).collect();
     let broken: BTreeSet<_> = MUTATIONS.iter().map(|(stem, entry, ..)| (*stem, *entry)).collect();
     for (set, what) in [(compared, "compared"), (broken, "made wrong")] {
         let set: BTreeSet<_> = set.into_iter().map(|(stem, entry)| (stem.to_string(), entry.to_string())).collect();
