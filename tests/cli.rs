@@ -442,15 +442,16 @@ fn too_large(result: sasnet::Result<()>) -> String {
 fn pictures_too_large_are_refused_with_the_largest_size() {
     let f = Folder::new(0.0);
     f.picture("in/a.png", 5, 5);
-    std::fs::write(f.path("in/b.png"), only_a_header(60_000, 40_000)).unwrap();
-    assert_eq!(image::size(f.path("in/b.png")).unwrap(), (40_000, 60_000));
+    std::fs::write(f.path("in/b.png"), only_a_header(600_000, 400_000)).unwrap();
+    assert_eq!(image::size(f.path("in/b.png")).unwrap(), (400_000, 600_000));
     let ran = f.smooth(&["in", "-o", "out"]);
-    let ran =
-        ran.fails(1, &["error: in/b.png: 60000x40000 pixels do not fit: needs ", " MB of memory, ", "smoothed 1 of 2"]);
+    let ran = ran
+        .fails(1, &["error: in/b.png: 600000x400000 pixels do not fit: needs ", " MB of memory, ", "smoothed 1 of 2"]);
     assert_eq!(f.names("out"), ["a.png"]);
     let (w, h) = advice(&ran.stderr);
     assert!((w as f64 / h as f64 - 1.5).abs() < 0.01, "the shape is kept: {w}x{h}");
-    Ran::of(f.command("eval").args(["in/b.png", "in/b.png", "--adapter", "cpu"])).fails(1, &["in/b.png: 60000x40000"]);
+    Ran::of(f.command("eval").args(["in/b.png", "in/b.png", "--adapter", "cpu"]))
+        .fails(1, &["in/b.png: 600000x400000"]);
 
     // Free memory changes meanwhile, so that only half and twice the area are certain.
     let smoother = Smoother::new(f.weights.clone(), Device::Cpu);

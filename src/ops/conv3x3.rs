@@ -5,7 +5,8 @@
 //!
 //! Gradients. With dpre = dy where y >= 0, slope dy elsewhere (LeakyReLU keeps the sign, so its output tells):
 //! dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the convolution of dpre with the flipped kernel and the
-//! channels exchanged; dw[o, i, tap] = sum over images and p of dpre[o, p] x[i, p + tap]; db[o] = sum of dpre[o].
+//! channels exchanged; `dw[o, i, tap]` = sum over images and p of `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of
+//! `dpre[o]`.
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
@@ -40,7 +41,7 @@ pub struct Conv3x3BackwardInput {
     pub parts: Vec<(usize, usize)>,
 }
 
-/// (dpre (N, Co, h, w), x, [r]) -> dw (Co, Cx + Cr, 3, 3), db (Co).
+/// `(dpre (N, Co, h, w), x, [r]) -> dw (Co, Cx + Cr, 3, 3), db (Co)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv3x3BackwardWeight;
 
