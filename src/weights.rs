@@ -79,7 +79,10 @@ impl Weights {
         let params = read_tensors(&file, &layout, "")?;
         let weights = Weights { config, params, metadata };
         weights.noise().map_err(|e| e.to_string())?;
-        if let Some(extra) = file.names().into_iter().filter(|name| layout.get(name).is_none()).min() {
+        // A checkpoint holds Adam's moments beside the weights: it can be smoothed with, too.
+        let moment_of = |name| str::strip_prefix(name, "adam.m.").or(str::strip_prefix(name, "adam.v."));
+        let known = |name| layout.get(moment_of(name).unwrap_or(name)).is_some();
+        if let Some(extra) = file.names().into_iter().filter(|name| !known(name)).min() {
             return Err(format!("the tensor {extra} does not belong to {}", describe(&weights.config)));
         }
         Ok(weights)

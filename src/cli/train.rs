@@ -18,74 +18,74 @@ pub struct Train {
     #[arg(short, long, value_name = "FOLDER")]
     out: PathBuf,
     /// Folder of structure images (all subfolders), blended on the fly with --textures
-    #[arg(long, value_name = "FOLDER", requires = "textures", conflicts_with = "inputs")]
+    #[arg(long, value_name = "FOLDER", requires = "textures", conflicts_with = "inputs", help_heading = "Data")]
     structures: Option<PathBuf>,
     /// Folder of textures, grey or colour (all subfolders)
-    #[arg(long, value_name = "FOLDER", requires = "structures")]
+    #[arg(long, value_name = "FOLDER", requires = "structures", help_heading = "Data")]
     textures: Option<PathBuf>,
     /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left)
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", help_heading = "Data")]
     inputs: Option<PathBuf>,
     /// Folder of the inputs' ground truths
-    #[arg(long, value_name = "FOLDER", requires = "inputs")]
+    #[arg(long, value_name = "FOLDER", requires = "inputs", help_heading = "Data")]
     truths: Option<PathBuf>,
     /// Validate on these inputs (with --validate-truths, as --inputs and --truths)
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", help_heading = "Validation and checkpoints")]
     validate: Option<PathBuf>,
     /// Ground truths of --validate
-    #[arg(long, value_name = "FOLDER", requires = "validate")]
+    #[arg(long, value_name = "FOLDER", requires = "validate", help_heading = "Validation and checkpoints")]
     validate_truths: Option<PathBuf>,
     /// Validate on every Nth picture only
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     validate_stride: u64,
     /// Steps between validations
-    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     validate_every: u64,
     /// Steps between checkpoints
-    #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     checkpoint_every: u64,
     /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings too,
     /// unless given again
     #[arg(long)]
     resume: bool,
-    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
-    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', conflicts_with = "resume")]
+    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', conflicts_with = "resume", help_heading = "Network")]
     blocks: Vec<usize>,
-    /// Width of the subnets
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    /// Width of the subnets [default: 64]
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Network")]
     features: Option<usize>,
     /// Leave channel and spatial attention out
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with = "resume", help_heading = "Network")]
     no_attention: bool,
     /// Seed of the initial weights, the samples and the noise [default: 1]
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Settings")]
     seed: Option<u64>,
     /// Samples a step [default: 16]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Settings")]
     batch: Option<usize>,
     /// Side of a sample [default: 128]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
     crop: Option<usize>,
     /// Learning rate of the first step [default: 2e-4]
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Settings")]
     rate: Option<f32>,
     /// Steps after which the rate halves, again and again; 0 = never [default: 10000]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", help_heading = "Settings")]
     halve_every: Option<u64>,
     /// From this step on the rate falls to 0 on a cosine that ends at --steps [default: none]
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", help_heading = "Settings")]
     decay_from: Option<u64>,
     /// Steps in all [default: 50000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Settings")]
     steps: Option<u64>,
     /// Largest norm of the gradient [default: 10]
-    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Settings")]
     clip: Option<f32>,
     /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
-    #[arg(long, value_name = "SCALE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
-    #[arg(long, value_name = "FROM,TO", value_parser = parse_strength)]
+    #[arg(long, value_name = "FROM,TO", value_parser = parse_strength, help_heading = "Data")]
     strength: Option<(f32, f32)>,
     #[command(flatten)]
     adapter: super::Adapter,

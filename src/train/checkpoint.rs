@@ -44,6 +44,12 @@ impl Checkpoint {
 
     /// Goes on from here.
     pub fn trainer(&self, settings: &Settings, device: &Device) -> Result<Trainer> {
+        if self.step > settings.steps {
+            let (done, steps) = (self.step, settings.steps);
+            return Err(Error::Invalid(format!(
+                "the run has done {done} steps already, more than the {steps} asked for"
+            )));
+        }
         let mut trainer = Trainer::new(&self.weights.config, settings, &self.weights.params, device)?;
         trainer.restore(self.step, &self.m, &self.v)?;
         Ok(trainer)
