@@ -713,6 +713,8 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3", "backward_input", "p.first + c) * 9u", "c) * 9u"),
     ("conv3x3", "backward_weight", "weight_sums[7] = fma(vec4f(d1)", "weight_sums[7] = fma(vec4f(d0)"),
     ("conv3x3", "backward_weight", "bias += d3 + d4 + d1", "bias += d3 + d4"),
+    ("conv3x3", "backward_weight", "add_taps(at + 2u, 0.0, 0.0, d3)", "add_taps(at + 2u, 0.0, d3, 0.0)"),
+    ("conv3x3", "backward_weight", "part = lane / WIDTH", "part = 0u"),
     ("conv3x3", "backward_weight", "p.co && row < p.h && column < p.w", "p.co && row < p.h"),
     ("conv3x3", "reduce_weight", "s < p.splits", "s < 1u"),
     ("conv3x3_lanes", "pack", "packed[i] = b[i - weights]", "packed[i] = 0.0"),
