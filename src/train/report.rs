@@ -104,7 +104,7 @@ fn append<T: Serialize>(path: &Path, rows: &[T], header: bool) -> Result<()> {
     writer.flush().map_err(Error::io(path))
 }
 
-/// An SVG: the loss (logarithmic, means over 1/400 of the run) and below it the validation PSNR.
+/// An SVG: the loss (means over 1/400 of the run) and below it the validation PSNR.
 fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box<dyn std::error::Error>> {
     let mut svg = String::new();
     let last = losses.last().map_or(1, |row| row.step) as f64;
@@ -124,14 +124,14 @@ fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box
         let bounds = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
         };
-        let (low, high) = bounds(&mut means.iter().map(|p| p.1));
-        if low.is_finite() {
+        let (_, high) = bounds(&mut means.iter().map(|p| p.1));
+        if high.is_finite() {
             let mut chart = ChartBuilder::on(&upper)
                 .margin(12)
                 .caption("training loss (mean absolute error)", ("sans-serif", 18))
                 .x_label_area_size(34)
                 .y_label_area_size(64)
-                .build_cartesian_2d(0.0..last, (low * 0.95..high * 1.05 + 1e-9).log_scale())?;
+                .build_cartesian_2d(0.0..last, 0.0..high * 1.05 + f64::MIN_POSITIVE)?;
             chart.configure_mesh().x_desc("step").y_label_formatter(&|v| format!("{v:.4}")).draw()?;
             chart.draw_series(LineSeries::new(means, &BLUE))?;
         }
