@@ -8,6 +8,7 @@ dir=$(realpath -m "${1:?usage: swiftshader.sh DIR}")
 loader=$(dirname "$dir")/software-vulkan
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+apt-get update -qq || true # a machine without package lists; without the right to fetch them, those there must do
 (cd "$tmp" && apt-get -oAPT::Sandbox::User=root download -qq chromium-common)
 dpkg-deb -x "$tmp"/chromium-common_*.deb "$tmp/root"
 mkdir -p "$dir"
