@@ -13,7 +13,7 @@ use sasnet::smooth::{Options, Smoother};
 use sasnet::tensor::{Shape, Tensor};
 use sasnet::weights::{Precision, Weights};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A folder with weights and pictures.
 struct Folder {
@@ -533,4 +533,12 @@ fn the_command_runs_on_a_named_adapter() {
     let x = image::read(f.path("a.png")).unwrap().tensor;
     let y = Smoother::new(f.weights.clone(), Device::Gpu(gpu)).smooth(&x, &Options::default(), || ()).unwrap();
     assert_eq!(quantise(&image::read(f.path("b.png")).unwrap().tensor), quantise(&y));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let mut child = sasnet().args(["plan", "--steps"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -333,7 +333,7 @@ fn weights_that_are_not_finite_do_not_replace_a_good_checkpoint() {
     assert_eq!(Checkpoint::read(&path).unwrap(), good);
 }
 
-/// A full disk, as far as one can be had without being root: no file may grow past 16 KB.
+/// A full disk, as far as one can be had without being root: no file may grow past 32 KB.
 #[cfg(unix)]
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
@@ -343,7 +343,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
     assert!(before[CHECKPOINT].len() > 40_000, "{}", before[CHECKPOINT].len());
     let resume = data.command("run", &["--resume", "--steps", "40", "--checkpoint-every", "10"]);
     let mut limited = Command::new("bash");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\""]);
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""]);
     limited.arg(resume.get_program()).args(resume.get_args());
     Ran::of(&mut limited).fails(1, &[CHECKPOINT, "File too large"]);
     let after = data.files("run");

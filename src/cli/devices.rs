@@ -1,5 +1,6 @@
 //! `sasnet devices`
 
+use super::say;
 use sasnet::Result;
 use sasnet::exec::Device;
 use sasnet::gpu::list_adapters;
@@ -7,8 +8,8 @@ use sasnet::gpu::list_adapters;
 /// List the adapters that --adapter can name; the first real GPU is the default.
 pub fn run() -> Result<()> {
     for adapter in list_adapters() {
-        println!("{adapter}");
+        say!("{adapter}");
     }
-    println!("cpu ({})", Device::Cpu.describe());
+    say!("cpu ({})", Device::Cpu.describe());
     Ok(())
 }

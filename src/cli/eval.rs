@@ -1,6 +1,6 @@
 //! `sasnet eval`
 
-use super::{Network, about, create_folder_of, progress};
+use super::{Network, about, create_folder_of, progress, say};
 use clap::Args;
 use sasnet::file::atomic_write;
 use sasnet::image::{Picture, write};
@@ -55,8 +55,11 @@ impl Eval {
             }
         }
         bar.finish_and_clear();
+        if let Some(path) = &self.csv {
+            write_csv(path, &rows)?;
+        }
         print(&rows, &before, &after);
-        self.csv.as_deref().map_or(Ok(()), |path| write_csv(path, &rows))
+        Ok(())
     }
 }
 
@@ -64,11 +67,19 @@ fn print(rows: &[Row], before: &[Scores], after: &[Scores]) {
     let mean = |scores| Scores::mean(scores).expect("at least one pair was found");
     let mean = Row::new("mean", mean(before), mean(after));
     let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or(0).max("image".len());
-    println!("{:width$}    input PSNR   SSIM     PSNR   SSIM   Y: input PSNR   SSIM     PSNR   SSIM", "image");
+    say!("{:width$}    input PSNR   SSIM     PSNR   SSIM   Y: input PSNR   SSIM     PSNR   SSIM", "image");
     for r in rows.iter().chain([&mean]) {
-        println!(
+        say!(
             "{:width$}  {:12.2} {:.4}   {:6.2} {:.4}   {:13.2} {:.4}   {:6.2} {:.4}",
-            r.image, r.psnr_in, r.ssim_in, r.psnr, r.ssim, r.psnr_y_in, r.ssim_y_in, r.psnr_y, r.ssim_y
+            r.image,
+            r.psnr_in,
+            r.ssim_in,
+            r.psnr,
+            r.ssim,
+            r.psnr_y_in,
+            r.ssim_y_in,
+            r.psnr_y,
+            r.ssim_y
         );
     }
 }

@@ -12,7 +12,24 @@ use sasnet::exec::Device;
 use sasnet::smooth::{Options, Smoother};
 use sasnet::weights::Weights;
 use sasnet::{Error, Result};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// Prints a line. Where nobody reads on (`sasnet plan | head`), the rest is not worth an error; any other failure is.
+fn print_line(line: std::fmt::Arguments) {
+    let Err(error) = writeln!(std::io::stdout(), "{line}") else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        eprintln!("error: standard output: {error}");
+        std::process::exit(1);
+    }
+    std::process::exit(0);
+}
+
+/// `println!` by [`print_line`].
+macro_rules! say {
+    ($($arguments:tt)*) => { crate::cli::print_line(format_args!($($arguments)*)) };
+}
+use say;
 
 /// Which network on which device, and how it smooths: the same for `smooth` and `eval`.
 #[derive(Args)]

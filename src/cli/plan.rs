@@ -1,5 +1,6 @@
 //! `sasnet plan`
 
+use super::say;
 use clap::Args;
 use sasnet::graph::Graph;
 use sasnet::kernel::Kernels;
@@ -68,26 +69,26 @@ impl Plan_ {
 
         let full = full_network(&config, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
-        println!(
+        say!(
             "\n{width}x{height}, {} blocks, {} features, x{}, {} parameters",
             list(&config.blocks),
             config.features,
             config.scale(),
             config.layout().parameters()
         );
-        println!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
-        println!("  the full network      {:9.2} GMAC", giga(full.macs()));
-        println!(
+        say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
+        say!("  the full network      {:9.2} GMAC", giga(full.macs()));
+        say!(
             "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations; the paper: 209.12)",
             giga(full.paper_count())
         );
-        println!(
+        say!(
             "  peak memory           {:9.2} MB in {} buffers, weights included",
             plan.peak_bytes() as f64 / 1e6,
             plan.buffers.len()
         );
         if !self.cpu {
-            println!("  kernels               {:9}", plan.dispatches());
+            say!("  kernels               {:9}", plan.dispatches());
         }
         Ok(())
     }
@@ -116,21 +117,21 @@ fn print_operators(plan: &Plan) {
         *o = (o.0 + 1, o.1 + step.dispatches.len(), o.2 + step.macs, o.3 + written as u64);
     }
     let total = plan.macs().max(1) as f64;
-    println!("operator              calls  kernels       GMAC  share   MB written");
+    say!("operator              calls  kernels       GMAC  share   MB written");
     for (name, (calls, kernels, macs, bytes)) in operators {
         let (gmac, share) = (macs as f64 / 1e9, 100.0 * macs as f64 / total);
-        println!("{name:20} {calls:6} {kernels:8} {gmac:10.3} {share:5.1}% {:12.1}", bytes as f64 / 1e6);
+        say!("{name:20} {calls:6} {kernels:8} {gmac:10.3} {share:5.1}% {:12.1}", bytes as f64 / 1e6);
     }
 }
 
 fn print_steps(plan: &Plan) {
-    println!("layer                    operator             output                   buffers        GMAC");
+    say!("layer                    operator             output                   buffers        GMAC");
     for step in &plan.steps {
         let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
         let ids = |places: &[sasnet::plan::Location]| {
             places.iter().map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
         };
         let buffers = format!("{} > {}", ids(&step.inputs), ids(&step.outputs));
-        println!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
+        say!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
     }
 }

@@ -132,7 +132,12 @@ fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box
                 .x_label_area_size(34)
                 .y_label_area_size(64)
                 .build_cartesian_2d(0.0..last, 0.0..high * 1.05 + f64::MIN_POSITIVE)?;
-            chart.configure_mesh().x_desc("step").y_label_formatter(&|v| format!("{v:.4}")).draw()?;
+            chart
+                .configure_mesh()
+                .max_light_lines(1)
+                .x_desc("step")
+                .y_label_formatter(&|v| format!("{v:.4}"))
+                .draw()?;
             chart.draw_series(LineSeries::new(means, &BLUE))?;
         }
         let (low, high) = bounds(&mut validations.iter().map(|row| row.psnr));
@@ -143,7 +148,7 @@ fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box
                 .x_label_area_size(34)
                 .y_label_area_size(64)
                 .build_cartesian_2d(0.0..last, low - 0.2..high + 0.2)?;
-            chart.configure_mesh().x_desc("step").draw()?;
+            chart.configure_mesh().max_light_lines(1).x_desc("step").draw()?;
             chart.draw_series(LineSeries::new(validations.iter().map(|row| (row.step as f64, row.psnr)), &RED))?;
         }
         root.present()?;
