@@ -1,5 +1,6 @@
-// Channel attention: y = r * gate, gate = sigmoid(M(mean_hw r) + M(max_hw r)), M(v) = fc2w . relu(fc1w . v + fc1b) + fc2b.
-// `pool` makes mean, maximum and its first position of each plane; `mlp` the gates of an image; `scale` the product.
+// Channel attention's gates: gate = sigmoid(M(mean_hw r) + M(max_hw r)), M(v) = fc2w . relu(fc1w . v + fc1b) + fc2b.
+// `tile_stats` makes the sums and maxima of 8 x 16 pixels, `reduce` of them mean and maximum of each plane, `mlp` the
+// gates of an image.
 
 struct Params {
     n: u32,
@@ -7,60 +8,81 @@ struct Params {
     k: u32, // hidden width of M, at most 64
     h: u32,
     w: u32,
+    th: u32, // rows of tiles
+    tw: u32, // columns of tiles
+    pixels: u32, // h w of the whole map
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> r: array<f32>; // (N, F, h, w)
-@group(0) @binding(3) var<storage, read_write> stats: array<f32>; // (N, 2F): mean, then max
-@group(0) @binding(4) var<storage, read_write> argmax: array<u32>; // (N, F): row-major position of the max
+@group(0) @binding(3) var<storage, read_write> tiles: array<f32>; // (N, 2F, th, tw): sums, then maxima
+
+// One invocation: one tile of one channel.
+@compute @workgroup_size(64)
+fn tile_stats(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 64u);
+    let count = p.th * p.tw;
+    if i >= p.n * p.f * count {
+        return;
+    }
+    let channel = i / count; // of all images
+    let row = i % count / p.tw * 8u;
+    let column = i % p.tw * 16u;
+    let start = (channel * p.h + row) * p.w + column;
+    var sum = 0.0;
+    var top = r[start];
+    for (var y = 0u; y < min(8u, p.h - row); y++) {
+        // A sum of each row first: shorter sums, smaller errors.
+        var row_sum = 0.0;
+        for (var x = 0u; x < min(16u, p.w - column); x++) {
+            let v = r[start + y * p.w + x];
+            row_sum += v;
+            top = max(top, v);
+        }
+        sum += row_sum;
+    }
+    let at = (channel / p.f * 2u * p.f + channel % p.f) * count + i % count;
+    tiles[at] = sum;
+    tiles[at + p.f * count] = top;
+}
+
+@group(0) @binding(4) var<storage, read> tiles_in: array<f32>; // (N, 2F, th, tw)
+@group(0) @binding(5) var<storage, read_write> stats: array<f32>; // (N, 2F): mean, then max
 
 var<workgroup> best: array<f32, 256>;
-var<workgroup> best_at: array<u32, 256>;
 
-// One workgroup: one plane; of equal maxima the first position wins. Grid: (F, N) workgroups.
+// One workgroup: one channel. Grid: (F, N) workgroups.
 @compute @workgroup_size(256)
-fn pool(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    let plane = p.h * p.w;
-    let start = (group.y * p.f + group.x) * plane;
+fn reduce(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let count = p.th * p.tw;
+    let at = group.y * 2u * p.f + group.x;
+    let start = at * count;
     var sum = 0.0;
-    var top = -3.4028235e38;
-    var top_at = 0xffffffffu;
-    for (var i = lane; i < plane; i += 256u) {
-        let v = r[start + i];
-        sum += v;
-        if v > top || top_at == 0xffffffffu {
-            top = v;
-            top_at = i;
-        }
+    var top = tiles_in[start + p.f * count];
+    for (var i = lane; i < count; i += 256u) {
+        sum += tiles_in[start + i];
+        top = max(top, tiles_in[start + p.f * count + i]);
     }
     best[lane] = top;
-    best_at[lane] = top_at;
-    workgroupBarrier();
     for (var width = 128u; width > 0u; width /= 2u) {
-        if lane < width {
-            let v = best[lane + width];
-            let at = best_at[lane + width];
-            if v > best[lane] || (v == best[lane] && at < best_at[lane]) {
-                best[lane] = v;
-                best_at[lane] = at;
-            }
-        }
         workgroupBarrier();
+        if lane < width {
+            best[lane] = max(best[lane], best[lane + width]);
+        }
     }
     sum = tree_sum(lane, sum);
     if lane == 0u {
-        stats[group.y * 2u * p.f + group.x] = sum / f32(plane);
-        stats[(group.y * 2u + 1u) * p.f + group.x] = best[0];
-        argmax[group.y * p.f + group.x] = best_at[0];
+        stats[at] = sum / f32(p.pixels);
+        stats[at + p.f] = best[0];
     }
 }
 
-@group(0) @binding(5) var<storage, read> stats_in: array<f32>; // (N, 2F)
-@group(0) @binding(6) var<storage, read> fc1w: array<f32>; // (K, F)
-@group(0) @binding(7) var<storage, read> fc1b: array<f32>; // (K)
-@group(0) @binding(8) var<storage, read> fc2w: array<f32>; // (F, K)
-@group(0) @binding(9) var<storage, read> fc2b: array<f32>; // (F)
-@group(0) @binding(10) var<storage, read_write> gate: array<f32>; // (N, F)
+@group(0) @binding(6) var<storage, read> stats_in: array<f32>; // (N, 2F)
+@group(0) @binding(7) var<storage, read> fc1w: array<f32>; // (K, F)
+@group(0) @binding(8) var<storage, read> fc1b: array<f32>; // (K)
+@group(0) @binding(9) var<storage, read> fc2w: array<f32>; // (F, K)
+@group(0) @binding(10) var<storage, read> fc2b: array<f32>; // (F)
+@group(0) @binding(11) var<storage, read_write> gate: array<f32>; // (N, F)
 
 var<workgroup> hidden_mean: array<f32, 64>;
 var<workgroup> hidden_max: array<f32, 64>;
@@ -93,42 +115,9 @@ fn mlp(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group:
     }
 }
 
-@group(0) @binding(11) var<storage, read> gate_in: array<f32>; // (N, F)
-@group(0) @binding(12) var<storage, read_write> y: array<f32>; // (N, F, h, w)
-
-// One invocation: one element.
-@compute @workgroup_size(256)
-fn scale(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    let plane = p.h * p.w;
-    if i >= p.n * p.f * plane {
-        return;
-    }
-    y[i] = r[i] * gate_in[i / plane];
-}
-
-@group(0) @binding(13) var<storage, read> dy: array<f32>; // (N, F, h, w)
-@group(0) @binding(14) var<storage, read_write> dgate: array<f32>; // (N, F)
-
-// y[n, c, q] = r[n, c, q] gate[n, c] holds the gate once a pixel, so
-//   dgate[n, c] = sum_q dy[n, c, q] r[n, c, q].
-// One workgroup: one plane. Grid: (F, N) workgroups.
-@compute @workgroup_size(256)
-fn backward_gate(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    let plane = p.h * p.w;
-    let start = (group.y * p.f + group.x) * plane;
-    var sum = 0.0;
-    for (var i = lane; i < plane; i += 256u) {
-        sum += dy[start + i] * r[start + i];
-    }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        dgate[group.y * p.f + group.x] = sum;
-    }
-}
-
-@group(0) @binding(15) var<storage, read> dgate_in: array<f32>; // (N, F)
-@group(0) @binding(16) var<storage, read_write> dstats: array<f32>; // (N, 2F)
+@group(0) @binding(12) var<storage, read> gate_in: array<f32>; // (N, F)
+@group(0) @binding(13) var<storage, read> dgate_in: array<f32>; // (N, F)
+@group(0) @binding(14) var<storage, read_write> dstats: array<f32>; // (N, 2F)
 
 // Gradient of the sigmoid's argument: sigmoid' = gate (1 - gate).
 fn dlogit(image: u32, c: u32) -> f32 {
@@ -167,8 +156,8 @@ fn backward_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup
     }
 }
 
-@group(0) @binding(17) var<storage, read_write> dfc1w: array<f32>; // (K, F)
-@group(0) @binding(18) var<storage, read_write> dfc1b: array<f32>; // (K)
+@group(0) @binding(15) var<storage, read_write> dfc1w: array<f32>; // (K, F)
+@group(0) @binding(16) var<storage, read_write> dfc1b: array<f32>; // (K)
 
 // h = fc1w v + fc1b is applied to v = mean and v = max of every image with the same weights: gradients add,
 //   dfc1w[k, c] = sum_n dh_mean[n, k] mean[n, c] + dh_max[n, k] max[n, c],
@@ -213,8 +202,8 @@ fn backward_fc1(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_i
     }
 }
 
-@group(0) @binding(19) var<storage, read_write> dfc2w: array<f32>; // (F, K)
-@group(0) @binding(20) var<storage, read_write> dfc2b: array<f32>; // (F)
+@group(0) @binding(17) var<storage, read_write> dfc2w: array<f32>; // (F, K)
+@group(0) @binding(18) var<storage, read_write> dfc2b: array<f32>; // (F)
 
 // z[c] = sum_k fc2w[c, k] (relu h_mean[k] + relu h_max[k]) + 2 fc2b[c], so
 //   dfc2w[c, k] = sum_n dz[n, c] (relu h_mean[n, k] + relu h_max[n, k]),   dfc2b[c] = 2 sum_n dz[n, c].
@@ -253,12 +242,49 @@ fn backward_fc2(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_i
     }
 }
 
-@group(0) @binding(21) var<storage, read> dstats_in: array<f32>; // (N, 2F)
-@group(0) @binding(22) var<storage, read> argmax_in: array<u32>; // (N, F)
-@group(0) @binding(23) var<storage, read_write> dr: array<f32>; // (N, F, h, w)
+@group(0) @binding(19) var<storage, read_write> argmax: array<u32>; // (N, F): row-major position of the max
 
-// r enters y directly, the mean with weight 1 / (h w), and the maximum at its first position:
-//   dr[q] = dy[q] gate + dmean / (h w) + [q == argmax] dmax.
+var<workgroup> best_at: array<u32, 256>;
+
+// One workgroup: one channel; of equal maxima the first position wins. Grid: (F, N) workgroups.
+@compute @workgroup_size(256)
+fn argmax_of(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let plane = p.h * p.w;
+    let start = (group.y * p.f + group.x) * plane;
+    var top = -3.4028235e38;
+    var top_at = 0xffffffffu;
+    for (var i = lane; i < plane; i += 256u) {
+        let v = r[start + i];
+        if v > top || top_at == 0xffffffffu {
+            top = v;
+            top_at = i;
+        }
+    }
+    best[lane] = top;
+    best_at[lane] = top_at;
+    workgroupBarrier();
+    for (var width = 128u; width > 0u; width /= 2u) {
+        if lane < width {
+            let v = best[lane + width];
+            let at = best_at[lane + width];
+            if v > best[lane] || (v == best[lane] && at < best_at[lane]) {
+                best[lane] = v;
+                best_at[lane] = at;
+            }
+        }
+        workgroupBarrier();
+    }
+    if lane == 0u {
+        argmax[group.y * p.f + group.x] = best_at[0];
+    }
+}
+
+@group(0) @binding(20) var<storage, read> dstats_in: array<f32>; // (N, 2F)
+@group(0) @binding(21) var<storage, read> argmax_in: array<u32>; // (N, F)
+@group(0) @binding(22) var<storage, read_write> dr: array<f32>; // (N, F, h, w)
+
+// The mean weighs a pixel 1 / (h w), and the maximum is its first position's:
+//   dr[q] = dmean / (h w) + [q == argmax] dmax.
 // One invocation: one element.
 @compute @workgroup_size(256)
 fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -269,7 +295,7 @@ fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgr
     }
     let c = i / plane;
     let at = c / p.f * 2u * p.f + c % p.f;
-    var d = dy[i] * gate_in[c] + dstats_in[at] / f32(plane);
+    var d = dstats_in[at] / f32(plane);
     if i % plane == argmax_in[c] {
         d += dstats_in[at + p.f];
     }

@@ -1,5 +1,5 @@
-// Spatial attention: y = x * gate, gate = sigmoid(conv7x7([max_c x, mean_c x]) + b), zero padding 3.
-// `pool` makes the two statistics of each pixel, `gate` the gates, `scale` the product.
+// Spatial attention's gates: gate = sigmoid(conv7x7([max_c z, mean_c z]) + b), zero padding 3, of z = r cgate, the map
+// behind the channel gate. `pool` makes the two statistics of each pixel, `gates` the gates.
 
 struct Params {
     n: u32,
@@ -10,11 +10,11 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>; // (N, F, h, w)
-@group(0) @binding(3) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
-@group(0) @binding(4) var<storage, read_write> argmax: array<u32>; // (N, 1, h, w): channel of the max
+@group(0) @binding(2) var<storage, read> r: array<f32>; // (N, F, h, w)
+@group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
+@group(0) @binding(4) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
 
-// One invocation: one pixel; of equal maxima the first channel wins.
+// One invocation: one pixel.
 @compute @workgroup_size(64)
 fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 64u);
@@ -24,21 +24,17 @@ fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     }
     let image = i / plane;
     let start = image * p.f * plane + i % plane;
-    var top = x[start];
-    var top_at = 0u;
+    let gates = image * p.f;
+    var top = r[start] * cgate[gates];
     var sum = top;
     for (var c = 1u; c < p.f; c++) {
-        let v = x[start + c * plane];
-        sum += v;
-        if v > top {
-            top = v;
-            top_at = c;
-        }
+        let z = r[start + c * plane] * cgate[gates + c];
+        sum += z;
+        top = max(top, z);
     }
     let at = image * 2u * plane + i % plane;
     stats[at] = top;
     stats[at + plane] = sum / f32(p.f);
-    argmax[i] = top_at;
 }
 
 @group(0) @binding(5) var<storage, read> stats_in: array<f32>; // (N, 2, h, w)
@@ -87,55 +83,23 @@ fn gates(
 }
 
 @group(0) @binding(9) var<storage, read> gate_in: array<f32>; // (N, 1, h, w)
-@group(0) @binding(10) var<storage, read_write> y: array<f32>; // (N, F, h, w)
-
-// One invocation: one element.
-@compute @workgroup_size(256)
-fn scale(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    let plane = p.h * p.w;
-    if i >= p.n * p.f * plane {
-        return;
-    }
-    y[i] = x[i] * gate_in[i / (p.f * plane) * plane + i % plane];
-}
-
-@group(0) @binding(11) var<storage, read> dy: array<f32>; // (N, F, h, w)
-@group(0) @binding(12) var<storage, read_write> dpre: array<f32>; // (N, 1, h, w)
-
-// y[c, q] = x[c, q] gate[q] with gate = sigmoid(z), and sigmoid' = gate (1 - gate), so
-//   dgate[q] = sum_c dy[c, q] x[c, q],   dz[q] = dgate[q] gate[q] (1 - gate[q]);
-// dpre is dz. One invocation: one pixel.
-@compute @workgroup_size(64)
-fn backward_gate(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 64u);
-    let plane = p.h * p.w;
-    if i >= p.n * plane {
-        return;
-    }
-    let start = i / plane * p.f * plane + i % plane;
-    var sum = 0.0;
-    for (var c = 0u; c < p.f; c++) {
-        sum += dy[start + c * plane] * x[start + c * plane];
-    }
-    let g = gate_in[i];
-    dpre[i] = sum * g * (1.0 - g);
-}
-
-@group(0) @binding(13) var<storage, read> dpre_in: array<f32>; // (N, 1, h, w)
-@group(0) @binding(14) var<storage, read_write> dstats: array<f32>; // (N, 2, h, w)
+@group(0) @binding(10) var<storage, read> dgate: array<f32>; // (N, 1, h, w)
+@group(0) @binding(11) var<storage, read_write> dstats: array<f32>; // (N, 2, h, w)
 
 var<workgroup> dtile: array<f32, SIDE * SIDE>;
 
+// Gradient of the sigmoid's argument v of a pixel, 0 outside: sigmoid' = gate (1 - gate), so dv = dgate gate (1 - gate).
 fn dpre_at(image: u32, row: u32, column: u32) -> f32 {
     if row >= p.h || column >= p.w {
         return 0.0;
     }
-    return dpre_in[(image * p.h + row) * p.w + column];
+    let at = (image * p.h + row) * p.w + column;
+    let g = gate_in[at];
+    return dgate[at] * g * (1.0 - g);
 }
 
-// z[q] = b + sum_{s, k} w[s, k] stats[s, q + k], k = (ky - 3, kx - 3), so stats[s, t] is seen by q = t - k:
-//   dstats[s, t] = sum_k w[s, k] dz[t - k] = sum_k' w[s, -k'] dz[t + k'],
+// v[q] = b + sum_{s, k} w[s, k] stats[s, q + k], k = (ky - 3, kx - 3), so stats[s, t] is seen by q = t - k:
+//   dstats[s, t] = sum_k w[s, k] dv[t - k] = sum_k' w[s, -k'] dv[t + k'],
 // the same convolution with the taps in reverse order (48 - tap).
 // One invocation: one pixel; a workgroup: 16 x 16. Grid: (w, h, N) invocations.
 @compute @workgroup_size(16, 16)
@@ -165,10 +129,10 @@ fn backward_stats(
     dstats[at + p.h * p.w] = v.y;
 }
 
-@group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, 99): 98 weights, bias
+@group(0) @binding(12) var<storage, read_write> sums: array<f32>; // (splits, 99): 98 weights, bias
 
-// z[q] = b + sum_{s, k} w[s, k] stats[s, q + k], so
-//   dw[s, k] = sum_{n, q} dz[n, q] stats[n, s, q + k],   db = sum_{n, q} dz[n, q].
+// v[q] = b + sum_{s, k} w[s, k] stats[s, q + k], so
+//   dw[s, k] = sum_{n, q} dv[n, q] stats[n, s, q + k],   db = sum_{n, q} dv[n, q].
 // This kernel leaves sums over every `splits`-th 16 x 16 tile of pixels, `reduce_weight` adds them.
 // One workgroup: one split; an invocation: one of the 98 weights or, the 99th, the bias. Grid: (splits) workgroups.
 @compute @workgroup_size(128)
@@ -207,9 +171,9 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     }
 }
 
-@group(0) @binding(16) var<storage, read> sums_in: array<f32>; // (splits, 99)
-@group(0) @binding(17) var<storage, read_write> dw: array<f32>; // (1, 2, 7, 7)
-@group(0) @binding(18) var<storage, read_write> db: array<f32>; // (1)
+@group(0) @binding(13) var<storage, read> sums_in: array<f32>; // (splits, 99)
+@group(0) @binding(14) var<storage, read_write> dw: array<f32>; // (1, 2, 7, 7)
+@group(0) @binding(15) var<storage, read_write> db: array<f32>; // (1)
 
 // Adds the splits of `backward_weight` in their order. One invocation: one weight. Grid: (1) workgroup.
 @compute @workgroup_size(128)
@@ -228,27 +192,61 @@ fn reduce_weight(@builtin(local_invocation_index) lane: u32) {
     }
 }
 
-@group(0) @binding(19) var<storage, read> dstats_in: array<f32>; // (N, 2, h, w)
-@group(0) @binding(20) var<storage, read> argmax_in: array<u32>; // (N, 1, h, w)
-@group(0) @binding(21) var<storage, read_write> dx: array<f32>; // (N, F, h, w)
+@group(0) @binding(16) var<storage, read> dstats_in: array<f32>; // (N, 2, h, w)
+@group(0) @binding(17) var<storage, read_write> argmax: array<u32>; // (N, 1, h, w): channel of the max
+@group(0) @binding(18) var<storage, read_write> dr: array<f32>; // (N, F, h, w)
 
-// x enters y directly, the mean with weight 1 / F, and the maximum at its first channel:
-//   dx[c, q] = dy[c, q] gate[q] + dmean[q] / F + [c == argmax[q]] dmax[q].
-// One invocation: one element.
-@compute @workgroup_size(256)
+// The mean weighs a channel 1 / F, and the maximum is its first channel's: with z = r cgate,
+//   dz[c, q] = dmean[q] / F + [c == argmax[q]] dmax[q],   dr[c, q] = dz[c, q] cgate[c].
+// One invocation: one pixel. Leaves the argmax for `backward_cgate`.
+@compute @workgroup_size(64)
 fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
+    let i = linear_index(gid, groups, 64u);
     let plane = p.h * p.w;
-    if i >= p.n * p.f * plane {
+    if i >= p.n * plane {
         return;
     }
-    let image = i / (p.f * plane);
-    let q = i % plane;
-    let pixel = image * plane + q;
-    let at = image * 2u * plane + q;
-    var d = dy[i] * gate_in[pixel] + dstats_in[at + plane] / f32(p.f);
-    if i / plane % p.f == argmax_in[pixel] {
-        d += dstats_in[at];
+    let image = i / plane;
+    let start = image * p.f * plane + i % plane;
+    let gates = image * p.f;
+    let at = image * 2u * plane + i % plane;
+    let dmax = dstats_in[at];
+    let dmean = dstats_in[at + plane] / f32(p.f);
+    var top = r[start] * cgate[gates];
+    var top_at = 0u;
+    dr[start] = dmean * cgate[gates];
+    for (var c = 1u; c < p.f; c++) {
+        let z = r[start + c * plane] * cgate[gates + c];
+        if z > top {
+            top = z;
+            top_at = c;
+        }
+        dr[start + c * plane] = dmean * cgate[gates + c];
     }
-    dx[i] = d;
+    argmax[i] = top_at;
+    dr[start + top_at * plane] = (dmean + dmax) * cgate[gates + top_at];
+}
+
+@group(0) @binding(19) var<storage, read> argmax_in: array<u32>; // (N, 1, h, w)
+@group(0) @binding(20) var<storage, read_write> dcgate: array<f32>; // (N, F)
+
+// z = r cgate uses a channel's gate at every pixel: dcgate[c] = sum_q dz[c, q] r[c, q], dz as in `backward_input`.
+// One workgroup: one channel. Grid: (F, N) workgroups.
+@compute @workgroup_size(256)
+fn backward_cgate(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let plane = p.h * p.w;
+    let start = (group.y * p.f + group.x) * plane;
+    let at = group.y * 2u * plane;
+    var sum = 0.0;
+    for (var q = lane; q < plane; q += 256u) {
+        var dz = dstats_in[at + plane + q] / f32(p.f);
+        if argmax_in[group.y * plane + q] == group.x {
+            dz += dstats_in[at + q];
+        }
+        sum += dz * r[start + q];
+    }
+    sum = tree_sum(lane, sum);
+    if lane == 0u {
+        dcgate[group.y * p.f + group.x] = sum;
+    }
 }

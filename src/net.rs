@@ -10,9 +10,9 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Layout, Value};
 use crate::ops::{
-    add::Add, channel_attention::ChannelAttention, channels::Concat, channels::Split, conv3x3::Conv3x3,
-    coupling::Coupling, exp_scale::ExpScale, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise,
-    spatial_attention::SpatialAttention,
+    add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
+    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate, haar::Haar, haar_inverse::HaarInverse,
+    loss::L1Loss, noise::Noise, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use crate::tensor::Shape;
 
@@ -113,9 +113,13 @@ pub fn subnet(g: &mut Graph, config: &Config, name: &str, x: Value) -> Result<Va
     if config.attention {
         let (channel, spatial) = (format!("{name}.channel"), format!("{name}.spatial"));
         let ([w1, b1], [w2, b2]) = (layer(g, &format!("{channel}.fc1"))?, layer(g, &format!("{channel}.fc2"))?);
-        r = g.apply1(&channel, ChannelAttention, &[r, w1, b1, w2, b2])?;
+        let tiles = g.apply1(&channel, ChannelStats, &[r])?;
+        let gate = ChannelGate { pixels: g.shape(r).plane() };
+        let channel_gate = g.apply(&channel, gate, &[tiles, w1, b1, w2, b2])?[0];
         let [w, b] = layer(g, &spatial)?;
-        r = g.apply1(&spatial, SpatialAttention, &[r, w, b])?;
+        let stats = g.apply1(&spatial, SpatialStats, &[r, channel_gate])?;
+        let spatial_gate = g.apply1(&spatial, SpatialGate, &[stats, w, b])?;
+        r = g.apply1(name, Gate, &[r, channel_gate, spatial_gate])?;
     }
     conv(g, "conv3", &[x, r], None)
 }

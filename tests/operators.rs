@@ -9,9 +9,10 @@ use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::{Globals, Kernels};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
-    Op, Real, adam::Adam, add::Add, add::Scale, channel_attention::ChannelAttention, channels::Concat, channels::Split,
-    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, grad_norm::GradNorm, haar::Haar,
-    haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, spatial_attention::SpatialAttention,
+    Op, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
+    channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
+    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise,
+    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -45,8 +46,6 @@ enum Kind {
     Forward,
     /// 1e-4
     Gradient,
-    /// Indices of maxima: equal.
-    Index,
 }
 
 impl Kind {
@@ -54,12 +53,7 @@ impl Kind {
         match self {
             Kind::Forward => 1e-5,
             Kind::Gradient => 1e-4,
-            Kind::Index => 0.0,
         }
-    }
-
-    fn number<T: Real>(self, v: T) -> f64 {
-        if self == Kind::Index { v.index() as f64 } else { v.to_f64().expect("a number") }
     }
 }
 
@@ -98,29 +92,44 @@ impl Case {
     /// `op` on inputs, with the gradients of those that `wrt` marks.
     fn new(stem: &'static str, op: impl Into<Op>, inputs: Vec<(Shape, Vec<f32>)>, wrt: &[bool]) -> Case {
         let op = op.into();
+        let has_upstream = match op {
+            Op::Split(_) => 2,
+            Op::L1Loss(_) => 0,
+            _ => 1,
+        };
+        let name = format!("{op:?}");
+        Case::of(stem, name, inputs, wrt, has_upstream, |g, x| g.apply(stem, op, x).unwrap())
+    }
+
+    /// What `build` makes of inputs: its values are compared, the first `has_upstream` of them have upstream gradients
+    /// (0: the first is a loss).
+    fn of(
+        stem: &'static str,
+        name: String,
+        inputs: Vec<(Shape, Vec<f32>)>,
+        wrt: &[bool],
+        has_upstream: usize,
+        build: impl FnOnce(&mut Graph, &[Value]) -> Vec<Value>,
+    ) -> Case {
         let mut graph = Graph::new(Layout::default());
         let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
         let mut inputs: Vec<(Value, Vec<f32>)> = (inputs.into_iter().enumerate())
             .map(|(i, (shape, data))| (graph.input(&format!("input {i}"), shape), data))
             .collect();
         let values: Vec<Value> = inputs.iter().map(|(v, _)| *v).collect();
-        let outputs = graph.apply(stem, op.clone(), &values).unwrap();
+        let outputs = build(&mut graph, &values);
         let mut compared = vec![];
         for (i, &value) in outputs.iter().enumerate() {
             graph.output(value);
-            // Both kinds of attention leave their maxima's indices in output 3.
-            let kind = if i == 3 { Kind::Index } else { Kind::Forward };
-            compared.push(Compared { name: format!("output {i}"), value, kind, range: None });
+            compared.push(Compared { name: format!("output {i}"), value, kind: Kind::Forward, range: None });
         }
         let forward = graph.clone();
         let (mut of, mut gradients) = (vec![], vec![]);
         if wrt.contains(&true) {
-            // What attention keeps for its gradient takes none.
-            let count = if matches!(op, Op::Split(_)) { 2 } else { 1 };
             let mut random = Random::new(shapes[0].len());
-            for &y in &outputs[..count] {
+            for &y in &outputs[..has_upstream.max(1)] {
                 let shape = graph.shape(y);
-                let dy = (!matches!(op, Op::L1Loss(_))).then(|| graph.input("dy", shape));
+                let dy = (has_upstream > 0).then(|| graph.input("dy", shape));
                 inputs.extend(dy.map(|dy| (dy, random.vec(shape.len()))));
                 of.push((y, dy));
             }
@@ -133,7 +142,7 @@ impl Case {
                 gradients.push((x, dx));
             }
         }
-        let name = format!("{op:?} of {shapes:?}");
+        let name = format!("{name} of {shapes:?}");
         let (state, runs, want) = (vec![], vec![Globals::default()], vec![]);
         Case { stem, name, graph, forward, inputs, state, runs, of, wrt: gradients, compared, want }.finish()
     }
@@ -154,7 +163,7 @@ impl Case {
             exec.run(globals);
             self.want.extend(self.compared.iter().map(|c| {
                 let all = exec.get(c.value);
-                all[c.range.clone().unwrap_or(0..all.len())].iter().map(|v| c.kind.number(*v)).collect()
+                all[c.range.clone().unwrap_or(0..all.len())].to_vec()
             }));
         }
         self
@@ -193,7 +202,7 @@ impl Case {
         assert_eq!((got.len(), self.want.len()), (self.runs.len() * self.compared.len(), got.len()), "{}", self.name);
         let rows = got.iter().zip(&self.want).enumerate().map(|(i, (got, want))| {
             let c = &self.compared[i % self.compared.len()];
-            let got: Vec<f64> = got.iter().map(|v| c.kind.number(*v)).collect();
+            let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
             let run = if self.runs.len() > 1 { format!(", run {}", i / self.compared.len()) } else { String::new() };
             (format!("{}: {}{run}", self.name, c.name), c.kind, relative_error(&got, want))
         });
@@ -344,19 +353,38 @@ fn channel_attention((n, f, k, h, w): (usize, usize, usize, usize, usize), ties:
     if ties {
         inputs[0].1 = with_ties(inputs[0].1.clone());
     }
-    Case::new("channel_attention", ChannelAttention, inputs, &[true; 5])
+    Case::of("channel_attention", format!("channel gates, ties {ties},"), inputs, &[true; 5], 1, |g, x| {
+        let tiles = g.apply1("stats", ChannelStats, &x[..1]).unwrap();
+        let gate = ChannelGate { pixels: h * w };
+        let mut outputs = g.apply("gate", gate, &[&[tiles], &x[1..]].concat()).unwrap();
+        outputs.push(tiles);
+        outputs
+    })
 }
 
 /// Batch, channels, rows, columns.
-fn spatial_attention((n, f, h, w): (usize, usize, usize, usize), ties: bool) -> Case {
+fn spatial_attention((n, f, h, w): (usize, usize, usize, usize), ties: bool) -> [Case; 2] {
     let mut random = Random::new(n * f * h * w);
-    let x = random.vec(n * f * h * w);
-    let inputs = vec![
-        (Shape::new(n, f, h, w), if ties { with_ties(x) } else { x }),
+    let r = random.vec(n * f * h * w);
+    // Gates of two kinds, so that ties stay ties.
+    let gates = (0..n * f).map(|i| if i % 3 == 0 { 0.5 } else { 0.75 }).collect();
+    let map = (Shape::new(n, f, h, w), if ties { with_ties(r) } else { r });
+    let stats = vec![
+        (Shape::new(n, 2, h, w), random.vec(n * 2 * h * w)),
         (Shape::new(1, 2, 7, 7), random.vec(98).iter().map(|v| v / 4.0).collect()),
         (Shape::SCALAR, random.vec(1)),
     ];
-    Case::new("spatial_attention", SpatialAttention, inputs, &[true; 3])
+    [
+        Case::new("spatial_attention", SpatialStats, vec![map, (Shape::new(n, f, 1, 1), gates)], &[true; 2]),
+        Case::new("spatial_attention", SpatialGate, stats, &[true; 3]),
+    ]
+}
+
+/// Batch, channels, rows, columns.
+fn gate((n, f, h, w): (usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * f * h * w);
+    let shapes = [Shape::new(n, f, h, w), Shape::new(n, f, 1, 1), Shape::new(n, 1, h, w)];
+    Case::new("gate", Gate, shapes.map(|s| (s, random.vec(s.len()))).to_vec(), &[true; 3])
 }
 
 /// `equal`: every third pair of elements is equal, where the gradient is 0.
@@ -516,6 +544,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
             (1, 65, 64, 257, 1),
             (65, 3, 5, 1, 3),
             (1, 2, 4, 31, 37),
+            (1, 1, 4, 130, 260),
         ];
         cases.extend(sizes.map(|size| channel_attention(size, ties)));
         let sizes = [
@@ -529,7 +558,10 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
             (1, 2, 63, 65),
             (3, 2, 3, 257),
         ];
-        cases.extend(sizes.map(|size| spatial_attention(size, ties)));
+        cases.extend(sizes.into_iter().flat_map(|size| spatial_attention(size, ties)));
+        if !ties {
+            cases.extend(sizes.map(gate));
+        }
     }
     for len in [1, 255, 256, 257, 4097, 1_052_677] {
         cases.extend([f32::INFINITY, 1e9, 0.3].map(|clip| grad_norm(len, clip)));
@@ -617,12 +649,13 @@ fn gradients_agree_with_finite_differences() {
         conv((1, 2, 3, 2, 3, 4, false, [true, false])),
         channel_attention((2, 5, 4, 3, 4), false),
         channel_attention((1, 3, 4, 1, 1), false),
-        spatial_attention((2, 5, 3, 4), false),
-        spatial_attention((1, 3, 8, 5), false),
+        gate((2, 5, 3, 4)),
         subnet("g2", 4, true, (1, 4, 3)),
         subnet("g2", 3, false, (2, 3, 3)),
     ];
     cases.extend(channels((2, 2, 3, 3, 4)));
+    cases.extend(spatial_attention((2, 5, 3, 4), false));
+    cases.extend(spatial_attention((1, 3, 8, 5), false));
     let mut report = Report::default();
     for case in &cases {
         let wide = |list: &[(Value, Vec<f32>)]| -> Vec<(Value, Vec<f64>)> {
@@ -682,14 +715,16 @@ const MUTATIONS: &[Mutation] = &[
     ("add", "add", "a[i] + p.k * b[i]", "a[i] - p.k * b[i]"),
     ("add", "add", "i >= p.len {\n        return;\n    }\n    y[i] = a", "i + 1u >= p.len {\n        return;\n    }\n    y[i] = a"),
     ("add", "scale", "p.k * x[i]", "x[i]"),
-    ("channel_attention", "pool", "at < best_at[lane]", "at > best_at[lane]"),
-    ("channel_attention", "pool", "sum / f32(plane);", "sum / f32(plane + 1u);"),
-    ("channel_attention", "pool", "for (var i = lane; i < plane; i += 256u) {\n        let v", "for (var i = lane; i < 256u; i += 256u) {\n        let v"),
+    ("channel_attention", "tile_stats", "top = max(top, v);", "top = max(top, row_sum);"),
+    ("channel_attention", "tile_stats", "min(16u, p.w - column)", "min(15u, p.w - column)"),
+    ("channel_attention", "tile_stats", "min(8u, p.h - row)", "min(7u, p.h - row)"),
+    ("channel_attention", "reduce", "sum / f32(p.pixels);", "sum / f32(p.pixels + 1u);"),
+    ("channel_attention", "reduce", "max(best[lane], best[lane + width])", "best[lane]"),
+    ("channel_attention", "reduce", "i < count; i += 256u", "i < min(count, 256u); i += 256u"),
     ("channel_attention", "mlp", "2.0 * fc2b[c]", "fc2b[c]"),
     ("channel_attention", "mlp", "hidden_max[lane] = max(v.y, 0.0)", "hidden_max[lane] = v.y"),
     ("channel_attention", "mlp", "for (var c = lane; c < p.f; c += 64u) {\n        var v = 2.0", "for (var c = lane; c < min(p.f, 64u); c += 64u) {\n        var v = 2.0"),
-    ("channel_attention", "scale", "r[i] * gate_in[i / plane]", "r[i] * gate_in[i / plane % p.f]"),
-    ("channel_attention", "backward_gate", "sum += dy[start + i] * r[start + i]", "sum += dy[start + i]"),
+    ("channel_attention", "argmax_of", "at < best_at[lane]", "at > best_at[lane]"),
     ("channel_attention", "backward_stats", "g * (1.0 - g)", "g"),
     ("channel_attention", "backward_stats", "hidden(image, k) > vec2f(0.0)", "hidden(image, k) > vec2f(-9e9)"),
     ("channel_attention", "backward_stats", "dstats[(group.x * 2u + 1u) * p.f + c] = v.y", "dstats[(group.x * 2u + 1u) * p.f + c] = v.x"),
@@ -735,6 +770,10 @@ const MUTATIONS: &[Mutation] = &[
     ("exp_scale", "forward", "0.5 * v,", "v,"),
     ("exp_scale", "backward", "p.sign * 0.5 * (1.0 - s) * (1.0 + s)", "0.5 * (1.0 - s) * (1.0 + s)"),
     ("exp_scale", "backward", "(1.0 - s) * (1.0 + s)", "(1.0 - s) * (1.0 - s)"),
+    ("gate", "gate", "channel / p.f * p.plane + i % p.plane", "i % p.plane"),
+    ("gate", "backward_pixels", "= d * s;", "= d;"),
+    ("gate", "backward_pixels", "cgate[image * p.f + c]", "cgate[c]"),
+    ("gate", "backward_channels", "sgate[group.y * p.plane + q]", "sgate[q]"),
     ("grad_norm", "partial", "sum += grad[i] * grad[i]", "sum += abs(grad[i])"),
     ("grad_norm", "partial", "tree[lane] += tree[lane + width]", "tree[lane] += tree[width]"),
     ("grad_norm", "total", "i < p.parts; i += 256u", "i < min(p.parts, 256u); i += 256u"),
@@ -750,20 +789,21 @@ const MUTATIONS: &[Mutation] = &[
     ("noise", "noise", "globals.origin.y + column", "column"),
     ("noise", "noise", "-0.0013888889", "0.0013888889"),
     ("noise", "noise", "q == 1u || q == 2u", "q == 2u || q == 3u"),
-    ("spatial_attention", "pool", "if v > top {", "if v >= top {"),
-    ("spatial_attention", "pool", "sum / f32(p.f)", "sum"),
+    ("spatial_attention", "pool", "cgate[gates + c];\n        sum", "cgate[c];\n        sum"),
+    ("spatial_attention", "pool", "sum / f32(p.f);\n}", "sum;\n}"),
     ("spatial_attention", "gates", "var v = b[0];", "var v = 0.0;"),
     ("spatial_attention", "gates", "w[49u + ky * 7u + kx] * s.y", "w[48u + ky * 7u + kx] * s.y"),
     ("spatial_attention", "gates", "tile[e] = stats_at(group.z, corner.y + e / SIDE - 3u", "tile[e] = stats_at(group.z, corner.y + e / SIDE - 2u"),
     ("spatial_attention", "gates", "    if row >= p.h || column >= p.w {\n        return vec2f", "    if row >= p.h {\n        return vec2f"),
-    ("spatial_attention", "scale", "gate_in[i / (p.f * plane) * plane + i % plane]", "gate_in[i % plane]"),
-    ("spatial_attention", "backward_gate", "sum * g * (1.0 - g)", "sum * g"),
     ("spatial_attention", "backward_stats", "48u - ky * 7u - kx", "ky * 7u + kx"),
     ("spatial_attention", "backward_weight", "select(s.x, s.y, channel == 1u)", "select(s.x, s.y, channel == 0u)"),
     ("spatial_attention", "backward_weight", "        for (var e = lane; e < 256u; e += 128u) {", "        for (var e = lane; e < 128u; e += 128u) {"),
     ("spatial_attention", "reduce_weight", "s < p.splits", "s < 1u"),
-    ("spatial_attention", "backward_input", "dstats_in[at + plane] / f32(p.f)", "dstats_in[at + plane]"),
-    ("spatial_attention", "backward_input", "i / plane % p.f == argmax_in[pixel]", "i / plane % p.f == 0u"),
+    ("spatial_attention", "backward_weight", "g * (1.0 - g)", "g"),
+    ("spatial_attention", "backward_input", "if z > top {", "if z >= top {"),
+    ("spatial_attention", "backward_input", "(dmean + dmax) * cgate", "dmax * cgate"),
+    ("spatial_attention", "backward_cgate", "dz * r[start + q]", "dz"),
+    ("spatial_attention", "backward_cgate", "argmax_in[group.y * plane + q]", "argmax_in[q]"),
 ];
 
 /// A comparison that nothing can fail proves nothing: each of the wrong kernels must fail it.

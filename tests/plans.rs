@@ -10,9 +10,10 @@ use sasnet::graph::{Graph, Layout, Place, Value};
 use sasnet::kernel::{Globals, Kernels, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
-    adam::Adam, add::Add, add::Scale, channel_attention::ChannelAttention, channels::Concat, channels::Split,
-    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, grad_norm::GradNorm, haar::Haar,
-    haar_inverse::HaarInverse, spatial_attention::SpatialAttention,
+    adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
+    channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
+    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, spatial_attention::SpatialGate,
+    spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Location, Plan, Target};
 use sasnet::tensor::Shape;
@@ -108,7 +109,7 @@ fn random_graph(choices: &[(u8, usize, usize)]) -> Graph {
             values.iter().copied().filter(|v| g.shape(*v).with_c(shape.c) == shape && g.shape(*v).c < 32).collect();
         let name = format!("node {i}");
         let mut param = |name: &str| g.param(name).unwrap();
-        let new = match op % 12 {
+        let new = match op % 11 {
             0 => g.apply(&name, Scale { k: 0.5 }, &[a]),
             1 => g.apply(&name, Add { beta: 1.0 }, &[a, b]),
             2 => g.apply(&name, Add { beta: -1.0 }, &[a, b]),
@@ -122,13 +123,14 @@ fn random_graph(choices: &[(u8, usize, usize)]) -> Graph {
                 g.apply(&name, Conv3x3 { slope: Some(0.2) }, &inputs)
             }
             9 if shape.c == 4 => {
-                let weights = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"].map(param);
-                let inputs = [&[a], &weights[..]].concat();
-                g.apply(&name, ChannelAttention, &inputs).map(|y| vec![y[0]])
-            }
-            10 => {
-                let inputs = [a, param("spatial.weight"), param("spatial.bias")];
-                g.apply(&name, SpatialAttention, &inputs).map(|y| vec![y[0]])
+                let weights = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"].map(&mut param);
+                let [w, b] = ["spatial.weight", "spatial.bias"].map(param);
+                let tiles = g.apply1(&name, ChannelStats, &[a]).unwrap();
+                let gate = ChannelGate { pixels: shape.plane() };
+                let channel_gate = g.apply(&name, gate, &[&[tiles], &weights[..]].concat()).unwrap()[0];
+                let stats = g.apply1(&name, SpatialStats, &[a, channel_gate]).unwrap();
+                let spatial_gate = g.apply1(&name, SpatialGate, &[stats, w, b]).unwrap();
+                g.apply(&name, Gate, &[a, channel_gate, spatial_gate])
             }
             _ => g.apply(&name, ExpScale { sign: 1.0 }, &[a]),
         };

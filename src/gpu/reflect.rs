@@ -22,6 +22,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "conv3x3_lanes",
     "coupling",
     "exp_scale",
+    "gate",
     "grad_norm",
     "haar",
     "haar_inverse",

@@ -1,10 +1,13 @@
-//! CBAM's channel gate: gate = sigmoid(M(mean r) + M(max r)), M = fc2 . ReLU . fc1, and y = r gate.
+//! CBAM's channel gate: gate = sigmoid(M(mean r) + M(max r)), M = fc2 . ReLU . fc1, over the h w pixels of a channel.
 //!
-//! Gradients, with p running over the h w pixels of a channel:
-//! dgate = sum_p dy r; dpre = dgate gate (1 - gate); through M for the mean and for the maximum, whose weight
-//! gradients add: dfc2 = dpre (x) hidden, dhidden = fc2^T dpre where hidden > 0, dfc1 = dhidden (x) stat,
-//! dstat = fc1^T dhidden; and dr = dy gate + dmean / (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient
-//! goes to one winner, the first in row-major order.
+//! Two operators, so that a map may come in parts: [`ChannelStats`] leaves sums and maxima of [`TILE_ROWS`] x
+//! [`TILE_COLUMNS`] pixels, [`ChannelGate`] makes the gates of all tiles together. [`super::gate::Gate`] applies them.
+//!
+//! Gradients: dpre = dgate gate (1 - gate); through M for the mean and for the maximum, whose weight gradients add:
+//! dfc2 = dpre (x) hidden, dhidden = fc2^T dpre where hidden > 0, dfc1 = dhidden (x) stat, dstat = fc1^T dhidden. All
+//! tiles of a channel have the same dstat, which is kept once a channel instead of once a tile; it gives
+//! dr = dmean / (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient goes to one winner, the first in row-major
+//! order.
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, dot, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
@@ -12,28 +15,164 @@ use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
-/// (r (N, F, h, w), fc1.weight (K, F), fc1.bias (K), fc2.weight (F, K), fc2.bias (F)) -> y = r gate, and what the
-/// gradient needs: gate (N, F), stats (N, 2F: means, then maxima), argmax (N, F: index of the pixel).
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChannelAttention;
+/// Rows of a tile of [`ChannelStats`].
+pub const TILE_ROWS: usize = 8;
+/// Columns of a tile of [`ChannelStats`].
+pub const TILE_COLUMNS: usize = 16;
 
-/// (r, fc1.weight, fc1.bias, fc2.weight, gate, stats, argmax, dy) -> dr and the gradients of the four weights.
+/// r (N, F, h, w) -> the sums of its tiles' pixels, then their maxima (N, 2F, ceil(h / 8), ceil(w / 16)).
+///
+/// Its gradient takes the upstream gradient of [`ChannelGate`], (N, 2F).
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChannelAttentionBackward;
+pub struct ChannelStats;
 
-impl Operator for ChannelAttention {
+/// (r, dstats (N, 2F: of the mean, of the maximum)) -> dr.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelStatsBackward;
+
+/// (tiles (N, 2F, ., .), fc1.weight (K, F), fc1.bias (K), fc2.weight (F, K), fc2.bias (F)) -> gate (N, F) and, for the
+/// gradient, stats (N, 2F: means, then maxima).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelGate {
+    /// Pixels of the whole map, h w.
+    pub pixels: usize,
+}
+
+/// (stats, fc1.weight, fc1.bias, fc2.weight, gate, dgate) -> dstats (N, 2F) and the gradients of the four weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelGateBackward;
+
+const SHADER: &str = "channel_attention";
+/// Width of the shader's hidden layer at most: the length of its workgroup arrays.
+const MAX_HIDDEN: usize = 64;
+
+/// Parameters of all kernels: those of maps (N, F, h, w) and of tiles (th x tw of them).
+fn params(map: Shape, k: usize, tiles: Shape, pixels: usize) -> Vec<(&'static str, Param)> {
+    assert!(k <= MAX_HIDDEN, "the kernels take {MAX_HIDDEN} hidden values at most, not {k}");
+    let sizes = [("n", map.n), ("f", map.c), ("k", k), ("h", map.h), ("w", map.w), ("th", tiles.h), ("tw", tiles.w)];
+    sizes.into_iter().chain([("pixels", pixels)]).map(|(name, v)| (name, v.into())).collect()
+}
+
+fn workgroups(x: usize, y: usize) -> Grid {
+    Grid::Workgroups(glam::UVec3::new(x as u32, y as u32, 1))
+}
+
+impl Operator for ChannelStats {
     fn name(&self) -> &'static str {
-        "channel_attention"
+        "channel_attention.stats"
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [r, w1, b1, w2, b2] = arity(inputs)?;
-        let (f, k) = (r.c, w1.n);
-        check!(w1 == Shape::new(k, f, 1, 1), "fc1.weight is {w1}, r has {f} channels");
+        let [r] = arity(inputs)?;
+        Ok(vec![Shape::new(r.n, 2 * r.c, r.h.div_ceil(TILE_ROWS), r.w.div_ceil(TILE_COLUMNS))])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        let inputs = [node.inputs[0], dy[0].expect("dy")];
+        vec![Some(g.apply1(&node.name, ChannelStatsBackward, &inputs).expect("shapes of the forward pass"))]
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        let [r] = x else { unreachable!("one input") };
+        let (f, width, tiles) = (r.shape.c, r.shape.w, out[0].shape.plane());
+        for (n, tiled) in out[0].data.chunks_exact_mut(2 * f * tiles).enumerate() {
+            let (sums, maxima) = tiled.split_at_mut(f * tiles);
+            (sums.par_chunks_exact_mut(tiles))
+                .zip(maxima.par_chunks_exact_mut(tiles))
+                .zip(r.image(n).par_chunks_exact(r.shape.plane()))
+                .for_each(|((sums, maxima), plane)| tile_stats(plane, width, sums, maxima));
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let (r, tiles) = (l.inputs[0], l.outputs[0]);
+        let params = params(r, 0, tiles, r.plane());
+        let grid = Grid::Linear(tiles.len() / 2);
+        l.dispatch((SHADER, "tile_stats"), &[], &[("r", Input(0)), ("tiles", Output(0))], &params, grid);
+    }
+}
+
+/// Sum and maximum of each tile of a plane.
+fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [T]) {
+    // Columns first, which vectorises; then 16 columns by a tree.
+    let (mut column_sums, mut column_maxima) = (vec![T::zero(); width], vec![T::zero(); width]);
+    let across = width.div_ceil(TILE_COLUMNS);
+    let rows = plane.chunks(TILE_ROWS * width).zip(sums.chunks_exact_mut(across).zip(maxima.chunks_exact_mut(across)));
+    for (rows, (sums, maxima)) in rows {
+        column_sums.copy_from_slice(&rows[..width]);
+        column_maxima.copy_from_slice(&rows[..width]);
+        for row in rows.chunks_exact(width).skip(1) {
+            for ((sum, max), v) in column_sums.iter_mut().zip(&mut column_maxima).zip(row) {
+                *sum += *v;
+                *max = if *v > *max { *v } else { *max };
+            }
+        }
+        let columns = column_sums.chunks(TILE_COLUMNS).zip(column_maxima.chunks(TILE_COLUMNS));
+        for ((s, m), (sum_out, max_out)) in columns.zip(sums.iter_mut().zip(maxima)) {
+            *sum_out = sum(s);
+            *max_out = largest(m.iter().copied());
+        }
+    }
+}
+
+fn largest<T: Real>(values: impl Iterator<Item = T>) -> T {
+    values.fold(T::neg_infinity(), |a, b| if b > a { b } else { a })
+}
+
+impl Operator for ChannelStatsBackward {
+    fn name(&self) -> &'static str {
+        "channel_attention.stats.backward"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [r, dstats] = arity(inputs)?;
+        check!(dstats == Shape::new(r.n, 2 * r.c, 1, 1), "r is {r}, dstats is {dstats}");
+        Ok(vec![r])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        let [r, dstats] = x else { unreachable!("two inputs") };
+        let (f, plane) = (r.shape.c, r.shape.plane());
+        let planes = out[0].data.par_chunks_exact_mut(plane).zip(r.data.par_chunks_exact(plane));
+        planes.enumerate().for_each(|(i, (dr, r))| {
+            let (dmean, dmax) = (dstats.image(i / f)[i % f], dstats.image(i / f)[f + i % f]);
+            dr.fill(dmean / T::of(plane as f64));
+            // Maximum first, then its place: both loops vectorise.
+            let mut lanes = [T::neg_infinity(); 16];
+            for chunk in r.chunks(16) {
+                for (lane, v) in lanes.iter_mut().zip(chunk) {
+                    *lane = if *v > *lane { *v } else { *lane };
+                }
+            }
+            let max = largest(lanes.into_iter());
+            dr[r.iter().position(|v| *v == max).unwrap_or(0)] += dmax;
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let params = params(r, 0, Shape::SCALAR, r.plane());
+        let argmax = l.scratch(r.n * r.c);
+        l.dispatch((SHADER, "argmax_of"), &[], &[("r", Input(0)), ("argmax", argmax)], &params, workgroups(r.c, r.n));
+        let bindings = [("dstats_in", Input(1)), ("argmax_in", argmax), ("dr", Output(0))];
+        l.dispatch((SHADER, "backward_input"), &[], &bindings, &params, Grid::Linear(r.len()));
+    }
+}
+
+impl Operator for ChannelGate {
+    fn name(&self) -> &'static str {
+        "channel_attention.gate"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [tiles, w1, b1, w2, b2] = arity(inputs)?;
+        let (f, k) = (tiles.c / 2, w1.n);
+        check!(tiles.c.is_multiple_of(2), "tiles are {tiles}: sums and maxima are as many");
+        check!(w1 == Shape::new(k, f, 1, 1), "fc1.weight is {w1}, the map has {f} channels");
         check!(w2 == Shape::new(f, k, 1, 1), "fc2.weight is {w2}, not {f}x{k}");
         check!(b1.len() == k && b2.len() == f, "fc1.bias is {b1}, fc2.bias is {b2}, not {k} and {f}");
-        let per_channel = Shape::new(r.n, f, 1, 1);
-        Ok(vec![r, per_channel, per_channel.with_c(2 * f), per_channel])
+        let per_channel = Shape::new(tiles.n, f, 1, 1);
+        Ok(vec![per_channel, per_channel.with_c(2 * f)])
     }
 
     fn macs(&self, inputs: &[Shape], _: &[Shape]) -> u64 {
@@ -41,88 +180,46 @@ impl Operator for ChannelAttention {
     }
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
-        let [r, w1, b1, w2, _] = node.inputs[..] else { unreachable!("five inputs") };
-        let [_, gate, stats, argmax] = node.outputs[..] else { unreachable!("four outputs") };
-        let inputs = [r, w1, b1, w2, gate, stats, argmax, dy[0].expect("dy")];
-        let d = g.apply(&node.name, ChannelAttentionBackward, &inputs).expect("shapes of the forward pass");
+        let [_, w1, b1, w2, _] = node.inputs[..] else { unreachable!("five inputs") };
+        let [gate, stats] = node.outputs[..] else { unreachable!("two outputs") };
+        let inputs = [stats, w1, b1, w2, gate, dy[0].expect("dy")];
+        let d = g.apply(&node.name, ChannelGateBackward, &inputs).expect("shapes of the forward pass");
         d.into_iter().map(Some).collect()
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        let [r, w1, b1, w2, b2] = x else { unreachable!("five inputs") };
-        let [y, gate, stats, argmax] = out else { unreachable!("four outputs") };
-        let (n, f, plane) = (r.shape.n, r.shape.c, r.shape.plane());
-        let pooled: Vec<(T, T, usize)> = r.data.par_chunks(plane).map(pool).collect();
-        for (i, (mean, max, at)) in pooled.into_iter().enumerate() {
-            let (n, c) = (i / f, i % f);
-            stats.data[n * 2 * f + c] = mean;
-            stats.data[n * 2 * f + f + c] = max;
-            argmax.data[i] = T::from_index(at);
-        }
-        for n in 0..n {
-            let (mean, max) = stats.data[n * 2 * f..][..2 * f].split_at(f);
+        let [tiles, w1, b1, w2, b2] = x else { unreachable!("five inputs") };
+        let [gate, stats] = out else { unreachable!("two outputs") };
+        let (f, plane, k) = (tiles.shape.c / 2, tiles.shape.plane(), w1.shape.n);
+        let pixels = T::of(self.pixels as f64);
+        for (n, stats) in stats.data.chunks_exact_mut(2 * f).enumerate() {
+            for (c, (stat, tiles)) in stats.iter_mut().zip(tiles.image(n).chunks_exact(plane)).enumerate() {
+                *stat = if c < f { sum(tiles) / pixels } else { largest(tiles.iter().copied()) };
+            }
+            let (mean, max) = stats.split_at(f);
             let (mean, max) = (hidden(w1.data, b1.data, mean), hidden(w1.data, b1.data, max));
-            let k = mean.len();
-            for c in 0..f {
+            for (c, gate) in gate.data[n * f..][..f].iter_mut().enumerate() {
                 let row = &w2.data[c * k..][..k];
-                let pre = dot(row, &mean) + dot(row, &max) + b2.data[c] + b2.data[c];
-                gate.data[n * f + c] = sigmoid(pre);
+                *gate = sigmoid(dot(row, &mean) + dot(row, &max) + b2.data[c] + b2.data[c]);
             }
         }
-        y.data.par_chunks_mut(plane).zip(r.data.par_chunks(plane)).zip(&*gate.data).for_each(|((y, r), gate)| {
-            for (y, r) in y.iter_mut().zip(r) {
-                *y = *r * *gate;
-            }
-        });
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let r = l.inputs[0];
-        let params = params(r, l.inputs[1].n);
-        let planes = Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1));
-        let images = Grid::Workgroups(glam::UVec3::new(r.n as u32, 1, 1));
-        let (y, gate, stats, argmax) = (Output(0), Output(1), Output(2), Output(3));
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
-        run("pool", &[("r", Input(0)), ("stats", stats), ("argmax", argmax)], planes);
-        run(
-            "mlp",
-            &[
-                ("stats_in", stats),
-                ("fc1w", Input(1)),
-                ("fc1b", Input(2)),
-                ("fc2w", Input(3)),
-                ("fc2b", Input(4)),
-                ("gate", gate),
-            ],
-            images,
+        let (tiles, f) = (l.inputs[0], l.outputs[0].c);
+        let params = params(tiles.with_c(f), l.inputs[1].n, tiles, self.pixels);
+        let (gate, stats) = (Output(0), Output(1));
+        l.dispatch(
+            (SHADER, "reduce"),
+            &[],
+            &[("tiles_in", Input(0)), ("stats", stats)],
+            &params,
+            workgroups(f, tiles.n),
         );
-        run("scale", &[("r", Input(0)), ("gate_in", gate), ("y", y)], Grid::Linear(r.len()));
+        let weights = [("fc1w", Input(1)), ("fc1b", Input(2)), ("fc2w", Input(3)), ("fc2b", Input(4))];
+        let bindings = [&[("stats_in", stats), ("gate", gate)], &weights[..]].concat();
+        l.dispatch((SHADER, "mlp"), &[], &bindings, &params, workgroups(tiles.n, 1));
     }
-}
-
-const SHADER: &str = "channel_attention";
-/// Width of the shader's hidden layer at most: the length of its workgroup arrays.
-const MAX_HIDDEN: usize = 64;
-
-/// Parameters of all kernels.
-fn params(r: Shape, k: usize) -> [(&'static str, Param); 5] {
-    assert!(k <= MAX_HIDDEN, "the kernels take {MAX_HIDDEN} hidden values at most, not {k}");
-    [("n", r.n), ("f", r.c), ("k", k), ("h", r.h), ("w", r.w)].map(|(name, v)| (name, v.into()))
-}
-
-/// Mean, maximum and its first index.
-fn pool<T: Real>(plane: &[T]) -> (T, T, usize) {
-    let mean = sum(plane) / T::of(plane.len() as f64);
-    // Maximum first, then its place: both loops vectorise.
-    let mut lanes = [T::neg_infinity(); 16];
-    for chunk in plane.chunks(16) {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane = if *v > *lane { *v } else { *lane };
-        }
-    }
-    let max = lanes.into_iter().fold(T::neg_infinity(), |a, b| if b > a { b } else { a });
-    let at = plane.iter().position(|v| *v == max).unwrap_or(0);
-    (mean, max, at)
 }
 
 /// ReLU(fc1 v), (K).
@@ -131,34 +228,28 @@ fn hidden<T: Real>(w1: &[T], b1: &[T], v: &[T]) -> Vec<T> {
     w1.chunks_exact(v.len()).zip(b1).map(row).collect()
 }
 
-impl Operator for ChannelAttentionBackward {
+impl Operator for ChannelGateBackward {
     fn name(&self) -> &'static str {
-        "channel_attention.backward"
+        "channel_attention.gate.backward"
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [r, w1, b1, w2, gate, stats, argmax, dy] = arity(inputs)?;
-        let f = r.c;
-        check!(
-            r == dy && gate.len() == r.n * f && stats.len() == 2 * r.n * f && argmax == gate,
-            "r is {r}, dy is {dy}"
-        );
-        Ok(vec![r, w1, b1, w2, Shape::new(1, f, 1, 1)])
+        let [stats, w1, b1, w2, gate, dgate] = arity(inputs)?;
+        check!(gate == dgate && stats == gate.with_c(2 * gate.c), "stats are {stats}, dgate is {dgate}");
+        Ok(vec![stats, w1, b1, w2, Shape::new(1, gate.c, 1, 1)])
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        let [r, w1, b1, w2, gate, stats, argmax, dy] = x else { unreachable!("eight inputs") };
-        let [dr, dw1, db1, dw2, db2] = out else { unreachable!("five outputs") };
-        let (f, k, plane) = (r.shape.c, w1.shape.n, r.shape.plane());
-        let dgate: Vec<T> = r.data.par_chunks(plane).zip(dy.data.par_chunks(plane)).map(|(r, dy)| dot(r, dy)).collect();
-        for d in [&mut *dw1, db1, dw2, db2] {
+        let [stats, w1, b1, w2, gate, dgate] = x else { unreachable!("six inputs") };
+        let [dstats, dw1, db1, dw2, db2] = out else { unreachable!("five outputs") };
+        let (f, k) = (gate.shape.c, w1.shape.n);
+        for d in [&mut *dstats, dw1, db1, dw2, db2] {
             d.data.fill(T::zero());
         }
-        let mut dstats = vec![T::zero(); stats.data.len()];
-        for n in 0..r.shape.n {
-            let dpre: Vec<T> =
-                (n * f..(n + 1) * f).map(|i| dgate[i] * gate.data[i] * (T::one() - gate.data[i])).collect();
-            for (stat, dstat) in stats.data[n * 2 * f..].chunks(f).zip(dstats[n * 2 * f..].chunks_mut(f)).take(2) {
+        for n in 0..gate.shape.n {
+            let slope = |(gate, dgate): (&T, &T)| *dgate * *gate * (T::one() - *gate);
+            let dpre: Vec<T> = gate.image(n).iter().zip(dgate.image(n)).map(slope).collect();
+            for (stat, dstat) in stats.image(n).chunks(f).zip(dstats.data[n * 2 * f..].chunks_mut(f)) {
                 let hidden = hidden(w1.data, b1.data, stat);
                 let mut dhidden = vec![T::zero(); k];
                 for (c, &dpre) in dpre.iter().enumerate() {
@@ -177,39 +268,24 @@ impl Operator for ChannelAttentionBackward {
                 }
             }
         }
-        let pixels = T::of(plane as f64);
-        dr.data.par_chunks_mut(plane).zip(dy.data.par_chunks(plane)).enumerate().for_each(|(i, (dr, dy))| {
-            let (n, c) = (i / f, i % f);
-            let dmean = dstats[n * 2 * f + c] / pixels;
-            for (dr, dy) in dr.iter_mut().zip(dy) {
-                *dr = *dy * gate.data[i] + dmean;
-            }
-            dr[argmax.data[i].index()] += dstats[n * 2 * f + f + c];
-        });
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (r, k) = (l.inputs[0], l.inputs[1].n);
-        let params = params(r, k);
-        let [dgate, dstats] = [l.scratch(r.n * r.c), l.scratch(2 * r.n * r.c)];
-        let planes = Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1));
-        let images = Grid::Workgroups(glam::UVec3::new(r.n as u32, 1, 1));
-        let rows = Grid::Workgroups(glam::UVec3::new(k as u32, 1, 1));
-        let (gate, dy) = (("gate_in", Input(4)), ("dy", Input(7)));
-        let hidden = [("stats_in", Input(5)), ("fc1w", Input(1)), ("fc1b", Input(2)), gate, ("dgate_in", dgate)];
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
-        run("backward_gate", &[("r", Input(0)), dy, ("dgate", dgate)], planes);
-        run("backward_stats", &[&hidden[..], &[("fc2w", Input(3)), ("dstats", dstats)]].concat(), images);
-        run(
-            "backward_fc1",
-            &[&hidden[..], &[("fc2w", Input(3)), ("dfc1w", Output(1)), ("dfc1b", Output(2))]].concat(),
-            rows,
-        );
-        run("backward_fc2", &[&hidden[..], &[("dfc2w", Output(3)), ("dfc2b", Output(4))]].concat(), rows);
-        run(
-            "backward_input",
-            &[dy, gate, ("dstats_in", dstats), ("argmax_in", Input(6)), ("dr", Output(0))],
-            Grid::Linear(r.len()),
-        );
+        let (gate, k) = (l.inputs[4], l.inputs[1].n);
+        let params = params(gate, k, Shape::SCALAR, 0);
+        let hidden = [
+            ("stats_in", Input(0)),
+            ("fc1w", Input(1)),
+            ("fc1b", Input(2)),
+            ("gate_in", Input(4)),
+            ("dgate_in", Input(5)),
+        ];
+        let fc2w = ("fc2w", Input(3));
+        let mut run = |entry, bindings: &[_], grid| {
+            l.dispatch((SHADER, entry), &[], &[&hidden[..], bindings].concat(), &params, grid);
+        };
+        run("backward_stats", &[fc2w, ("dstats", Output(0))], workgroups(gate.n, 1));
+        run("backward_fc1", &[fc2w, ("dfc1w", Output(1)), ("dfc1b", Output(2))], workgroups(k, 1));
+        run("backward_fc2", &[("dfc2w", Output(3)), ("dfc2b", Output(4))], workgroups(k, 1));
     }
 }

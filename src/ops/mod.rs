@@ -16,6 +16,7 @@ pub mod channels;
 pub mod conv3x3;
 pub mod coupling;
 pub mod exp_scale;
+pub mod gate;
 pub mod grad_norm;
 pub mod haar;
 pub mod haar_inverse;
@@ -29,33 +30,17 @@ pub trait Real:
 {
     /// Rounds `v`.
     fn of(v: f64) -> Self;
-    /// An index (of a maximum), kept as bits like in a GPU buffer.
-    fn from_index(index: usize) -> Self;
-    /// The index back.
-    fn index(self) -> usize;
 }
 
 impl Real for f32 {
     fn of(v: f64) -> Self {
         v as f32
     }
-    fn from_index(index: usize) -> Self {
-        f32::from_bits(u32::try_from(index).expect("an index fits 32 bits"))
-    }
-    fn index(self) -> usize {
-        self.to_bits() as usize
-    }
 }
 
 impl Real for f64 {
     fn of(v: f64) -> Self {
         v
-    }
-    fn from_index(index: usize) -> Self {
-        f64::from_bits(index as u64)
-    }
-    fn index(self) -> usize {
-        self.to_bits() as usize
     }
 }
 
@@ -168,16 +153,19 @@ macro_rules! operators {
 operators! {
     adam::Adam,
     add::Add, add::Scale,
-    channel_attention::ChannelAttention, channel_attention::ChannelAttentionBackward,
+    channel_attention::ChannelStats, channel_attention::ChannelStatsBackward,
+    channel_attention::ChannelGate, channel_attention::ChannelGateBackward,
     channels::Concat, channels::Split,
     conv3x3::Conv3x3, conv3x3::ActivationBackward, conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
     coupling::Coupling, coupling::CouplingBackward,
     exp_scale::ExpScale, exp_scale::ExpScaleBackward,
+    gate::Gate, gate::GateBackward,
     grad_norm::GradNorm,
     haar::Haar, haar_inverse::HaarInverse,
     loss::L1Loss, loss::L1LossBackward,
     noise::Noise,
-    spatial_attention::SpatialAttention, spatial_attention::SpatialAttentionBackward,
+    spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
+    spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
 }
 
 impl Operator for Op {

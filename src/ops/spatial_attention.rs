@@ -1,9 +1,11 @@
 //! CBAM's spatial gate, with a bias and without batch normalisation (running statistics would mix the two directions):
-//! gate = sigmoid(conv7x7([max_c x, mean_c x]) + b), zero padding 3, and y = x gate.
+//! gate = sigmoid(conv7x7([max_c z, mean_c z]) + b), zero padding 3, of z = r cgate, the map behind the channel gate.
 //!
-//! Gradients, with c running over the F channels of a pixel: dgate = sum_c dy x; dpre = dgate gate (1 - gate);
-//! dstats = dpre convolved with the flipped kernel; dw = correlation of stats with dpre, db = sum dpre;
-//! dx = dy gate + dmean / F + (c is the maximum's ? dmax : 0), the first channel winning ties.
+//! Two operators: [`SpatialStats`] pools the channels, [`SpatialGate`] makes the gates; [`super::gate::Gate`] applies them.
+//!
+//! Gradients: dpre = dgate gate (1 - gate); dstats = dpre convolved with the flipped kernel; dw = correlation of stats
+//! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax : 0),
+//! the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
@@ -11,20 +13,27 @@ use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
-/// (x (N, F, h, w), w (1, 2, 7, 7), b (1)) -> y = x gate, and what the gradient needs: gate (N, 1, h, w),
-/// stats (N, 2, h, w: maxima, then means), argmax (N, 1, h, w: index of the channel).
+/// (r (N, F, h, w), cgate (N, F)) -> maxima over the channels of r cgate, then means (N, 2, h, w).
 #[derive(Clone, Debug, PartialEq)]
-pub struct SpatialAttention;
+pub struct SpatialStats;
 
-/// (x, w, gate, stats, argmax, dy) -> dx, dw, db.
+/// (r, cgate, dstats (N, 2, h, w)) -> dr, dcgate.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SpatialAttentionBackward;
+pub struct SpatialStatsBackward;
+
+/// (stats (N, 2, h, w), w (1, 2, 7, 7), b (1)) -> gate (N, 1, h, w).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialGate;
+
+/// (stats, w, gate, dgate) -> dstats, dw, db.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialGateBackward;
 
 const SHADER: &str = "spatial_attention";
 
 /// Parameters of all kernels.
-fn params(x: Shape, splits: usize) -> [(&'static str, Param); 5] {
-    [("n", x.n), ("f", x.c), ("h", x.h), ("w", x.w), ("splits", splits)].map(|(name, v)| (name, v.into()))
+fn params(map: Shape, splits: usize) -> [(&'static str, Param); 5] {
+    [("n", map.n), ("f", map.c), ("h", map.h), ("w", map.w), ("splits", splits)].map(|(name, v)| (name, v.into()))
 }
 
 /// Side of the kernel.
@@ -36,85 +45,160 @@ const ROWS: usize = 32;
 /// Pixels that one task takes, so that a channel's part of them stays in the nearest cache.
 const PIXELS: usize = 1024;
 
-impl Operator for SpatialAttention {
+impl Operator for SpatialStats {
     fn name(&self) -> &'static str {
-        "spatial_attention"
+        "spatial_attention.stats"
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [x, w, b] = arity(inputs)?;
-        check!(w == Shape::new(1, 2, SIDE, SIDE), "the weight is {w}, not 1x2x7x7");
-        check!(b.len() == 1, "the bias is {b}, not one number");
-        Ok(vec![x, x.with_c(1), x.with_c(2), x.with_c(1)])
-    }
-
-    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
-        (inputs[1].len() * outputs[1].len()) as u64
-    }
-
-    fn paper_extras(&self, _: &[Shape], outputs: &[Shape]) -> u64 {
-        outputs[1].len() as u64
+        let [r, cgate] = arity(inputs)?;
+        check!(cgate == Shape::new(r.n, r.c, 1, 1), "the channel gates are {cgate}, r is {r}");
+        Ok(vec![r.with_c(2)])
     }
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
-        let [x, w, _] = node.inputs[..] else { unreachable!("three inputs") };
-        let [_, gate, stats, argmax] = node.outputs[..] else { unreachable!("four outputs") };
-        let inputs = [x, w, gate, stats, argmax, dy[0].expect("dy")];
-        let d = g.apply(&node.name, SpatialAttentionBackward, &inputs).expect("shapes of the forward pass");
+        let inputs = [node.inputs[0], node.inputs[1], dy[0].expect("dy")];
+        let d = g.apply(&node.name, SpatialStatsBackward, &inputs).expect("shapes of the forward pass");
         d.into_iter().map(Some).collect()
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        let [x, w, b] = x else { unreachable!("three inputs") };
-        let [y, gate, stats, argmax] = out else { unreachable!("four outputs") };
-        let (f, plane, width) = (x.shape.c, x.shape.plane(), x.shape.w);
+        let [r, cgate] = x else { unreachable!("two inputs") };
+        let (f, plane) = (r.shape.c, r.shape.plane());
         let mean_of = T::one() / T::of(f as f64);
-        for n in 0..x.shape.n {
-            let x = x.image(n);
-            let (max, mean) = stats.data[n * 2 * plane..][..2 * plane].split_at_mut(plane);
-            let argmax = &mut argmax.data[n * plane..][..plane];
-            (max.par_chunks_mut(PIXELS))
-                .zip(mean.par_chunks_mut(PIXELS))
-                .zip(argmax.par_chunks_mut(PIXELS))
-                .enumerate()
-                .for_each(|(i, ((max, mean), argmax))| {
-                    let first = &x[i * PIXELS..];
-                    max.copy_from_slice(&first[..max.len()]);
-                    mean.copy_from_slice(&first[..mean.len()]);
-                    argmax.fill(T::from_index(0));
-                    for c in 1..f {
-                        let channel = &x[c * plane + i * PIXELS..];
-                        let index = T::from_index(c);
-                        for (((max, mean), argmax), v) in max.iter_mut().zip(&mut *mean).zip(&mut *argmax).zip(channel)
-                        {
-                            *mean += *v;
-                            *argmax = if *v > *max { index } else { *argmax };
-                            *max = if *v > *max { *v } else { *max };
-                        }
+        for (n, stats) in out[0].data.chunks_exact_mut(2 * plane).enumerate() {
+            let (r, cgate) = (r.image(n), cgate.image(n));
+            let (max, mean) = stats.split_at_mut(plane);
+            max.par_chunks_mut(PIXELS).zip(mean.par_chunks_mut(PIXELS)).enumerate().for_each(|(i, (max, mean))| {
+                max.fill(T::neg_infinity());
+                mean.fill(T::zero());
+                for (c, &gate) in cgate.iter().enumerate() {
+                    for ((max, mean), r) in max.iter_mut().zip(&mut *mean).zip(&r[c * plane + i * PIXELS..]) {
+                        let z = *r * gate;
+                        *mean += z;
+                        *max = if z > *max { z } else { *max };
                     }
-                    mean.iter_mut().for_each(|m| *m *= mean_of);
-                });
-            let stats = &stats.data[n * 2 * plane..][..2 * plane];
-            let gate = &mut gate.data[n * plane..][..plane];
-            let padded: Vec<Vec<T>> = stats.chunks_exact(plane).map(|s| pad(s, width)).collect();
+                }
+                mean.iter_mut().for_each(|m| *m *= mean_of);
+            });
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let bindings = [("r", Input(0)), ("cgate", Input(1)), ("stats", Output(0))];
+        l.dispatch((SHADER, "pool"), &[], &bindings, &params(r, 0), Grid::Linear(r.n * r.plane()));
+    }
+}
+
+impl Operator for SpatialStatsBackward {
+    fn name(&self) -> &'static str {
+        "spatial_attention.stats.backward"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [r, cgate, dstats] = arity(inputs)?;
+        check!(dstats == r.with_c(2) && cgate == Shape::new(r.n, r.c, 1, 1), "r is {r}, dstats is {dstats}");
+        Ok(vec![r, cgate])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        let [r, cgate, dstats] = x else { unreachable!("three inputs") };
+        let [dr, dcgate] = out else { unreachable!("two outputs") };
+        let (f, plane) = (r.shape.c, r.shape.plane());
+        let mean_of = T::one() / T::of(f as f64);
+        for n in 0..r.shape.n {
+            let (r, gates) = (r.image(n), cgate.image(n));
+            let (dmax, dmean) = dstats.image(n).split_at(plane);
+            // The maximum's channel of each pixel.
+            let mut winner = vec![0u32; plane];
+            winner.par_chunks_mut(PIXELS).enumerate().for_each(|(i, winner)| {
+                let mut max = vec![T::neg_infinity(); winner.len()];
+                for (c, &gate) in gates.iter().enumerate() {
+                    for ((max, winner), r) in max.iter_mut().zip(&mut *winner).zip(&r[c * plane + i * PIXELS..]) {
+                        let z = *r * gate;
+                        *winner = if z > *max { c as u32 } else { *winner };
+                        *max = if z > *max { z } else { *max };
+                    }
+                }
+            });
+            let dr = &mut dr.data[n * f * plane..][..f * plane];
+            let channels = dr.par_chunks_exact_mut(plane).zip(&mut dcgate.data[n * f..][..f]);
+            channels.zip(r.par_chunks_exact(plane)).enumerate().for_each(|(c, ((dr, dcgate), r))| {
+                for (i, dz) in dr.iter_mut().enumerate() {
+                    let max = if winner[i] == c as u32 { dmax[i] } else { T::zero() };
+                    *dz = dmean[i] * mean_of + max;
+                }
+                *dcgate = super::dot(dr, r);
+                dr.iter_mut().for_each(|d| *d *= gates[c]);
+            });
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let params = params(r, 0);
+        let argmax = l.scratch(r.n * r.plane());
+        let (r_in, dstats) = (("r", Input(0)), ("dstats_in", Input(2)));
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        run(
+            "backward_input",
+            &[r_in, dstats, ("cgate", Input(1)), ("argmax", argmax), ("dr", Output(0))],
+            Grid::Linear(r.n * r.plane()),
+        );
+        run(
+            "backward_cgate",
+            &[r_in, dstats, ("argmax_in", argmax), ("dcgate", Output(1))],
+            Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1)),
+        );
+    }
+}
+
+impl Operator for SpatialGate {
+    fn name(&self) -> &'static str {
+        "spatial_attention.gate"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [stats, w, b] = arity(inputs)?;
+        check!(stats.c == 2, "the statistics are {stats}, not maxima and means");
+        check!(w == Shape::new(1, 2, SIDE, SIDE), "the weight is {w}, not 1x2x7x7");
+        check!(b.len() == 1, "the bias is {b}, not one number");
+        Ok(vec![stats.with_c(1)])
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        (inputs[1].len() * outputs[0].len()) as u64
+    }
+
+    fn paper_extras(&self, _: &[Shape], outputs: &[Shape]) -> u64 {
+        outputs[0].len() as u64
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        let inputs = [node.inputs[0], node.inputs[1], node.outputs[0], dy[0].expect("dy")];
+        let d = g.apply(&node.name, SpatialGateBackward, &inputs).expect("shapes of the forward pass");
+        d.into_iter().map(Some).collect()
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        let [stats, w, b] = x else { unreachable!("three inputs") };
+        let (plane, width) = (stats.shape.plane(), stats.shape.w);
+        for (n, gate) in out[0].data.chunks_exact_mut(plane).enumerate() {
+            let padded: Vec<Vec<T>> = stats.image(n).chunks_exact(plane).map(|s| pad(s, width)).collect();
             gate.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, gate)| {
                 let kernels = w.data.chunks_exact(TAPS).map(<[T]>::to_vec);
                 correlate(padded.iter().zip(kernels), width, i * ROWS, gate);
                 gate.iter_mut().for_each(|g| *g = sigmoid(*g + b.data[0]));
             });
-            scale(x, gate, &mut y.data[n * f * plane..][..f * plane]);
         }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let x = l.inputs[0];
-        let params = params(x, 0);
-        let pixels = Grid::Threads(glam::UVec3::new(x.w as u32, x.h as u32, x.n as u32));
-        let (y, gate, stats, argmax) = (Output(0), Output(1), Output(2), Output(3));
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
-        run("pool", &[("x", Input(0)), ("stats", stats), ("argmax", argmax)], Grid::Linear(x.n * x.plane()));
-        run("gates", &[("stats_in", stats), ("w", Input(1)), ("b", Input(2)), ("gate", gate)], pixels);
-        run("scale", &[("x", Input(0)), ("gate_in", gate), ("y", y)], Grid::Linear(x.len()));
+        let stats = l.inputs[0];
+        let pixels = Grid::Threads(glam::UVec3::new(stats.w as u32, stats.h as u32, stats.n as u32));
+        let bindings = [("stats_in", Input(0)), ("w", Input(1)), ("b", Input(2)), ("gate", Output(0))];
+        l.dispatch((SHADER, "gates"), &[], &bindings, &params(stats, 0), pixels);
     }
 }
 
@@ -151,51 +235,29 @@ fn correlate<'a, T: Real>(
     }
 }
 
-/// y = x gate, for all channels of an image.
-fn scale<T: Real>(x: &[T], gate: &[T], y: &mut [T]) {
-    y.par_chunks_mut(gate.len()).zip(x.par_chunks(gate.len())).for_each(|(y, x)| {
-        for ((y, x), gate) in y.iter_mut().zip(x).zip(gate) {
-            *y = *x * *gate;
-        }
-    });
-}
-
-impl Operator for SpatialAttentionBackward {
+impl Operator for SpatialGateBackward {
     fn name(&self) -> &'static str {
-        "spatial_attention.backward"
+        "spatial_attention.gate.backward"
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [x, w, gate, stats, argmax, dy] = arity(inputs)?;
-        check!(x == dy && gate == x.with_c(1) && stats == x.with_c(2) && argmax == gate, "x is {x}, dy is {dy}");
-        Ok(vec![x, w, Shape::SCALAR])
+        let [stats, w, gate, dgate] = arity(inputs)?;
+        check!(gate == dgate && stats == gate.with_c(2), "the gates are {gate}, dgate is {dgate}");
+        Ok(vec![stats, w, Shape::SCALAR])
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        let [x, w, gate, stats, argmax, dy] = x else { unreachable!("six inputs") };
-        let [dx, dw, db] = out else { unreachable!("three outputs") };
-        let (f, plane, width) = (x.shape.c, x.shape.plane(), x.shape.w);
-        let (height, mean_of) = (x.shape.h, T::one() / T::of(f as f64));
+        let [stats, w, gate, dgate] = x else { unreachable!("four inputs") };
+        let [dstats, dw, db] = out else { unreachable!("three outputs") };
+        let (plane, width, height) = (gate.shape.plane(), gate.shape.w, gate.shape.h);
         dw.data.fill(T::zero());
         db.data.fill(T::zero());
-        let mut dpre = vec![T::zero(); plane];
-        for n in 0..x.shape.n {
-            let (x, dy, gate, stats) = (x.image(n), dy.image(n), gate.image(n), stats.image(n));
-            dpre.par_chunks_mut(PIXELS).enumerate().for_each(|(i, dpre)| {
-                dpre.fill(T::zero());
-                for c in 0..f {
-                    let at = c * plane + i * PIXELS;
-                    for ((d, x), dy) in dpre.iter_mut().zip(&x[at..]).zip(&dy[at..]) {
-                        *d += *x * *dy;
-                    }
-                }
-                for (d, g) in dpre.iter_mut().zip(&gate[i * PIXELS..]) {
-                    *d = *d * *g * (T::one() - *g);
-                }
-            });
+        for (n, dstats) in dstats.data.chunks_exact_mut(2 * plane).enumerate() {
+            let slope = |(gate, dgate): (&T, &T)| *dgate * *gate * (T::one() - *gate);
+            let dpre: Vec<T> = gate.image(n).iter().zip(dgate.image(n)).map(slope).collect();
             db.data[0] += sum(&dpre);
             // Both padded alike, so that pixel p of one meets p + tap of the other at a fixed distance.
-            let padded: Vec<Vec<T>> = stats.chunks_exact(plane).map(|s| pad(s, width)).collect();
+            let padded: Vec<Vec<T>> = stats.image(n).chunks_exact(plane).map(|s| pad(s, width)).collect();
             let border = pad(&dpre, width);
             let stride = width + SIDE - 1;
             let inner = &border[SIDE / 2 * (stride + 1)..][..height * stride - (SIDE - 1)];
@@ -203,44 +265,27 @@ impl Operator for SpatialAttentionBackward {
                 let tap = i % TAPS;
                 *dw += super::dot(inner, &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()]);
             });
-            let mut dstats = vec![T::zero(); 2 * plane];
             for (dstats, kernel) in dstats.chunks_exact_mut(plane).zip(w.data.chunks_exact(TAPS)) {
                 dstats.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, dstats)| {
                     let flipped = kernel.iter().rev().copied().collect();
                     correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats);
                 });
             }
-            let (dmax, dmean) = dstats.split_at(plane);
-            let dx = &mut dx.data[n * f * plane..][..f * plane];
-            let argmax = argmax.image(n);
-            dx.par_chunks_mut(plane).zip(dy.par_chunks(plane)).enumerate().for_each(|(c, (dx, dy))| {
-                let index = T::from_index(c).index();
-                for i in 0..plane {
-                    let max = if argmax[i].index() == index { dmax[i] } else { T::zero() };
-                    dx[i] = dy[i] * gate[i] + dmean[i] * mean_of + max;
-                }
-            });
         }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let x = l.inputs[0];
+        let gate = l.inputs[2];
         // Workgroups that share the 16 x 16 tiles of pixels.
-        let splits = (x.n * x.h.div_ceil(16) * x.w.div_ceil(16)).clamp(1, 64);
-        let params = params(x, splits);
-        let [dpre, dstats, sums] = [l.scratch(x.n * x.plane()), l.scratch(2 * x.n * x.plane()), l.scratch(splits * 99)];
-        let pixels = Grid::Threads(glam::UVec3::new(x.w as u32, x.h as u32, x.n as u32));
+        let splits = (gate.n * gate.h.div_ceil(16) * gate.w.div_ceil(16)).clamp(1, 64);
+        let params = params(gate, splits);
+        let sums = l.scratch(splits * 99);
+        let pixels = Grid::Threads(glam::UVec3::new(gate.w as u32, gate.h as u32, gate.n as u32));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
-        let (gate, dy) = (("gate_in", Input(2)), ("dy", Input(5)));
+        let dpre = [("gate_in", Input(2)), ("dgate", Input(3))];
         let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
-        run("backward_gate", &[("x", Input(0)), gate, dy, ("dpre", dpre)], Grid::Linear(x.n * x.plane()));
-        run("backward_stats", &[("w", Input(1)), ("dpre_in", dpre), ("dstats", dstats)], pixels);
-        run("backward_weight", &[("stats_in", Input(3)), ("dpre_in", dpre), ("sums", sums)], groups(splits));
+        run("backward_stats", &[&dpre[..], &[("w", Input(1)), ("dstats", Output(0))]].concat(), pixels);
+        run("backward_weight", &[&dpre[..], &[("stats_in", Input(0)), ("sums", sums)]].concat(), groups(splits));
         run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(1));
-        run(
-            "backward_input",
-            &[gate, dy, ("dstats_in", dstats), ("argmax_in", Input(4)), ("dx", Output(0))],
-            Grid::Linear(x.len()),
-        );
     }
 }

@@ -1,0 +1,121 @@
+//! The gates of CBAM's two attentions applied: y = r cgate sgate.
+//!
+//! Gradients, a product's: dr = dy cgate sgate; dcgate = the sum over a channel's pixels of dy r sgate; dsgate = the sum over a
+//! pixel's channels of dy r cgate.
+
+use super::{Cpu, In, Operator, Out, Real, arity, check, dot};
+use crate::graph::{Graph, Node, Value};
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// (r (N, F, h, w), cgate (N, F), sgate (N, 1, h, w)) -> y, as r.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate;
+
+/// (r, cgate, sgate, dy) -> dr, dcgate, dsgate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateBackward;
+
+const SHADER: &str = "gate";
+
+fn params(r: Shape) -> [(&'static str, Param); 3] {
+    [("n", r.n), ("f", r.c), ("plane", r.plane())].map(|(name, v)| (name, v.into()))
+}
+
+fn check_gates([r, cgate, sgate]: [Shape; 3]) -> Result<(), String> {
+    check!(cgate == Shape::new(r.n, r.c, 1, 1), "the channel gates are {cgate}, r is {r}");
+    check!(sgate == r.with_c(1), "the spatial gates are {sgate}, r is {r}");
+    Ok(())
+}
+
+impl Operator for Gate {
+    fn name(&self) -> &'static str {
+        "gate"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let inputs = arity(inputs)?;
+        check_gates(inputs)?;
+        Ok(vec![inputs[0]])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        let inputs = [&node.inputs[..], &[dy[0].expect("dy")]].concat();
+        let d = g.apply(&node.name, GateBackward, &inputs).expect("shapes of the forward pass");
+        d.into_iter().map(Some).collect()
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        let [r, cgate, sgate] = x else { unreachable!("three inputs") };
+        let (f, plane) = (r.shape.c, r.shape.plane());
+        let planes = out[0].data.par_chunks_exact_mut(plane).zip(r.data.par_chunks_exact(plane));
+        planes.enumerate().for_each(|(i, (y, r))| {
+            for ((y, r), s) in y.iter_mut().zip(r).zip(sgate.image(i / f)) {
+                *y = *r * cgate.data[i] * *s;
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let bindings = [("r", Input(0)), ("cgate", Input(1)), ("sgate", Input(2)), ("y", Output(0))];
+        l.dispatch((SHADER, "gate"), &[], &bindings, &params(r), Grid::Linear(r.len()));
+    }
+}
+
+impl Operator for GateBackward {
+    fn name(&self) -> &'static str {
+        "gate.backward"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [r, cgate, sgate, dy] = arity(inputs)?;
+        check_gates([r, cgate, sgate])?;
+        check!(dy == r, "r is {r}, dy is {dy}");
+        Ok(vec![r, cgate, sgate])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
+        // Pixels that one task takes, so that the sums over channels stay in the nearest cache.
+        const PIXELS: usize = 1024;
+        let [r, cgate, sgate, dy] = x else { unreachable!("four inputs") };
+        let [dr, dcgate, dsgate] = out else { unreachable!("three outputs") };
+        let (f, plane) = (r.shape.c, r.shape.plane());
+        let planes = dr.data.par_chunks_exact_mut(plane).zip(&mut *dcgate.data);
+        planes.enumerate().for_each(|(i, (dr, dcgate))| {
+            let (r, dy) = (&r.data[i * plane..][..plane], &dy.data[i * plane..][..plane]);
+            for ((d, dy), s) in dr.iter_mut().zip(dy).zip(sgate.image(i / f)) {
+                *d = *dy * *s;
+            }
+            *dcgate = dot(dr, r);
+            dr.iter_mut().for_each(|d| *d *= cgate.data[i]);
+        });
+        for (n, dsgate) in dsgate.data.chunks_exact_mut(plane).enumerate() {
+            dsgate.par_chunks_mut(PIXELS).enumerate().for_each(|(i, dsgate)| {
+                dsgate.fill(T::zero());
+                for (c, gate) in cgate.image(n).iter().enumerate() {
+                    let at = c * plane + i * PIXELS;
+                    for ((d, r), dy) in dsgate.iter_mut().zip(&r.image(n)[at..]).zip(&dy.image(n)[at..]) {
+                        *d += *r * *dy * *gate;
+                    }
+                }
+            });
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        let inputs = [("r", Input(0)), ("sgate", Input(2)), ("dy", Input(3))];
+        let pixels = [("cgate", Input(1)), ("dr", Output(0)), ("dsgate", Output(2))];
+        let mut run = |entry, bindings: &[_], grid| {
+            l.dispatch((SHADER, entry), &[], &[&inputs[..], bindings].concat(), &params(r), grid);
+        };
+        run(
+            "backward_channels",
+            &[("dcgate", Output(1))],
+            Grid::Workgroups(glam::UVec3::new(r.c as u32, r.n as u32, 1)),
+        );
+        run("backward_pixels", &pixels, Grid::Linear(r.n * r.plane()));
+    }
+}
