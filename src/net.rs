@@ -122,7 +122,8 @@ pub fn subnet(g: &mut Graph, config: &Config, name: &str, x: Value) -> Result<Va
     conv(g, "conv3", &[x, r], None)
 }
 
-/// A way through the network, in either direction, as steps that can be undone. With `grads` it is the way back of a
+/// A way through the network, in either direction, as steps that can be undone. An invertible block is two of them,
+/// `additive` and `affine`; its inverse is their inverses the other way round. With `grads` it is the way back of a
 /// reversible training step ([`training`]): its values are those of an earlier way in the other direction, and with
 /// each step the gradients are pulled back through the step that it undoes.
 struct Way<'a> {

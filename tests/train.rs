@@ -200,7 +200,9 @@ fn old_runs_go_on() {
     resume("new");
     let (mut old, mut new) = (data.files("old"), data.files("new"));
     assert_eq!(rebuilt(&data, "old"), [None; 20]);
-    [&mut old, &mut new].map(|files| files.remove("loss.csv").unwrap());
+    for files in [&mut old, &mut new] {
+        files.remove("loss.csv").unwrap();
+    }
     same(&old, &new);
 }
 

