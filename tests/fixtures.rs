@@ -289,7 +289,6 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     }
     report.compare("round trip", "round_trip = x", &exec.get(round_trip), fixture.data("x"), tolerance.output);
 
-    let parameters = graph.layout().entries().len();
     // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice.
     report.finish(&fixture.name, fixture.tensors.len() - 3 + 2);
 }
