@@ -141,6 +141,36 @@ impl Layout {
     }
 }
 
+/// Gradients while [`Graph::pull_back`] collects them.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients {
+    /// Of each value but the parameters; None: the value is the loss, gradient 1.
+    of: HashMap<Value, Option<Value>>,
+    /// Flat arrays of the parameters' gradients, one for each of a parameter's uses.
+    flat: Vec<Value>,
+    /// Uses of each parameter so far.
+    uses: HashMap<Value, usize>,
+}
+
+impl Gradients {
+    /// Upstream gradients of values (None: the value is a loss, gradient 1).
+    pub fn new(of: &[(Value, Option<Value>)]) -> Self {
+        Gradients { of: of.iter().copied().collect(), ..Gradients::default() }
+    }
+
+    /// The gradient of a value that is no parameter, if there is one yet.
+    pub fn get(&self, value: Value) -> Option<Value> {
+        self.of.get(&value).copied().flatten()
+    }
+
+    /// The gradient of `from` is that of `to`, another copy of the same value.
+    pub fn rename(&mut self, from: Value, to: Value) {
+        if let Some(gradient) = self.of.remove(&from) {
+            self.of.insert(to, gradient);
+        }
+    }
+}
+
 /// A list of operators on values.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -276,16 +306,15 @@ impl Graph {
     }
 
     /// Appends the gradient of `loss` (a scalar, whose own gradient is 1) with respect to all parameters and to
-    /// `wrt`. Returns the flat array of the parameters' gradients, and the gradients of `wrt`.
+    /// `wrt`. Returns the flat array of the parameters' gradients, kept to the end, and the gradients of `wrt`.
     pub fn backward(&mut self, loss: Value, wrt: &[Value]) -> Result<(Value, Vec<Value>)> {
         assert_eq!(self.shape(loss), Shape::SCALAR, "the gradient of a scalar");
-        let grads = self.vjp(&[(loss, None)], wrt)?;
-        Ok(grads)
+        self.vjp(&[(loss, None)], wrt)
     }
 
     /// As [`Graph::backward`], of any values with given upstream gradients (None: the value is a loss, gradient 1).
     pub fn vjp(&mut self, of: &[(Value, Option<Value>)], wrt: &[Value]) -> Result<(Value, Vec<Value>)> {
-        let forward = self.nodes.clone();
+        let tape = self.nodes.clone();
         let mut needs = vec![false; self.values.len()];
         for (i, info) in self.values.iter().enumerate() {
             needs[i] = matches!(info.place, Place::View { base, .. } if base == self.params);
@@ -293,49 +322,71 @@ impl Graph {
         for value in wrt {
             needs[value.0] = true;
         }
-        for node in &forward {
+        for node in &tape {
             if node.inputs.iter().any(|v| needs[v.0]) {
                 node.outputs.iter().for_each(|v| needs[v.0] = true);
             }
         }
-        let mut grads: HashMap<Value, Value> = of.iter().filter_map(|&(v, dv)| Some((v, dv?))).collect();
-        for node in forward.iter().rev() {
-            let wanted: Vec<bool> = node.inputs.iter().map(|v| needs[v.0]).collect();
-            let dy: Vec<Option<Value>> = node.outputs.iter().map(|v| grads.get(v).copied()).collect();
-            let is_loss = of.iter().any(|&(v, dv)| dv.is_none() && node.outputs.contains(&v));
-            if !wanted.contains(&true) || !(is_loss || dy.iter().any(Option::is_some)) {
+        let mut grads = Gradients::new(of);
+        self.pull_back(&tape, |v| needs[v.0], &mut grads)?;
+        let missing = |v: &Value| Error::Invalid(format!("nothing depends on {}", self.info(*v).name));
+        let wrt = wrt.iter().map(|v| grads.get(*v).ok_or_else(|| missing(v))).collect::<Result<_>>()?;
+        Ok((self.flat_gradient(&grads)?, wrt))
+    }
+
+    /// Appends the operators that pull gradients back through `tape`, nodes in the order in which they run: from what
+    /// `grads` has of their outputs to their parameters and to those inputs that `needs` one, added to `grads`. The
+    /// nodes need not be in the graph, as long as the values are that their gradients read.
+    pub fn pull_back(&mut self, tape: &[Node], needs: impl Fn(Value) -> bool, grads: &mut Gradients) -> Result<()> {
+        for node in tape.iter().rev() {
+            let wanted: Vec<bool> = node.inputs.iter().map(|v| needs(*v)).collect();
+            let dy: Vec<Option<Option<Value>>> = node.outputs.iter().map(|v| grads.of.get(v).copied()).collect();
+            if !wanted.contains(&true) || dy.iter().all(Option::is_none) {
                 continue;
             }
-            let op = node.op.clone();
-            let dx = op.backward(self, node, &dy, &wanted);
+            let dy: Vec<Option<Value>> = dy.into_iter().map(Option::flatten).collect();
+            let dx = node.op.backward(self, node, &dy, &wanted);
             for ((&x, dx), wanted) in node.inputs.iter().zip(dx).zip(wanted) {
-                let (Some(dx), true) = (dx, wanted) else { continue };
-                let sum = match grads.get(&x) {
-                    Some(&other) => self.apply1(&node.name, Add { beta: 1.0 }, &[other, dx])?,
-                    None => dx,
-                };
-                grads.insert(x, sum);
+                if let (Some(dx), true) = (dx, wanted) {
+                    self.add_gradient(&node.name, x, dx, grads)?;
+                }
             }
         }
-        let flat = self.persistent_like_params("grads");
-        for i in 0..self.values.len() {
-            let Place::View { base, offset } = self.values[i].place else { continue };
-            if let (true, Some(dv)) = (base == self.params, grads.get(&Value(i))) {
-                // The last node that wrote this gradient writes it straight into the flat array.
-                self.values[dv.0].place = Place::View { base: flat, offset };
-                self.values[dv.0].name = format!("grad.{}", self.values[i].name);
+        Ok(())
+    }
+
+    fn add_gradient(&mut self, name: &str, x: Value, dx: Value, grads: &mut Gradients) -> Result<()> {
+        if let Place::View { base, offset } = self.values[x.0].place
+            && base == self.params
+        {
+            // Straight into a flat array, one for each use: adding two arrays at the end is one operator, adding each
+            // parameter's two gradients was hundreds.
+            let uses = grads.uses.entry(x).or_insert(0);
+            if grads.flat.len() == *uses {
+                grads.flat.push(self.persistent_like_params("grads"));
             }
+            assert_eq!(self.values[dx.0].place, Place::Transient, "{name}: a gradient of two parameters");
+            let base = grads.flat[*uses];
+            *uses += 1;
+            self.values[dx.0].place = Place::View { base, offset };
+            self.values[dx.0].name = format!("grad.{}", self.values[x.0].name);
+            return Ok(());
         }
-        let wrt = wrt
-            .iter()
-            .map(|v| {
-                grads
-                    .get(v)
-                    .copied()
-                    .ok_or_else(|| Error::Invalid(format!("nothing depends on {}", self.info(*v).name)))
-            })
-            .collect::<Result<_>>()?;
-        Ok((flat, wrt))
+        let sum = match grads.get(x) {
+            Some(other) => self.apply1(name, Add { beta: 1.0 }, &[other, dx])?,
+            None => dx,
+        };
+        grads.of.insert(x, Some(sum));
+        Ok(())
+    }
+
+    /// The flat array of all parameters' gradients, kept to the end of the run.
+    pub fn flat_gradient(&mut self, grads: &Gradients) -> Result<Value> {
+        let Some((&first, rest)) = grads.flat.split_first() else { return Ok(self.persistent_like_params("grads")) };
+        let add = |sum, part: &Value| self.apply1("grads", Add { beta: 1.0 }, &[sum, *part]);
+        let sum = rest.iter().try_fold(first, add)?;
+        self.output(sum);
+        Ok(sum)
     }
 
     fn value(&mut self, name: &str, shape: Shape, place: Place) -> Value {

