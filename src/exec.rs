@@ -11,6 +11,7 @@ use crate::gpu::{Adapter, AdapterChoice, Gpu};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
 use crate::plan::{Plan, Target};
+use crate::tensor::Shape;
 use std::sync::Arc;
 
 /// What runs the network.
@@ -83,20 +84,19 @@ impl Executor {
         }
     }
 
-    /// Would [`Executor::new`] fit? Allocates nothing; a GPU's free memory is not known before it is asked for.
-    pub fn check(graph: &Graph, device: &Device) -> Result<()> {
-        let plan = Plan::new(graph, device.target())?;
-        match device {
-            Device::Cpu => check_memory(plan.peak_bytes()),
-            Device::Gpu(_) => Ok(()),
-        }
-    }
-
     /// The plan.
     pub fn plan(&self) -> &Plan {
         match self {
             Executor::Cpu(exec) => exec.plan(),
             Executor::Gpu(exec) => exec.plan(),
+        }
+    }
+
+    /// Shape of a value.
+    pub fn shape(&self, value: Value) -> Shape {
+        match self {
+            Executor::Cpu(exec) => exec.graph().shape(value),
+            Executor::Gpu(exec) => exec.graph().shape(value),
         }
     }
 
@@ -144,12 +144,20 @@ impl Executor {
     }
 }
 
-/// Fails where `bytes` are more than this machine's memory has left: a host that allocates them would be killed.
-fn check_memory(bytes: u64) -> Result<()> {
+/// Bytes of this machine's memory that are free, as far as the system tells.
+pub(crate) fn available_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    let available = system.available_memory();
-    if available > 0 && bytes > available {
+    match system.available_memory() {
+        0 => u64::MAX,
+        bytes => bytes,
+    }
+}
+
+/// Fails where `bytes` are more than this machine's memory has left: a host that allocates them would be killed.
+fn check_memory(bytes: u64) -> Result<()> {
+    let available = available_memory();
+    if bytes > available {
         let mb = |bytes: u64| bytes / 1_000_000;
         return Err(Error::TooLarge(format!("needs {} MB of memory, {} MB are free", mb(bytes), mb(available))));
     }

@@ -45,6 +45,7 @@
 //! and a line to the tables of `tests/operators.rs`, which then checks it forward and backward against f64 and finite
 //! differences.
 
+pub mod bands;
 pub mod error;
 pub mod exec;
 pub mod file;

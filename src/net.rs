@@ -10,9 +10,10 @@
 use crate::error::{Error, Result};
 use crate::graph::{Gradients, Graph, Layout, Node, Value};
 use crate::ops::{
-    Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
-    conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate, haar::Haar, haar_inverse::HaarInverse,
-    loss::L1Loss, noise::Noise, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channel_attention::TILE_ROWS,
+    channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
+    haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, spatial_attention::SpatialGate,
+    spatial_attention::SpatialStats,
 };
 use crate::tensor::Shape;
 
@@ -102,30 +103,6 @@ fn layer(g: &mut Graph, name: &str) -> Result<[Value; 2]> {
     Ok([g.param(&format!("{name}.weight"))?, g.param(&format!("{name}.bias"))?])
 }
 
-/// The residual block g: x (N, c_in, h, w) -> (N, c_out, h, w). `name` as in `blocks.0.g1`.
-pub fn subnet(g: &mut Graph, config: &Config, name: &str, x: Value) -> Result<Value> {
-    let slope = Some(LEAKY_SLOPE);
-    let conv = |g: &mut Graph, at: &str, maps: &[Value], slope| {
-        let name = format!("{name}.{at}");
-        let weights = layer(g, &name)?;
-        g.apply1(&name, Conv3x3 { slope }, &[maps, &weights].concat())
-    };
-    let mut r = conv(g, "conv1", &[x], slope)?;
-    r = conv(g, "conv2", &[r], slope)?;
-    if config.attention {
-        let (channel, spatial) = (format!("{name}.channel"), format!("{name}.spatial"));
-        let ([w1, b1], [w2, b2]) = (layer(g, &format!("{channel}.fc1"))?, layer(g, &format!("{channel}.fc2"))?);
-        let tiles = g.apply1(&channel, ChannelStats, &[r])?;
-        let gate = ChannelGate { pixels: g.shape(r).plane() };
-        let channel_gate = g.apply(&channel, gate, &[tiles, w1, b1, w2, b2])?[0];
-        let [w, b] = layer(g, &spatial)?;
-        let stats = g.apply1(&spatial, SpatialStats, &[r, channel_gate])?;
-        let spatial_gate = g.apply1(&spatial, SpatialGate, &[stats, w, b])?;
-        r = g.apply1(name, Gate, &[r, channel_gate, spatial_gate])?;
-    }
-    conv(g, "conv3", &[x, r], None)
-}
-
 /// A way through the network, in either direction, as steps that can be undone. An invertible block is two of them,
 /// `additive` and `affine`; its inverse is their inverses the other way round. With `grads` it is the way back of a
 /// reversible training step ([`training`]): its values are those of an earlier way in the other direction, and with
@@ -136,12 +113,105 @@ struct Way<'a> {
     grads: Option<&'a mut Gradients>,
     /// The first node since the last step.
     start: usize,
+    /// Keep the features of all slabs until all channel gates are known, instead of computing them again.
+    keep_features: bool,
+}
+
+/// A map in slabs of rows, from top to bottom. Mostly the one slab is the whole map; in several, the network runs in less
+/// memory, with the same result bit for bit.
+pub type Slabs = Vec<Value>;
+
+/// Rows of a slab are a multiple of this, but for the last's: the kernels' tiles are no higher.
+pub const SLAB_ROWS: usize = 16;
+
+/// Rows that a subnet reads above and below those that it computes. The convolutions need 1 each and the spatial
+/// attention 3; with 8 the tiles of [`ChannelStats`] keep their places.
+const HALO: usize = 8;
+
+/// A slab with its halo.
+struct Window {
+    /// Its rows in the slabs that it reads.
+    rows: Rows,
+    /// The slab's own rows in the window.
+    own: Rows,
+    /// The slabs that it reads.
+    slabs: std::ops::Range<usize>,
+}
+
+fn windows(g: &Graph, x: &[Value]) -> Vec<Window> {
+    let starts: Vec<usize> = x.iter().scan(0, |at, v| Some(std::mem::replace(at, *at + g.shape(*v).h))).collect();
+    let height = x.iter().map(|v| g.shape(*v).h).sum();
+    let ends = starts.iter().skip(1).copied().chain([height]);
+    let window = |(&from, to): (&usize, usize)| {
+        let (first, end) = (from.saturating_sub(HALO), (to + HALO).min(height));
+        let slabs = starts.partition_point(|s| *s <= first) - 1..starts.partition_point(|s| *s < end);
+        let rows = Rows { first: first - starts[slabs.start], count: end - first };
+        Window { rows, own: Rows { first: from - first, count: to - from }, slabs }
+    };
+    starts.iter().zip(ends).map(window).collect()
 }
 
 impl<'a> Way<'a> {
     fn new(g: &'a mut Graph, c: &'a Config, grads: Option<&'a mut Gradients>) -> Self {
         let start = g.nodes().len();
-        Way { g, c, grads, start }
+        Way { g, c, grads, start, keep_features: true }
+    }
+
+    /// The residual block g of a map x (N, c_in, h, w) -> (N, c_out, h, w), `name` as in `blocks.0.g1`. Each slab of the
+    /// result goes to `then` as soon as it is there, with its number.
+    fn subnet(
+        &mut self,
+        name: &str,
+        x: &[Value],
+        mut then: impl FnMut(&mut Self, usize, Value) -> Result<Value>,
+    ) -> Result<Slabs> {
+        let windows = windows(self.g, x);
+        let alone = x.len() == 1;
+        let cut = |g: &mut Graph, rows: &Rows, x: &[Value]| if alone { Ok(x[0]) } else { g.apply1(name, *rows, x) };
+        let conv = |g: &mut Graph, at: &str, maps: &[Value], slope| {
+            let name = format!("{name}.{at}");
+            let weights = layer(g, &name)?;
+            g.apply1(&name, Conv3x3 { slope }, &[maps, &weights].concat())
+        };
+        let features = |g: &mut Graph, window: &Window| {
+            let x = cut(g, &window.rows, &x[window.slabs.clone()])?;
+            let r = conv(g, "conv1", &[x], Some(LEAKY_SLOPE))?;
+            Ok([x, conv(g, "conv2", &[r], Some(LEAKY_SLOPE))?])
+        };
+        let mut kept = vec![None; x.len()];
+        let mut channel_gate = None;
+        if self.c.attention {
+            let name = format!("{name}.channel");
+            let mut tiles = vec![];
+            for (window, kept) in windows.iter().zip(&mut kept) {
+                let [x, r] = features(self.g, window)?;
+                *kept = self.keep_features.then_some([x, r]);
+                let stats = self.g.apply1(&name, ChannelStats, &[r])?;
+                let own_tiles =
+                    Rows { first: window.own.first / TILE_ROWS, count: window.own.count.div_ceil(TILE_ROWS) };
+                tiles.push(cut(self.g, &own_tiles, &[stats])?);
+            }
+            let pixels = x.iter().map(|v| self.g.shape(*v).plane()).sum();
+            let all = Rows { first: 0, count: tiles.iter().map(|t| self.g.shape(*t).h).sum() };
+            let tiles = cut(self.g, &all, &tiles)?;
+            let ([w1, b1], [w2, b2]) = (layer(self.g, &format!("{name}.fc1"))?, layer(self.g, &format!("{name}.fc2"))?);
+            channel_gate = Some(self.g.apply(&name, ChannelGate { pixels }, &[tiles, w1, b1, w2, b2])?[0]);
+        }
+        let mut out = vec![];
+        for (k, (window, kept)) in windows.iter().zip(kept).enumerate() {
+            let [x, mut r] = kept.map_or_else(|| features(self.g, window), Ok)?;
+            if let Some(channel_gate) = channel_gate {
+                let spatial = format!("{name}.spatial");
+                let [w, b] = layer(self.g, &spatial)?;
+                let stats = self.g.apply1(&spatial, SpatialStats, &[r, channel_gate])?;
+                let spatial_gate = self.g.apply1(&spatial, SpatialGate, &[stats, w, b])?;
+                r = self.g.apply1(name, Gate, &[r, channel_gate, spatial_gate])?;
+            }
+            let y = conv(self.g, "conv3", &[x, r], None)?;
+            let y = cut(self.g, &window.own, &[y])?;
+            out.push(then(self, k, y)?);
+        }
+        Ok(out)
     }
 
     /// Applies an operator to `x` and the values beside it; `undone` makes `x` of the result and the values beside that.
@@ -167,40 +237,70 @@ impl<'a> Way<'a> {
     }
 
     /// a1' = a1 + g1(a2), beta = 1; its inverse with beta = -1.
-    fn additive(&mut self, l: usize, [a1, a2]: [Value; 2], beta: f32) -> Result<[Value; 2]> {
+    fn additive(&mut self, l: usize, [a1, a2]: [Slabs; 2], beta: f32) -> Result<[Slabs; 2]> {
         let name = format!("blocks.{l}");
-        let t = subnet(self.g, self.c, &format!("{name}.g1"), a2)?;
-        let a1 = self.step(&name, &[a1], (Add { beta }, &[t]), (Add { beta: -beta }, &[t]))?;
-        Ok([a1[0], a2])
+        let a1 = self.subnet(&format!("{name}.g1"), &a2, |way, k, t| {
+            Ok(way.step(&name, &[a1[k]], (Add { beta }, &[t]), (Add { beta: -beta }, &[t]))?[0])
+        })?;
+        Ok([a1, a2])
     }
 
     /// a2' = a2 exp(s) + g3(a1'), s = tanh(g2(a1') / 2); inverse a2 = (a2' - g3(a1')) exp(-s).
-    fn affine(&mut self, l: usize, [a1, a2]: [Value; 2], inverse: bool) -> Result<[Value; 2]> {
+    fn affine(&mut self, l: usize, [a1, a2]: [Slabs; 2], inverse: bool) -> Result<[Slabs; 2]> {
         let name = format!("blocks.{l}");
         let sign = if inverse { -1.0 } else { 1.0 };
-        let h = subnet(self.g, self.c, &format!("{name}.g2"), a1)?;
-        let e = self.g.apply1(&name, ExpScale { sign }, &[h])?;
-        let undone_e = match self.grads {
-            Some(_) => self.g.apply1(&name, ExpScale { sign: -sign }, &[h])?,
-            None => e,
-        };
-        let t = subnet(self.g, self.c, &format!("{name}.g3"), a1)?;
+        let mut undone_e = vec![];
+        let e = self.subnet(&format!("{name}.g2"), &a1, |way, _, h| {
+            let e = way.g.apply1(&name, ExpScale { sign }, &[h])?;
+            undone_e.push(match way.grads {
+                Some(_) => way.g.apply1(&name, ExpScale { sign: -sign }, &[h])?,
+                None => e,
+            });
+            Ok(e)
+        })?;
         let (op, undone) = (Coupling { inverse }, Coupling { inverse: !inverse });
-        let a2 = self.step(&name, &[a2], (op, &[e, t]), (undone, &[undone_e, t]))?;
-        Ok([a1, a2[0]])
+        let a2 = self.subnet(&format!("{name}.g3"), &a1, |way, k, t| {
+            let (op, undone) = ((op.clone(), &[e[k], t][..]), (undone.clone(), &[undone_e[k], t][..]));
+            Ok(way.step(&name, &[a2[k]], op, undone)?[0])
+        })?;
+        Ok([a1, a2])
+    }
+
+    /// Haar transform of each slab, split into the first 3 channels and the others.
+    fn transform(&mut self, x: &[Value]) -> Result<[Slabs; 2]> {
+        let mut a = [vec![], vec![]];
+        for &x in x {
+            let bands = self.step("haar", &[x], (Haar { scale: 0.25 }, &[]), (HaarInverse { scale: 1.0 }, &[]))?;
+            let parts = self.step("haar", &bands, (Split { first: 3 }, &[]), (Concat, &[]))?;
+            a.iter_mut().zip(parts).for_each(|(slabs, part)| slabs.push(part));
+        }
+        Ok(a)
+    }
+
+    /// The inverse of [`Way::transform`].
+    fn inverse_transform(&mut self, [a1, a2]: [Slabs; 2]) -> Result<Slabs> {
+        let (op, undone) = (HaarInverse { scale: 1.0 }, Haar { scale: 0.25 });
+        let slab = |(a1, a2)| {
+            let bands = self.step("haar_inverse", &[a1, a2], (Concat, &[]), (Split { first: 3 }, &[]))?;
+            Ok(self.step("haar_inverse", &bands, (op.clone(), &[]), (undone.clone(), &[]))?[0])
+        };
+        a1.into_iter().zip(a2).map(slab).collect()
     }
 
     /// x -> y_cor, z. Without `keep_z` the last block's g2 and g3, which feed only z, are skipped, and a2 as it was
     /// before them stands in z's place.
-    fn down(&mut self, mut x: Value, keep_z: bool) -> Result<[Value; 2]> {
-        let (mut a, mut l, depth) = ([x; 2], 0, self.c.blocks.iter().sum::<usize>());
+    fn down(&mut self, mut x: Slabs, keep_z: bool) -> Result<[Slabs; 2]> {
+        let (mut a, mut l, depth) = ([vec![], vec![]], 0, self.c.blocks.iter().sum::<usize>());
         for (level, &blocks) in self.c.blocks.iter().enumerate() {
             if level > 0 {
-                x = self.step("haar", &a, (Concat, &[]), (Split { first: 3 }, &[]))?[0];
+                let [a1, a2] = a;
+                let joined = a1
+                    .into_iter()
+                    .zip(a2)
+                    .map(|(a1, a2)| Ok(self.step("haar", &[a1, a2], (Concat, &[]), (Split { first: 3 }, &[]))?[0]));
+                x = joined.collect::<Result<_>>()?;
             }
-            let bands = self.step("haar", &[x], (Haar { scale: 0.25 }, &[]), (HaarInverse { scale: 1.0 }, &[]))?;
-            let parts = self.step("haar", &bands, (Split { first: 3 }, &[]), (Concat, &[]))?;
-            a = [parts[0], parts[1]];
+            a = self.transform(&x)?;
             for _ in 0..blocks {
                 a = self.additive(l, a, 1.0)?;
                 if keep_z || l + 1 < depth {
@@ -213,7 +313,7 @@ impl<'a> Way<'a> {
     }
 
     /// y_cor, z -> x, the inverse of [`Way::down`] with the same `keep_z`.
-    fn up(&mut self, mut a: [Value; 2], keep_z: bool) -> Result<Value> {
+    fn up(&mut self, mut a: [Slabs; 2], keep_z: bool) -> Result<Slabs> {
         let depth = self.c.blocks.iter().sum::<usize>();
         let mut l = depth;
         for (level, &blocks) in self.c.blocks.iter().enumerate().rev() {
@@ -224,38 +324,53 @@ impl<'a> Way<'a> {
                 }
                 a = self.additive(l, a, -1.0)?;
             }
-            let bands = self.step("haar_inverse", &a, (Concat, &[]), (Split { first: 3 }, &[]))?;
-            let (op, undone) = (HaarInverse { scale: 1.0 }, Haar { scale: 0.25 });
-            let y = self.step("haar_inverse", &bands, (op, &[]), (undone, &[]))?;
+            let y = self.inverse_transform(a)?;
             if level == 0 {
-                return Ok(y[0]);
+                return Ok(y);
             }
-            let parts = self.step("haar_inverse", &y, (Split { first: 3 }, &[]), (Concat, &[]))?;
-            a = [parts[0], parts[1]];
+            a = [vec![], vec![]];
+            for y in y {
+                let parts = self.step("haar_inverse", &[y], (Split { first: 3 }, &[]), (Concat, &[]))?;
+                a.iter_mut().zip(parts).for_each(|(slabs, part)| slabs.push(part));
+            }
         }
         unreachable!("level 0 returns")
     }
 }
 
+/// The residual block g: x (N, c_in, h, w) -> (N, c_out, h, w). `name` as in `blocks.0.g1`.
+pub fn subnet(g: &mut Graph, c: &Config, name: &str, x: Value) -> Result<Value> {
+    Ok(Way::new(g, c, None).subnet(name, &[x], |_, _, y| Ok(y))?[0])
+}
+
 /// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z ([`Config::z_shape`]) with
 /// `keep_z`; otherwise the last block's g2 and g3, which feed only z, are skipped.
 pub fn downscale(g: &mut Graph, c: &Config, x: Value, keep_z: bool) -> Result<(Value, Option<Value>)> {
-    let [y_cor, z] = Way::new(g, c, None).down(x, keep_z)?;
-    Ok((y_cor, keep_z.then_some(z)))
+    let [y_cor, z] = Way::new(g, c, None).down(vec![x], keep_z)?;
+    Ok((y_cor[0], keep_z.then_some(z[0])))
 }
 
 /// The way back: y_cor and z (or noise) -> (N, 3, H, W).
 pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Value> {
-    Way::new(g, c, None).up([y_cor, z], true)
+    Ok(Way::new(g, c, None).up([vec![y_cor], vec![z]], true)?[0])
 }
 
-/// The whole network: x (N, 3, H, W), sides multiples of the scale -> y of the same shape, not clipped. The noise in
-/// z's place has the scale and seed of [`crate::kernel::Globals`].
-pub fn smooth(g: &mut Graph, c: &Config, x: Value) -> Result<Value> {
-    let shape = c.z_shape(g.shape(x));
-    let (y_cor, _) = downscale(g, c, x, false)?;
-    let noise = g.apply1("noise", Noise { shape }, &[])?;
-    upscale(g, c, y_cor, noise)
+/// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and slabs, not
+/// clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. The noise in z's place has
+/// the scale and seed of [`crate::kernel::Globals`]. `keep_features`: where there are several slabs, the features of all
+/// wait for the channel gates, instead of being computed twice.
+pub fn smooth(g: &mut Graph, c: &Config, x: &[Value], keep_features: bool) -> Result<Slabs> {
+    let mut row = 0;
+    let shapes: Vec<Shape> = x.iter().map(|v| c.z_shape(g.shape(*v))).collect();
+    let mut way = Way { keep_features, ..Way::new(g, c, None) };
+    let [y_cor, _] = way.down(x.to_vec(), false)?;
+    let noise = shapes.into_iter().map(|shape| {
+        let noise = Noise { shape, first_row: row };
+        row += shape.h;
+        way.g.apply1("noise", noise, &[])
+    });
+    let noise = noise.collect::<Result<_>>()?;
+    way.up([y_cor, noise], true)
 }
 
 /// The mean absolute error of `y`, a scalar.

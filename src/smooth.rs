@@ -1,11 +1,14 @@
-//! Smooths pictures: pads them to the network's scale, runs it, crops and clips, alone or as an ensemble of eight.
+//! Smooths pictures of any size: pads them to the network's scale, runs it, crops and clips, alone or as an ensemble of
+//! eight. What memory it may take decides whether a picture goes through the network whole or in slabs of rows.
 
+use crate::bands::{Banded, Bands};
 use crate::error::{Error, Result};
-use crate::exec::{Device, Executor};
+use crate::exec::{Device, Executor, available_memory};
 use crate::geometry::{Flip, crop, reflect_pad};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
-use crate::net::{self, Config};
+use crate::net::Config;
+use crate::plan::Plan;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 
@@ -32,20 +35,34 @@ impl Options {
 pub struct Smoother {
     weights: Weights,
     device: Device,
+    max_memory: Option<u64>,
     built: Vec<Built>,
 }
 
 struct Built {
     shape: Shape,
     exec: Executor,
-    x: Value,
-    y: Value,
+    x: Vec<Value>,
+    y: Vec<Value>,
+    bands: Bands,
 }
 
 impl Smoother {
     /// Puts the weights to use on a device.
     pub fn new(weights: Weights, device: Device) -> Smoother {
-        Smoother { weights, device, built: vec![] }
+        Smoother { weights, device, max_memory: None, built: vec![] }
+    }
+
+    /// Takes no more than so many bytes of the device's memory (None: what it has). With the CPU that is beside the
+    /// picture itself.
+    #[must_use]
+    pub fn with_max_memory(self, max_memory: Option<u64>) -> Smoother {
+        Smoother { max_memory, built: vec![], ..self }
+    }
+
+    /// How the last picture was cut, and the plan that it ran by.
+    pub fn last_plan(&self) -> Option<(Bands, &Plan)> {
+        self.built.last().map(|b| (b.bands, b.exec.plan()))
     }
 
     /// Replaces the weights by others of the same network, flat.
@@ -65,10 +82,7 @@ impl Smoother {
     /// # Errors
     /// [`Error::TooLarge`] with the largest size of this shape that fits the device.
     pub fn check(&self, h: usize, w: usize) -> Result<()> {
-        self.fits(h, w).map_err(|error| match error {
-            Error::TooLarge(message) => self.too_large(h, w, &message),
-            other => other,
-        })
+        self.fits(h, w).map_err(|error| self.too_large(h, w, error))
     }
 
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1]. `progress` is called after
@@ -103,10 +117,22 @@ impl Smoother {
         let padded = reflect_pad(x, self.weights.config.scale());
         let globals = Globals { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..Globals::default() };
         let built = self.built(padded.shape)?;
-        built.exec.write(built.x, &padded.data)?;
-        built.exec.run(&globals)?;
-        let y = Tensor::new(padded.shape, built.exec.read(built.y)?);
-        Ok(crop(&y, x.shape.h, x.shape.w))
+        let Built { exec, x: slabs, y, .. } = built;
+        let mut row = 0;
+        for &slab in &*slabs {
+            let part = padded.rows(row, exec.shape(slab).h);
+            row += part.shape.h;
+            exec.write(slab, &part.data)?;
+        }
+        exec.run(&globals)?;
+        let mut result = Tensor::zeros(padded.shape);
+        row = 0;
+        for &slab in &*y {
+            let part = Tensor::new(exec.shape(slab), exec.read(slab)?);
+            result.set_rows(row, &part);
+            row += part.shape.h;
+        }
+        Ok(crop(&result, x.shape.h, x.shape.w))
     }
 
     fn built(&mut self, shape: Shape) -> Result<&mut Built> {
@@ -114,29 +140,59 @@ impl Smoother {
             let last = self.built.len() - 1;
             self.built.swap(i, last);
         } else {
-            if self.built.len() == 2 {
-                self.built.remove(0);
-            }
-            let (graph, x, y) = graph(&self.weights.config, shape)?;
-            let params = graph.params();
-            let mut exec = Executor::new(graph, &self.device).map_err(|error| match error {
-                Error::TooLarge(message) => self.too_large(shape.h, shape.w, &message),
-                other => other,
-            })?;
-            exec.write(params, &self.weights.params)?;
-            self.built.push(Built { shape, exec, x, y });
+            let built = self.build(shape)?;
+            self.built.push(built);
         }
         Ok(self.built.last_mut().expect("just put there"))
     }
 
+    /// Plans and allocates for a shape, after making room.
+    fn build(&mut self, shape: Shape) -> Result<Built> {
+        let mut max_memory = self.memory();
+        loop {
+            let (banded, plan) = Bands::within(&self.weights.config, shape, self.device.target(), max_memory)
+                .map_err(|error| self.too_large(shape.h, shape.w, error))?;
+            let planned = plan.peak_bytes();
+            let held = |built: &[Built]| built.iter().map(|b| b.exec.allocated_bytes()).sum::<u64>();
+            while self.built.len() > 1 || !self.built.is_empty() && held(&self.built) > max_memory - planned {
+                self.built.remove(0);
+            }
+            let Banded { graph, x, y, bands } = banded;
+            let params = graph.params();
+            match Executor::new(graph, &self.device) {
+                Ok(mut exec) => {
+                    exec.write(params, &self.weights.params)?;
+                    return Ok(Built { shape, exec, x, y, bands });
+                }
+                // A GPU's free memory is known by trying only.
+                Err(Error::TooLarge(message)) if planned > 1 => {
+                    log::info!("{message}; trying in half of the {planned} bytes");
+                    max_memory = planned / 2;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Bytes that may be taken.
+    fn memory(&self) -> u64 {
+        let own: u64 = self.built.iter().map(|b| b.exec.allocated_bytes()).sum();
+        let free = match self.device {
+            Device::Cpu => available_memory().saturating_add(own),
+            Device::Gpu(_) => u64::MAX,
+        };
+        free.min(self.max_memory.unwrap_or(u64::MAX))
+    }
+
     fn fits(&self, h: usize, w: usize) -> Result<()> {
         let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
-        let (graph, ..) = graph(&self.weights.config, Shape::new(1, 3, side(h), side(w)))?;
-        Executor::check(&graph, &self.device)
+        let shape = Shape::new(1, 3, side(h), side(w));
+        Bands::within(&self.weights.config, shape, self.device.target(), self.memory()).map(|_| ())
     }
 
     /// The error for a picture that does not fit, with the largest of its shape that does.
-    fn too_large(&self, h: usize, w: usize, message: &str) -> Error {
+    fn too_large(&self, h: usize, w: usize, error: Error) -> Error {
+        let Error::TooLarge(message) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
             let [h, w] = scaled(part);
@@ -157,11 +213,8 @@ impl Smoother {
     }
 }
 
-/// The graph that smooths a batch of this shape, its input and its output.
+/// The graph that smooths a batch of this shape in one piece, its input and its output.
 pub fn graph(config: &Config, shape: Shape) -> Result<(Graph, Value, Value)> {
-    let mut g = Graph::new(config.layout());
-    let x = g.input("x", shape);
-    let y = net::smooth(&mut g, config, x)?;
-    g.output(y);
-    Ok((g, x, y))
+    let Banded { graph, x, y, .. } = Bands::WHOLE.graph(config, shape)?;
+    Ok((graph, x[0], y[0]))
 }

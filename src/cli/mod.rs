@@ -46,6 +46,10 @@ pub struct Network {
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Most memory of the device to use, as in 800MB or 2GB: large pictures then go through in slabs, with the same result
+    /// [default: what there is]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    max_memory: Option<u64>,
     #[command(flatten)]
     adapter: Adapter,
 }
@@ -62,8 +66,26 @@ impl Network {
             Some(path) => Weights::read(path)?,
             None => Weights::builtin(),
         };
-        Ok(Smoother::new(weights, self.adapter.open()?))
+        Ok(Smoother::new(weights, self.adapter.open()?).with_max_memory(self.max_memory))
     }
+}
+
+/// Bytes, from a number with a unit: 512MB, 1.5GB (or MiB, GiB), or bytes without one.
+fn parse_memory(text: &str) -> Result<u64, &'static str> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" | "k" => 1e3,
+        "mb" | "m" => 1e6,
+        "gb" | "g" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        _ => return Err("give a size such as 800MB, 1.5GB or 512MiB"),
+    };
+    let bytes = number.parse().ok().map(|n: f64| n * unit).filter(|bytes| (1.0..1e18).contains(bytes));
+    bytes.map(|bytes| bytes as u64).ok_or("give a size such as 800MB, 1.5GB or 512MiB")
 }
 
 fn parse_noise(text: &str) -> Result<f32, &'static str> {

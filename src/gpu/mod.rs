@@ -316,6 +316,9 @@ impl Gpu {
             first = first.or(pollster::block_on(scope.pop()));
         }
         match first {
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::TooLarge(format!("{}: the device has not enough memory", what())))
+            }
             Some(e) => Err(self.failure(&what(), &e.to_string())),
             None => match self.lost.lock().unwrap().as_ref() {
                 Some(lost) => Err(Error::Gpu(lost.clone())),

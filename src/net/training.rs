@@ -42,16 +42,17 @@ fn stored(g: &mut Graph, c: &Config, x: Value, noise: Value, target: Value) -> R
 }
 
 fn reversible(g: &mut Graph, c: &Config, x: Value, noise: Value, target: Value) -> Result<Pass> {
-    let [y_cor, a2] = Way::new(g, c, None).down(x, false)?;
-    let y = Way::new(g, c, None).up([y_cor, noise], true)?;
+    let [y_cor, a2] = Way::new(g, c, None).down(vec![x], false)?;
+    let y = upscale(g, c, y_cor[0], noise)?;
     let loss = loss(g, y, target)?;
 
     let mut grads = Gradients::new(&[(loss, None)]);
     let last = g.nodes().last().cloned();
     g.pull_back(last.as_slice(), |v| v == y, &mut grads)?;
-    let [y_cor_again, noise_again] = Way::new(g, c, Some(&mut grads)).down(y, true)?;
+    let [y_cor_again, noise_again] = Way::new(g, c, Some(&mut grads)).down(vec![y], true)?;
+    let [y_cor, y_cor_again, noise_again] = [y_cor[0], y_cor_again[0], noise_again[0]];
     grads.rename(y_cor_again, y_cor);
-    let x_again = Way::new(g, c, Some(&mut grads)).up([y_cor, a2], false)?;
+    let x_again = Way::new(g, c, Some(&mut grads)).up([vec![y_cor], a2], false)?[0];
     let grads = g.flat_gradient(&grads)?;
     Ok(Pass { y, loss, grads, rebuilt: vec![[x, x_again], [y_cor, y_cor_again], [noise, noise_again]] })
 }

@@ -22,6 +22,7 @@ pub mod haar;
 pub mod haar_inverse;
 pub mod loss;
 pub mod noise;
+pub mod rows;
 pub mod spatial_attention;
 
 /// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
@@ -164,6 +165,7 @@ operators! {
     haar::Haar, haar_inverse::HaarInverse,
     loss::L1Loss, loss::L1LossBackward,
     noise::Noise,
+    rows::Rows,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
 }

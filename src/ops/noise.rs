@@ -17,6 +17,8 @@ use rayon::prelude::*;
 pub struct Noise {
     /// (N, C, h, w).
     pub shape: Shape,
+    /// Row of the image in which its first row lies, where it is a part of the image's noise.
+    pub first_row: usize,
 }
 
 /// Philox4x32-10: ten rounds over a counter of four words with a key of two.
@@ -94,7 +96,7 @@ impl Operator for Noise {
         let (c, w, scale) = (self.shape.c, self.shape.w, T::of(noise_scale.into()));
         y[0].data.par_chunks_mut(self.shape.plane()).enumerate().for_each(|(plane, y)| {
             let (image, channel) = ((plane / c) as u32, (plane % c) as u32);
-            for (row, y) in (0u32..).zip(y.chunks_exact_mut(w)) {
+            for (row, y) in (self.first_row as u32..).zip(y.chunks_exact_mut(w)) {
                 for (column, y) in (0u32..).zip(y) {
                     let (row, column) = (origin[0].wrapping_add(row), origin[1].wrapping_add(column));
                     *y = scale * normal(seed, image, channel, row, column);
@@ -109,7 +111,13 @@ impl Operator for Noise {
             ("noise", "noise"),
             &[],
             &[("y", Output(0))],
-            &[("n", s.n.into()), ("c", s.c.into()), ("h", s.h.into()), ("w", s.w.into())],
+            &[
+                ("n", s.n.into()),
+                ("c", s.c.into()),
+                ("h", s.h.into()),
+                ("w", s.w.into()),
+                ("first_row", self.first_row.into()),
+            ],
             Grid::Linear(s.len()),
         );
     }
@@ -123,7 +131,7 @@ mod tests {
 
     fn noise<T: Real>(shape: Shape, globals: &Globals) -> Vec<T> {
         let mut graph = Graph::new(Layout::default());
-        let y = graph.apply1("noise", Noise { shape }, &[]).unwrap();
+        let y = graph.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap();
         graph.output(y);
         let mut exec = CpuExecutor::<T>::new(graph).unwrap();
         exec.poison();

@@ -144,7 +144,7 @@ fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
     let mut g = Graph::new(config.layout());
     let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
     let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
-    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape) }, &[])?;
+    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape), first_row: 0 }, &[])?;
     let pass = training::pass(&mut g, config, [x, noise, target], settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);
