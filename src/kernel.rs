@@ -16,6 +16,8 @@ pub enum Operand {
     Output(usize),
     /// Scratch memory `i` of the node ([`Lowering::scratch`]).
     Scratch(usize),
+    /// What [`Lowering::prepare`] made.
+    Prepared(usize),
 }
 
 /// A parameter of a kernel: a member of the shader's uniform struct `p`.
@@ -59,6 +61,8 @@ pub const PARAMS_STRIDE: usize = 256;
 pub struct Dispatch {
     /// Stem of the file in `shaders/`.
     pub shader: &'static str,
+    /// The shader's `Hidden` is f16 instead of f32; without meaning for a shader that has no `Hidden`.
+    pub half: bool,
     /// Entry point.
     pub entry: &'static str,
     /// Values of the shader's `override` constants.
@@ -72,13 +76,29 @@ pub struct Dispatch {
 }
 
 /// Which kernels an operator uses where it has several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kernels {
     /// For GPUs: invocations are pixels, tiles in workgroup memory.
     #[default]
     Tiles,
     /// For software drivers, which run a workgroup as the vector lanes of a CPU core: invocations are channels.
     Lanes,
+}
+
+impl Kernels {
+    /// Do they keep hidden feature maps as f16?
+    pub fn half(self) -> bool {
+        false
+    }
+}
+
+/// A request for what a kernel makes of parameters alone: weights in the order that another kernel wants them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepare {
+    /// Elements, of 2 bytes where the dispatch is of `half`, else of 4.
+    pub len: usize,
+    /// The run that makes it; its own operand is among the bindings.
+    pub dispatch: Dispatch,
 }
 
 /// An operator's way onto the GPU: its dispatches in order, and the scratch memory that they share.
@@ -90,17 +110,50 @@ pub struct Lowering {
     pub outputs: Vec<Shape>,
     /// Which kernels to use.
     pub kernels: Kernels,
+    /// Operands that lie in memory as f16 ([`crate::ops::Operator::takes_half`]).
+    pub half: Vec<Operand>,
     /// Dispatches in order.
     pub dispatches: Vec<Dispatch>,
     /// Length of each scratch buffer, in 32-bit words.
     pub scratch: Vec<usize>,
+    /// What is to be prepared.
+    pub prepare: Vec<Prepare>,
 }
 
 impl Lowering {
+    /// Nothing yet.
+    pub fn new(inputs: Vec<Shape>, outputs: Vec<Shape>, kernels: Kernels, half: Vec<Operand>) -> Lowering {
+        Lowering { inputs, outputs, kernels, half, dispatches: vec![], scratch: vec![], prepare: vec![] }
+    }
+
     /// Asks for `len` 32-bit words of scratch memory; contents are undefined when the first dispatch starts.
     pub fn scratch(&mut self, len: usize) -> Operand {
         self.scratch.push(len);
         Operand::Scratch(self.scratch.len() - 1)
+    }
+
+    /// Asks for `len` elements that a kernel, one invocation each, makes of inputs: `written` is its binding for them.
+    /// Where these inputs are parameters it runs only when they have changed, and once for all nodes that ask for the same.
+    pub fn prepare(
+        &mut self,
+        len: usize,
+        (shader, entry): (&'static str, &'static str),
+        written: &'static str,
+        read: &[(&'static str, Operand)],
+        params: &[(&'static str, Param)],
+    ) -> Operand {
+        let prepared = Operand::Prepared(self.prepare.len());
+        let dispatch = Dispatch {
+            shader,
+            half: !self.half.is_empty(),
+            entry,
+            constants: vec![],
+            bindings: std::iter::once((written, prepared)).chain(read.iter().copied()).collect(),
+            params: params.to_vec(),
+            grid: Grid::Linear(len),
+        };
+        self.prepare.push(Prepare { len, dispatch });
+        prepared
     }
 
     /// Adds a run of the kernel `entry` of `shaders/{shader}.wgsl`.
@@ -114,6 +167,7 @@ impl Lowering {
     ) {
         self.dispatches.push(Dispatch {
             shader,
+            half: !self.half.is_empty(),
             entry,
             constants: constants.to_vec(),
             bindings: bindings.to_vec(),

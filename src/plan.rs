@@ -1,13 +1,23 @@
 //! The plan of a graph: where every value lives, and what it costs. Pure: a graph in, a plan out, no device.
 //!
-//! Transient values share a few buffers: a value gets one when it is written and gives it back after its last use.
-//! Buffers, not offsets in one arena, because wgpu tracks usage per whole buffer.
+//! Transient values share a few buffers: the largest values are placed first, each in the smallest buffer that no other
+//! value needs from its writing to its last use. Buffers, not offsets in one arena, because wgpu tracks usage per whole
+//! buffer.
+//!
+//! What kernels prepare from parameters ([`Lowering::prepare`]) shares one buffer of its own, from run to run. Where no
+//! step changes the parameters, a GPU keeps nothing else of them: the array as it is written lies in a reusable buffer
+//! until it has been prepared, and the few parameters that steps read directly are copied.
+//!
+//! Some kernels keep hidden feature maps as f16. A value is one where the operator that writes it and all that read it
+//! take it so ([`Operator::takes_half`]): in a graph with gradients there is none.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Place, Value};
-use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE};
+use crate::graph::{Graph, Node, Place, Value};
+use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare};
 use crate::ops::{Operator, Workspace};
 use crate::tensor::Shape;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 
 /// What runs the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,21 +36,35 @@ pub enum Target {
     },
 }
 
-/// A place: a buffer and elements (of 4 bytes) in it.
+/// A place: a buffer and elements in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
     /// Index of the buffer.
     pub buffer: usize,
-    /// First element.
+    /// First of the buffer's words of 4 bytes.
     pub offset: usize,
     /// Elements.
     pub len: usize,
+    /// Elements are f16, of 2 bytes, instead of 4.
+    pub half: bool,
+}
+
+impl Location {
+    /// Words of 4 bytes.
+    pub fn words(&self) -> usize {
+        words(self.len, self.half)
+    }
+}
+
+/// Words of 4 bytes that `len` elements take.
+fn words(len: usize, half: bool) -> usize {
+    if half { len.div_ceil(2) } else { len }
 }
 
 /// A buffer of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// Elements of 4 bytes.
+    /// Words of 4 bytes.
     pub len: usize,
     /// Keeps its contents from run to run; zero at first.
     pub persistent: bool,
@@ -53,8 +77,8 @@ pub struct Step {
     pub op: &'static str,
     /// Layer.
     pub name: String,
-    /// Inputs.
-    pub inputs: Vec<Location>,
+    /// Inputs; None: parameters of which the step needs only what is prepared from them.
+    pub inputs: Vec<Option<Location>>,
     /// Outputs, then values updated in place.
     pub outputs: Vec<Location>,
     /// Output's shape, for reports; empty for operators that only update.
@@ -74,6 +98,14 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// Place of each value of the graph that is used.
     pub locations: Vec<Option<Location>>,
+    /// Where the parameters are written, if they are not kept: all of them before the next run.
+    pub upload: Option<Location>,
+    /// Copies of parameters, from and to, made where they have changed.
+    pub copies: Vec<(Location, Location)>,
+    /// Kernels that run before the steps where the parameters have changed.
+    pub prepare: Vec<(Dispatch, Vec<Location>)>,
+    /// The steps themselves change parameters, so that [`Plan::prepare`] belongs to every run.
+    pub prepare_always: bool,
     /// The nodes in order.
     pub steps: Vec<Step>,
     /// Working memory of the CPU executor.
@@ -82,33 +114,75 @@ pub struct Plan {
     pub target: Target,
 }
 
-/// Bytes of an element.
-const ELEMENT: u64 = 4;
+/// Bytes of a word.
+const WORD: u64 = 4;
+/// Words between the starts of what is prepared: WebGPU's alignment of bindings.
+const ALIGNMENT: usize = 64;
 
-/// Reusable buffers while planning: those free now.
-struct Pool {
-    buffers: Vec<Buffer>,
-    free: Vec<usize>,
+/// Stands for the buffer of [`Plan::upload`] until it has one.
+const UPLOAD: usize = usize::MAX;
+
+/// What wants a part of the reusable buffers: so many words from one step to another, both included.
+struct Tenant {
+    words: usize,
+    first: usize,
+    last: usize,
 }
 
-impl Pool {
-    fn take(&mut self, len: usize) -> Location {
-        // The smallest that is large enough, else the largest, which grows; else a new one.
-        let fits =
-            self.free.iter().copied().filter(|&i| self.buffers[i].len >= len).min_by_key(|&i| self.buffers[i].len);
-        let grows = || self.free.iter().copied().max_by_key(|&i| self.buffers[i].len);
-        let buffer = fits.or_else(grows).unwrap_or_else(|| {
-            self.buffers.push(Buffer { len: 0, persistent: false });
-            self.buffers.len() - 1
+/// Spreads tenants over buffers. Returns the buffers' sizes and the buffer of each.
+///
+/// The largest tenant first, into the smallest buffer that is free for all of its time, else into a new one. (Step by
+/// step, a small value that came first took a map's buffer: 73 MB for the network of 39.)
+fn spread(tenants: &[Tenant]) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..tenants.len()).collect();
+    order.sort_by_key(|&i| (Reverse(tenants[i].words), tenants[i].first));
+    // Of each buffer: its size, and the tenants' first steps with their last ones.
+    let mut buffers: Vec<(usize, BTreeMap<usize, usize>)> = vec![];
+    let mut places = vec![0; tenants.len()];
+    for i in order {
+        let Tenant { words, first, last } = tenants[i];
+        let free = |(_, taken): &(usize, BTreeMap<usize, usize>)| {
+            taken.range(..=last).next_back().is_none_or(|(_, end)| *end < first)
+        };
+        // Later buffers are smaller.
+        places[i] = buffers.iter().rposition(free).unwrap_or_else(|| {
+            buffers.push((words, BTreeMap::new()));
+            buffers.len() - 1
         });
-        self.free.retain(|&i| i != buffer);
-        self.buffers[buffer].len = self.buffers[buffer].len.max(len);
-        Location { buffer, offset: 0, len }
+        buffers[places[i]].1.insert(first, last);
+    }
+    (buffers.into_iter().map(|(words, _)| words).collect(), places)
+}
+
+/// The values that are f16.
+fn half_values(graph: &Graph) -> HashSet<Value> {
+    let takes = |node: &Node, operand| node.op.takes_half(node.inputs.len(), operand);
+    let mut half: HashSet<Value> = HashSet::new();
+    for node in graph.nodes() {
+        half.extend(node.outputs.iter().enumerate().filter(|(i, _)| takes(node, Operand::Output(*i))).map(|(_, v)| *v));
+    }
+    half.retain(|v| graph.info(*v).place == Place::Transient && !graph.outputs().contains(v));
+    loop {
+        let before = half.len();
+        for node in graph.nodes() {
+            for (_, v) in node.inputs.iter().enumerate().filter(|(i, _)| !takes(node, Operand::Input(*i))) {
+                half.remove(v);
+            }
+            if let (true, [x, ..], [y, ..]) = (node.op.keeps_half(), &node.inputs[..], &node.outputs[..])
+                && !(half.contains(x) && half.contains(y))
+            {
+                half.remove(x);
+                half.remove(y);
+            }
+        }
+        if half.len() == before {
+            return half;
+        }
     }
 }
 
-fn check_binding(name: &str, len: usize, max_binding: u64) -> Result<()> {
-    let bytes = len as u64 * ELEMENT;
+fn check_binding(name: &str, len: usize, half: bool, max_binding: u64) -> Result<()> {
+    let bytes = words(len, half) as u64 * WORD;
     if bytes > max_binding {
         return Err(Error::TooLarge(format!(
             "{name} needs {bytes} bytes, more than the {max_binding} that one binding of this device may have"
@@ -120,108 +194,264 @@ fn check_binding(name: &str, len: usize, max_binding: u64) -> Result<()> {
     Ok(())
 }
 
+/// A node before anything has a place: tenants by their index.
+struct Lowered {
+    inputs: Vec<Shape>,
+    /// And of what it updates.
+    outputs: Vec<Shape>,
+    dispatches: Vec<Dispatch>,
+    scratch: Vec<usize>,
+    prepared: Vec<Made>,
+}
+
+/// Where an operator gets what it asked to have prepared.
+enum Made {
+    /// Of parameters, before the steps.
+    Before(Location),
+    /// Of other values, each time, in scratch memory.
+    InStep { tenant: usize, len: usize, half: bool },
+}
+
+/// What kernels ask to have prepared of parameters, each thing once.
+struct Prepared {
+    buffer: usize,
+    words: usize,
+    list: Vec<(Dispatch, Vec<Location>)>,
+}
+
+impl Prepared {
+    /// Place of what is made of operands at `read` (None: no parameters, not to be prepared).
+    fn place(
+        &mut self,
+        len: usize,
+        dispatch: &Dispatch,
+        read: impl Fn(Operand) -> Option<Location>,
+    ) -> Option<Location> {
+        let new = Location { buffer: self.buffer, offset: self.words, len, half: dispatch.half };
+        // The prepare's own operand is its only one that is no input.
+        let operands = dispatch.bindings.iter().map(|(_, operand)| match operand {
+            Operand::Prepared(_) => Some(new),
+            other => read(*other),
+        });
+        let places: Vec<Location> = operands.collect::<Option<_>>()?;
+        // The same kernel with the same operands but its own.
+        let alike = |a: &Location, b: &Location| a == b || (a.buffer == self.buffer && b.buffer == self.buffer);
+        let same = |(known, at): &&(Dispatch, Vec<Location>)| {
+            let bindings = |d: &Dispatch| d.bindings.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+            let rest = |d: &Dispatch| Dispatch { bindings: vec![], ..d.clone() };
+            rest(known) == rest(dispatch)
+                && bindings(known) == bindings(dispatch)
+                && at.iter().zip(&places).all(|(a, b)| alike(a, b))
+        };
+        if let Some((_, known)) = self.list.iter().find(same) {
+            return known.iter().copied().find(|at| at.buffer == self.buffer);
+        }
+        self.words += new.words().next_multiple_of(ALIGNMENT);
+        self.list.push((dispatch.clone(), places));
+        Some(new)
+    }
+}
+
 impl Plan {
     /// Plans `graph`. Fails where one value is larger than the device's largest binding.
     pub fn new(graph: &Graph, target: Target) -> Result<Plan> {
         let values = graph.values();
         let shape = |v: &Value| values[v.0].shape;
+        let half = match target {
+            Target::Gpu { kernels, .. } if kernels.half() => half_values(graph),
+            _ => HashSet::new(),
+        };
         if let Target::Gpu { max_binding, .. } = target {
             // Before the operators are lowered, whose parameters have 32 bits.
-            for info in values {
-                check_binding(&info.name, info.shape.len(), max_binding)?;
+            for (i, info) in values.iter().enumerate() {
+                check_binding(&info.name, info.shape.len(), half.contains(&Value(i)), max_binding)?;
             }
         }
-        let mut pool = Pool { buffers: vec![], free: vec![] };
+        // Parameters that no step changes need not stay.
+        let nodes = graph.nodes();
+        let kept = |v: Value| {
+            matches!(target, Target::Cpu { .. })
+                || v != graph.params()
+                || graph.outputs().contains(&v)
+                || nodes.iter().any(|node| node.inputs.contains(&v) || !node.updates.is_empty())
+        };
+        let mut buffers = vec![];
         let mut locations: Vec<Option<Location>> = vec![None; values.len()];
         for (i, info) in values.iter().enumerate() {
-            if info.place == Place::Persistent {
+            if info.place == Place::Persistent && kept(Value(i)) {
                 // Not even a graph without parameters has an empty buffer: devices make none.
-                pool.buffers.push(Buffer { len: info.shape.len().max(1), persistent: true });
-                locations[i] = Some(Location { buffer: pool.buffers.len() - 1, offset: 0, len: info.shape.len() });
+                buffers.push(Buffer { len: info.shape.len().max(1), persistent: true });
+                let place = Location { buffer: buffers.len() - 1, offset: 0, len: info.shape.len(), half: false };
+                locations[i] = Some(place);
             }
         }
+
+        // From when to when each transient value is needed: inputs from the start, outputs to the end.
+        let mut tenants: Vec<Tenant> = vec![];
+        let mut tenant_of: Vec<Option<usize>> = vec![None; values.len()];
+        let written = nodes.iter().enumerate().flat_map(|(i, node)| node.outputs.iter().map(move |v| (i, *v)));
+        for (first, v) in graph.inputs().iter().map(|v| (0, *v)).chain(written) {
+            if values[v.0].place == Place::Transient {
+                tenant_of[v.0] = Some(tenants.len());
+                tenants.push(Tenant { words: words(shape(&v).len(), half.contains(&v)), first, last: first });
+            }
+        }
+        let read = nodes.iter().enumerate().flat_map(|(i, node)| node.inputs.iter().map(move |v| (i, *v)));
+        for (last, v) in read.chain(graph.outputs().iter().map(|v| (usize::MAX, *v))) {
+            if let Some(t) = tenant_of[v.0] {
+                tenants[t].last = last;
+            }
+        }
+
+        let upload = (!kept(graph.params())).then(|| {
+            let words = shape(&graph.params()).len();
+            tenants.push(Tenant { words: words.max(1), first: 0, last: 0 });
+            Location { buffer: UPLOAD, offset: 0, len: words, half: false }
+        });
+        let upload_tenant = tenants.len() - 1;
         for (i, info) in values.iter().enumerate() {
             if let Place::View { base, offset } = info.place {
-                let base = locations[base.0].expect("a view's base is persistent");
+                let base = locations[base.0].or(upload).expect("a view's base is persistent");
                 assert!(offset + info.shape.len() <= base.len, "{} is inside its base", info.name);
                 locations[i] = Some(Location { offset: base.offset + offset, len: info.shape.len(), ..base });
             }
         }
 
-        // The last node that uses each value; outputs live to the end.
-        let mut last = vec![0; values.len()];
-        for (i, node) in graph.nodes().iter().enumerate() {
-            node.inputs.iter().chain(&node.outputs).for_each(|v| last[v.0] = i);
-        }
-        graph.outputs().iter().for_each(|v| last[v.0] = usize::MAX);
-        for &v in graph.inputs() {
-            locations[v.0] = Some(pool.take(shape(&v).len()));
-        }
-
-        let mut steps = Vec::with_capacity(graph.nodes().len());
+        // Lower the operators: what they need beside their operands.
         let mut workspace = Workspace::default();
-        for (i, node) in graph.nodes().iter().enumerate() {
+        let mut prepared = Prepared { buffer: buffers.len(), words: 0, list: vec![] };
+        let mut updated: HashSet<usize> = HashSet::new();
+        let mut lowered: Vec<Lowered> = Vec::with_capacity(nodes.len());
+        for (i, node) in nodes.iter().enumerate() {
             let inputs: Vec<Shape> = node.inputs.iter().map(shape).collect();
-            let outputs: Vec<Shape> = node.outputs.iter().map(shape).collect();
-            for &v in &node.outputs {
-                if values[v.0].place == Place::Transient {
-                    locations[v.0] = Some(pool.take(shape(&v).len()));
-                }
-            }
-            let place = |v: &Value| locations[v.0].expect("a value is written before it is read");
-            let read: Vec<Location> = node.inputs.iter().map(place).collect();
-            let written: Vec<Location> = node.outputs.iter().chain(&node.updates).map(place).collect();
-            let mut dispatches = vec![];
-            match target {
+            let outputs: Vec<Shape> = node.outputs.iter().chain(&node.updates).map(shape).collect();
+            let kernels = match target {
                 Target::Cpu { .. } => {
                     let own = node.op.workspace(&inputs, &outputs);
                     workspace.per_thread = workspace.per_thread.max(own.per_thread);
                     workspace.shared = workspace.shared.max(own.shared);
+                    Kernels::default()
                 }
-                Target::Gpu { kernels, .. } => {
-                    let all = node.outputs.iter().chain(&node.updates).map(shape).collect();
-                    let (d, scratch) = Default::default();
-                    let mut l = Lowering { inputs: inputs.clone(), outputs: all, kernels, dispatches: d, scratch };
-                    node.op.gpu(&mut l);
-                    let scratch: Vec<Location> = l.scratch.iter().map(|&len| pool.take(len)).collect();
-                    pool.free.extend(scratch.iter().map(|s| s.buffer));
-                    let resolve = |operand: &Operand| match *operand {
-                        Operand::Input(i) => read[i],
-                        Operand::Output(i) => written[i],
-                        Operand::Scratch(i) => scratch[i],
-                    };
-                    dispatches.extend(l.dispatches.into_iter().map(|d| {
-                        let places = d.bindings.iter().map(|(_, operand)| resolve(operand)).collect();
-                        (d, places)
-                    }));
-                }
+                Target::Gpu { kernels, .. } => kernels,
+            };
+            let reads = node.inputs.iter().enumerate().map(|(i, v)| (Operand::Input(i), v));
+            let writes = node.outputs.iter().enumerate().map(|(i, v)| (Operand::Output(i), v));
+            let halves = reads.chain(writes).filter(|(_, v)| half.contains(v)).map(|(operand, _)| operand).collect();
+            let mut l = Lowering::new(inputs, outputs, kernels, halves);
+            if matches!(target, Target::Gpu { .. }) {
+                node.op.gpu(&mut l);
             }
-            // What is used here for the last time makes room for what follows.
-            let mut done: Vec<Value> = node.inputs.iter().chain(&node.outputs).copied().collect();
-            done.sort_unstable();
-            done.dedup();
-            for v in done {
-                if last[v.0] == i && values[v.0].place == Place::Transient {
-                    pool.free.push(locations[v.0].expect("placed above").buffer);
-                }
+            let mut scratch = |words| {
+                tenants.push(Tenant { words, first: i, last: i });
+                tenants.len() - 1
+            };
+            // Parameters are known before the first step, unless an earlier one changes them.
+            let known = |operand| {
+                let Operand::Input(i) = operand else { return None };
+                locations[node.inputs[i].0].filter(|at| !updated.contains(&at.buffer))
+            };
+            let mut own = Lowered {
+                scratch: l.scratch.iter().map(|&len| scratch(len)).collect(),
+                inputs: l.inputs,
+                outputs: l.outputs,
+                dispatches: vec![],
+                prepared: vec![],
+            };
+            for Prepare { len, dispatch } in l.prepare {
+                let half = dispatch.half;
+                let made = prepared.place(len, &dispatch, known).map(Made::Before).unwrap_or_else(|| {
+                    own.dispatches.push(dispatch);
+                    Made::InStep { tenant: scratch(words(len, half)), len, half }
+                });
+                own.prepared.push(made);
             }
-            let macs = node.op.macs(&inputs, &outputs);
-            let paper_count = macs + node.op.paper_extras(&inputs, &outputs);
-            steps.push(Step {
-                op: node.op.name(),
-                name: node.name.clone(),
-                inputs: read,
-                outputs: written,
-                shapes: outputs,
-                dispatches,
-                macs,
-                paper_count,
-            });
+            own.dispatches.extend(l.dispatches);
+            lowered.push(own);
+            updated.extend(node.updates.iter().filter_map(|v| locations[v.0]).map(|at| at.buffer));
         }
-        let plan = Plan { buffers: pool.buffers, locations, steps, workspace, target };
+        let Prepared { buffer, words: mut prepared_words, list: mut prepare } = prepared;
+        let prepare_always = prepare.iter().flat_map(|(_, places)| places).any(|at| updated.contains(&at.buffer));
+        // Parameters that steps read themselves.
+        let mut copies: Vec<(Location, Location)> = vec![];
+        for (node, l) in nodes.iter().zip(&lowered) {
+            let bindings = l.dispatches.iter().flat_map(|d| &d.bindings);
+            for (_, operand) in bindings {
+                let Operand::Input(i) = operand else { continue };
+                let place = &mut locations[node.inputs[*i].0];
+                if let Some(from) = place.filter(|at| at.buffer == UPLOAD) {
+                    let to = Location { buffer, offset: prepared_words, ..from };
+                    prepared_words += to.words().next_multiple_of(ALIGNMENT);
+                    copies.push((from, to));
+                    *place = Some(to);
+                }
+            }
+        }
+        if prepared_words > 0 {
+            buffers.push(Buffer { len: prepared_words, persistent: true });
+        }
+
+        // Give everything its place.
+        let (sizes, places) = spread(&tenants);
+        let first = buffers.len();
+        buffers.extend(sizes.into_iter().map(|len| Buffer { len, persistent: false }));
+        let tenant = |t: usize, len, half| Location { buffer: first + places[t], offset: 0, len, half };
+        for (i, t) in tenant_of.iter().enumerate() {
+            if let Some(t) = t {
+                locations[i] = Some(tenant(*t, values[i].shape.len(), half.contains(&Value(i))));
+            }
+        }
+        let uploaded = |mut at: Location| {
+            if at.buffer == UPLOAD {
+                at.buffer = first + places[upload_tenant];
+            }
+            at
+        };
+        let upload = upload.map(uploaded);
+        copies.iter_mut().for_each(|(from, _)| *from = uploaded(*from));
+        prepare.iter_mut().flat_map(|(_, places)| places).for_each(|at| *at = uploaded(*at));
+        // What is only prepared has no place when the steps run.
+        locations.iter_mut().for_each(|at| *at = at.filter(|at| at.buffer != UPLOAD));
+        let place = |v: &Value| locations[v.0];
+        let steps = (nodes.iter().zip(lowered))
+            .map(|(node, l)| {
+                let read: Vec<Option<Location>> = node.inputs.iter().map(place).collect();
+                let written = node.outputs.iter().chain(&node.updates).map(place);
+                let written: Vec<Location> = written.map(|at| at.expect("what is written has a place")).collect();
+                let resolve = |operand: &Operand| match *operand {
+                    Operand::Input(i) => read[i].expect("what is read has a place"),
+                    Operand::Output(i) => written[i],
+                    Operand::Scratch(i) => tenant(l.scratch[i], tenants[l.scratch[i]].words, false),
+                    Operand::Prepared(i) => match l.prepared[i] {
+                        Made::Before(place) => place,
+                        Made::InStep { tenant: t, len, half } => tenant(t, len, half),
+                    },
+                };
+                let with_places = |d: Dispatch| {
+                    let places = d.bindings.iter().map(|(_, operand)| resolve(operand)).collect();
+                    (d, places)
+                };
+                let outputs = &l.outputs[..node.outputs.len()];
+                let macs = node.op.macs(&l.inputs, outputs);
+                Step {
+                    op: node.op.name(),
+                    name: node.name.clone(),
+                    shapes: outputs.to_vec(),
+                    macs,
+                    paper_count: macs + node.op.paper_extras(&l.inputs, outputs),
+                    dispatches: l.dispatches.iter().cloned().map(with_places).collect(),
+                    inputs: read,
+                    outputs: written,
+                }
+            })
+            .collect();
+        let plan = Plan { buffers, locations, upload, copies, prepare, prepare_always, steps, workspace, target };
         if let Target::Gpu { max_binding, .. } = target {
-            // Scratch memory too.
-            plan.buffers.iter().try_for_each(|b| check_binding("a kernel's scratch memory", b.len, max_binding))?;
+            // Scratch memory and what is prepared, too.
+            let bound =
+                plan.steps.iter().flat_map(|s| &s.dispatches).chain(&plan.prepare).flat_map(|(_, places)| places);
+            for at in bound {
+                check_binding("a kernel's working memory", at.len, at.half, max_binding)?;
+            }
         }
         Ok(plan)
     }
@@ -234,17 +464,20 @@ impl Plan {
     /// Bytes of everything that runs need: the buffers, the CPU executor's working memory, and on a GPU the kernels'
     /// parameters.
     pub fn peak_bytes(&self) -> u64 {
-        let buffers = self.buffers.iter().map(|b| b.len as u64 * ELEMENT).sum::<u64>();
+        let buffers = self.buffers.iter().map(|b| b.len as u64 * WORD).sum::<u64>();
         buffers
             + match self.target {
-                Target::Cpu { threads } => {
-                    (self.workspace.shared + threads * self.workspace.per_thread) as u64 * ELEMENT
+                Target::Cpu { threads } => (self.workspace.shared + threads * self.workspace.per_thread) as u64 * WORD,
+                Target::Gpu { .. } => {
+                    // Each list of dispatches has its own.
+                    let list = |dispatches: usize| dispatches.max(1) * PARAMS_STRIDE + size_of::<Globals>();
+                    let prepare = if self.prepare.is_empty() { 0 } else { list(self.prepare.len()) };
+                    (list(self.dispatches()) + prepare) as u64
                 }
-                Target::Gpu { .. } => (self.dispatches().max(1) * PARAMS_STRIDE + size_of::<Globals>()) as u64,
             }
     }
 
-    /// Runs of kernels, on a GPU.
+    /// Runs of kernels in the steps, on a GPU.
     pub fn dispatches(&self) -> usize {
         self.steps.iter().map(|s| s.dispatches.len()).sum()
     }

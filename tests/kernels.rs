@@ -1,11 +1,15 @@
-//! A few kernels run directly through `gpu`, against plain loops in f64. Outputs are NaN before each run.
+//! A few kernels against plain loops in f64. Outputs are NaN before each run.
 
 mod common;
 
 use common::gpu;
 use glam::UVec3;
+use sasnet::exec::GpuExecutor;
 use sasnet::gpu::{AdapterChoice, Command, Gpu};
-use sasnet::kernel::{Dispatch, Globals, Grid, Operand, Param};
+use sasnet::graph::{Graph, Layout, Value};
+use sasnet::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
+use sasnet::ops::conv3x3::Conv3x3;
+use sasnet::tensor::Shape;
 
 /// Numbers in [-1, 1).
 fn random(len: usize, seed: u32) -> Vec<f32> {
@@ -42,6 +46,7 @@ impl Kernel<'_> {
         let names = self.inputs.iter().map(|i| i.0).chain(self.outputs.iter().map(|o| o.0));
         let dispatch = Dispatch {
             shader: self.name.0,
+            half: false,
             entry: self.name.1,
             constants: self.constants.to_vec(),
             bindings: names.map(|n| (n, Operand::Input(0))).collect(),
@@ -88,14 +93,6 @@ const CONVS: &[Conv] = &[
 ];
 
 impl Conv {
-    fn params(self, slope: f32, first: usize, count: usize, splits: usize) -> Vec<(&'static str, Param)> {
-        let sizes = [("n", self.n), ("cx", self.cx), ("cr", self.cr), ("co", self.co), ("h", self.h), ("w", self.w)];
-        let rest = [("first", first), ("count", count), ("splits", splits)];
-        let mut params: Vec<(&str, Param)> = sizes.into_iter().chain(rest).map(|(n, v)| (n, v.into())).collect();
-        params.push(("slope", slope.into()));
-        params
-    }
-
     fn plane(self) -> usize {
         self.h * self.w
     }
@@ -129,90 +126,44 @@ fn iterate(size: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize
     (0..size.iter().product()).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
 }
 
-/// The constant for `channels` output channels, and the invocations.
-fn tile(n: usize, channels: usize, h: usize, w: usize) -> (f64, Grid) {
-    let stacks = channels.div_ceil(16);
-    let groups = channels.div_ceil(4).div_ceil(stacks);
-    let z = n * channels.div_ceil(4 * groups);
-    (groups as f64, Grid::Threads(UVec3::new(w as u32, h.div_ceil(2) as u32, z as u32)))
-}
-
+/// Forward and all gradients, as a graph of the one operator with the kernels for GPUs.
 #[test]
-fn conv3x3_forward() {
+fn conv3x3() {
     for &s in CONVS {
-        let (x, r) = (random(s.n * s.cx * s.plane(), 1), random(s.n * s.cr * s.plane(), 2));
-        let (w, b) = (random(s.co * s.ci() * 9, 3), random(s.co, 4));
-        let (groups, grid) = tile(s.n, s.co, s.h, s.w);
-        let got = Kernel {
-            name: ("conv3x3", "forward"),
-            constants: &[("GROUPS", groups)],
-            params: &s.params(0.2, 0, 0, 0),
-            inputs: &[("x", &x), ("r", if s.cr == 0 { &x } else { &r }), ("w", &w), ("b", &b)],
-            outputs: &[("y", s.n * s.co * s.plane())],
-            grid,
-        }
-        .run(&Globals::default());
-        let mut want: Vec<f64> = (0..s.n * s.co * s.plane()).map(|i| f64::from(b[i / s.plane() % s.co])).collect();
-        s.each_product(|k, (in_r, at), y| want[y] += f64::from(w[k]) * f64::from(if in_r { r[at] } else { x[at] }));
-        want.iter_mut().filter(|v| **v < 0.0).for_each(|v| *v *= f64::from(0.2f32));
-        assert_close(&format!("{s:?}"), &got[0], &want, 1e-6);
-    }
-}
+        let mut graph = Graph::new(Layout::default());
+        let maps = [s.cx, s.cr].map(|c| Shape::new(s.n, c, s.h, s.w));
+        let shapes =
+            [&maps[..if s.cr == 0 { 1 } else { 2 }], &[Shape::new(s.co, s.ci(), 3, 3), Shape::new(1, s.co, 1, 1)]];
+        let inputs: Vec<Value> = shapes.concat().iter().map(|shape| graph.input("input", *shape)).collect();
+        let y = graph.apply1("conv", Conv3x3 { slope: None }, &inputs).unwrap();
+        let dy = graph.input("dy", graph.shape(y));
+        let (_, gradients) = graph.vjp(&[(y, Some(dy))], &inputs).unwrap();
+        gradients.iter().chain([&y]).for_each(|v| graph.output(*v));
+        let shapes: Vec<usize> = inputs.iter().map(|v| graph.shape(*v).len()).collect();
+        let exec = GpuExecutor::new(graph, common::gpu_with(Kernels::Tiles)).unwrap();
+        exec.poison().unwrap();
+        let data: Vec<Vec<f32>> = shapes.iter().zip(1..).map(|(len, seed)| random(*len, seed)).collect();
+        let slope = random(s.n * s.co * s.plane(), 5);
+        inputs.iter().zip(&data).for_each(|(v, data)| exec.write(*v, data).unwrap());
+        exec.write(dy, &slope).unwrap();
+        exec.run(&Globals::default()).unwrap();
 
-#[test]
-fn conv3x3_backward() {
-    for &s in CONVS {
-        let (x, r) = (random(s.n * s.cx * s.plane(), 1), random(s.n * s.cr * s.plane(), 2));
-        let (w, dy) = (random(s.co * s.ci() * 9, 3), random(s.n * s.co * s.plane(), 5));
-        let (mut dx, mut dr) = (vec![0.0; x.len()], vec![0.0; r.len()]);
-        let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.co]);
+        let [x, .., w, b] = &data[..] else { unreachable!("three inputs or four") };
+        let mut want: Vec<Vec<f64>> = data.iter().map(|data| vec![0.0; data.len()]).collect();
+        let mut out: Vec<f64> = (0..slope.len()).map(|i| f64::from(b[i / s.plane() % s.co])).collect();
         s.each_product(|k, (in_r, at), y| {
-            let d = f64::from(dy[y]);
-            dw[k] += d * f64::from(if in_r { r[at] } else { x[at] });
-            *if in_r { &mut dr[at] } else { &mut dx[at] } += d * f64::from(w[k]);
+            let v = f64::from(if in_r { data[1][at] } else { x[at] });
+            let last = want.len() - 2;
+            out[y] += f64::from(w[k]) * v;
+            want[last][k] += f64::from(slope[y]) * v;
+            want[usize::from(in_r)][at] += f64::from(slope[y]) * f64::from(w[k]);
         });
-        dy.iter().enumerate().for_each(|(i, d)| db[i / s.plane() % s.co] += f64::from(*d));
-
-        for (what, first, count, want) in [("dx", 0, s.cx, &dx), ("dr", s.cx, s.cr, &dr)] {
-            if count == 0 {
-                continue;
-            }
-            let (groups, grid) = tile(s.n, count, s.h, s.w);
-            let got = Kernel {
-                name: ("conv3x3", "backward_input"),
-                constants: &[("GROUPS", groups)],
-                params: &s.params(1.0, first, count, 0),
-                inputs: &[("w", &w), ("dy", &dy)],
-                outputs: &[("dx", want.len())],
-                grid,
-            }
-            .run(&Globals::default());
-            assert_close(&format!("{what} of {s:?}"), &got[0], want, 1e-6);
+        let db = want.last_mut().expect("db");
+        slope.iter().enumerate().for_each(|(i, d)| db[i / s.plane() % s.co] += f64::from(*d));
+        assert_close(&format!("y of {s:?}"), &exec.read(y).unwrap(), &out, 1e-6);
+        for (i, (d, want)) in gradients.iter().zip(&want).enumerate() {
+            assert_close(&format!("gradient {i} of {s:?}"), &exec.read(*d).unwrap(), want, 2e-6);
         }
-
-        let width = s.co.next_power_of_two().clamp(16, 64);
-        let splits = 3 * 64 / width;
-        let row = s.ci() * 9 + 1;
-        let sums = Kernel {
-            name: ("conv3x3", "backward_weight"),
-            constants: &[("WIDTH", width as f64)],
-            params: &s.params(1.0, 0, 0, splits),
-            inputs: &[("x", &x), ("r", if s.cr == 0 { &x } else { &r }), ("dy", &dy)],
-            outputs: &[("sums", splits * s.co * row)],
-            grid: Grid::Workgroups(UVec3::new(s.co.div_ceil(width) as u32, s.ci().div_ceil(4) as u32, 3)),
-        }
-        .run(&Globals::default());
-        let got = Kernel {
-            name: ("conv3x3", "reduce_weight"),
-            constants: &[],
-            params: &s.params(1.0, 0, 0, splits),
-            inputs: &[("sums_in", &sums[0])],
-            outputs: &[("dw", dw.len()), ("db", db.len())],
-            grid: Grid::Linear(s.co * row),
-        }
-        .run(&Globals::default());
-        assert_close(&format!("dw of {s:?}"), &got[0], &dw, 2e-6);
-        assert_close(&format!("db of {s:?}"), &got[1], &db, 2e-6);
     }
 }
 
@@ -340,55 +291,4 @@ fn reads_survive_another_thread_that_polls() {
             });
         }
     });
-}
-
-/// `cargo test --release --test kernels -- --ignored --nocapture`: speed of the convolution, 64 to 64 on 256 x 192.
-#[test]
-#[ignore = "a measurement"]
-fn conv3x3_speed() {
-    let s = Conv { n: 1, cx: 64, cr: 0, co: 64, h: 192, w: 256 };
-    let (x, w, b) = (random(64 * s.plane(), 1), random(64 * 64 * 9, 2), random(64, 3));
-    let (groups, grid) = tile(1, 64, s.h, s.w);
-    let splits = 16;
-    let kernels = [
-        Kernel {
-            name: ("conv3x3", "forward"),
-            constants: &[("GROUPS", groups)],
-            params: &s.params(0.2, 0, 0, 0),
-            inputs: &[("x", &x), ("r", &x), ("w", &w), ("b", &b)],
-            outputs: &[("y", x.len())],
-            grid,
-        },
-        Kernel {
-            name: ("conv3x3", "backward_input"),
-            constants: &[("GROUPS", groups)],
-            params: &s.params(0.2, 0, 64, 0),
-            inputs: &[("w", &w), ("dy", &x)],
-            outputs: &[("dx", x.len())],
-            grid,
-        },
-        Kernel {
-            name: ("conv3x3", "backward_weight"),
-            constants: &[],
-            params: &s.params(0.2, 0, 0, splits),
-            inputs: &[("x", &x), ("r", &x), ("dy", &x)],
-            outputs: &[("sums", splits * 64 * (64 * 9 + 1))],
-            grid: Grid::Workgroups(UVec3::new(1, 16, splits as u32)),
-        },
-    ];
-    println!("{:?}", gpu().info().name);
-    let flop = 2.0 * (64 * 64 * 9 * s.plane()) as f64;
-    for kernel in kernels {
-        let recorded = gpu().record(&[kernel.command(&gpu())]).unwrap();
-        let mut best = f64::INFINITY;
-        recorded.run(&gpu(), &Globals::default(), &[]).unwrap();
-        gpu().wait().unwrap();
-        for _ in 0..10 {
-            let start = std::time::Instant::now();
-            recorded.run(&gpu(), &Globals::default(), &[]).unwrap();
-            gpu().wait().unwrap();
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        println!("{}: {:.1} ms, {:.1} GFLOP/s", kernel.name.1, best * 1e3, flop / best / 1e9);
-    }
 }

@@ -212,7 +212,8 @@ impl Case {
     /// Kernels that it runs on a GPU: shader and entry point.
     fn kernels(&self, kernels: Kernels) -> Vec<(&'static str, &'static str)> {
         let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
-        plan.steps.iter().flat_map(|step| &step.dispatches).map(|(d, _)| (d.shader, d.entry)).collect()
+        let dispatches = plan.steps.iter().flat_map(|step| &step.dispatches).chain(&plan.prepare);
+        dispatches.map(|(d, _)| (d.shader, d.entry)).collect()
     }
 
     /// Does the comparison fail on this device?
@@ -736,21 +737,28 @@ const MUTATIONS: &[Mutation] = &[
     ("channel_attention", "backward_input", "i % plane == argmax_in[c]", "i % plane == 0u"),
     ("channels", "concat", "b_in[image * in_b + e - in_a]", "b_in[e - in_a]"),
     ("channels", "split", "b[image * in_b + e - in_a]", "b[image * in_a + e - in_a]"),
-    ("conv3x3", "forward", "activate(v0 + bias)", "activate(v0)"),
-    ("conv3x3", "forward", "select(p.slope * v, v, v >= 0.0)", "select(p.slope * v, v, v <= 0.0)"),
-    ("conv3x3", "forward", "row < p.h && column < p.w);", "row < p.h);"),
+    ("conv3x3", "pack", "v = b[o];", "v = 0.0;"),
+    ("conv3x3", "pack", "w[o * ci * 9u + row]", "w[o * ci * 9u + row / 9u * 9u]"),
+    ("conv3x3", "pack", "if o < p.co {\n        if row", "{\n        if row"),
+    ("conv3x3", "pack_turned", "8u - row % 9u", "row % 9u"),
+    ("conv3x3", "pack_turned", "p.first + c) * 9u", "c) * 9u"),
+    ("conv3x3", "forward", "vec4f(packed_in[at]) + vec4f(packed_in[at + p.columns])", "vec4f(packed_in[at + p.columns])"),
+    ("conv3x3", "forward", "select(p.slope * v, v, v >= vec4f())", "select(p.slope * v, v, v <= vec4f())"),
+    ("conv3x3", "forward", "column >= p.w {\n        return 0.0;\n    }\n    if c < p.cx", "column > p.w {\n        return 0.0;\n    }\n    if c < p.cx"),
     ("conv3x3", "forward", "e % TILE / TILE_W - 1u", "e % TILE / TILE_W"),
-    ("conv3x3", "forward", "weight(o + 2u, at)", "weight(o + 1u, at)"),
-    ("conv3x3", "forward", "r[((image * p.cr + c - p.cx) * p.h + at.row)", "r[((image * p.cr + c) * p.h + at.row)"),
-    ("conv3x3", "forward", "acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w1,", "acc[7] = fma(vec4f(v3), w2, fma(vec4f(v2), w0,"),
+    ("conv3x3", "forward", "stack * WIDTH + e % WIDTH", "e % WIDTH"),
+    ("conv3x3", "forward", "r[((image * p.cr + c - p.cx) * p.h", "r[((image * p.cr + c) * p.h"),
+    ("conv3x3", "forward", "put(image, o + 4u, row + 7u, column, a17)", "put(image, o + 4u, row + 7u, column, a16)"),
+    ("conv3x3", "forward", "a07 = fma(vec4f(v9), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u", "a07 = fma(vec4f(v8), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u"),
+    ("conv3x3", "forward", "        y[at + 3u * plane] = v.w;", "        y[at + 3u * plane] = v.z;"),
     ("conv3x3", "activation_backward", "select(p.slope, 1.0, y_in[i] >= 0.0)", "select(p.slope, 1.0, y_in[i] <= 0.0)"),
-    ("conv3x3", "backward_input", "8u - k % 9u", "k % 9u"),
-    ("conv3x3", "backward_input", "p.first + c) * 9u", "c) * 9u"),
-    ("conv3x3", "backward_weight", "weight_sums[7] = fma(vec4f(d1)", "weight_sums[7] = fma(vec4f(d0)"),
+    ("conv3x3", "backward_weight", "sums1[7] = fma(vec4f(d1.y)", "sums1[7] = fma(vec4f(d0.y)"),
     ("conv3x3", "backward_weight", "bias += d3 + d4 + d1", "bias += d3 + d4"),
-    ("conv3x3", "backward_weight", "add_taps(at + 2u, 0.0, 0.0, d3)", "add_taps(at + 2u, 0.0, d3, 0.0)"),
-    ("conv3x3", "backward_weight", "part = lane / WIDTH", "part = 0u"),
-    ("conv3x3", "backward_weight", "p.co && row < p.h && column < p.w", "p.co && row < p.h"),
+    ("conv3x3", "backward_weight", "add_taps(at + 2u, vec2f(), vec2f(), d3)", "add_taps(at + 2u, vec2f(), d3, vec2f())"),
+    ("conv3x3", "backward_weight", "part = lane / (PAIRS * BLOCKS)", "part = 0u"),
+    ("conv3x3", "backward_weight", "o >= p.co || row >= p.h || column >= p.w", "o >= p.co || row >= p.h"),
+    ("conv3x3", "backward_weight", "let c = c0 + 4u * block;", "let c = c0;"),
+    ("conv3x3", "backward_weight", "image, c0 + e / INPUTS * 4u", "image, c0"),
     ("conv3x3", "reduce_weight", "s < p.splits", "s < 1u"),
     ("conv3x3_lanes", "pack", "packed[i] = b[i - weights]", "packed[i] = 0.0"),
     ("conv3x3_lanes", "pack", "i / p.co % 9u];\n    } else if i < weights + p.co {\n        packed[i] = b", "i / p.co % 3u];\n    } else if i < weights + p.co {\n        packed[i] = b"),
@@ -837,7 +845,7 @@ fn a_replacement_must_be_there() {
 fn every_kernel_is_compared_and_made_wrong() {
     let mut kernels = BTreeSet::new();
     for stem in reflect::shaders() {
-        let entries = reflect::Reflection::of(stem).entries;
+        let entries = reflect::Reflection::of(stem, false).entries;
         kernels.extend(entries.into_keys().map(|entry| (stem.to_string(), entry)));
     }
     let both = |case: &Case| [case.kernels(Kernels::Tiles), case.kernels(Kernels::Lanes)].concat();

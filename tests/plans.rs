@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::Gpu;
 use sasnet::graph::{Graph, Layout, Place, Value};
-use sasnet::kernel::{Globals, Kernels, Operand};
+use sasnet::kernel::{Dispatch, Globals, Kernels, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
@@ -33,20 +33,26 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
     let place = |v: Value| -> Result<Location, String> {
         let at = plan.location(v).ok_or(format!("{v:?} has no place"))?;
         let buffer = &plan.buffers[at.buffer];
-        let fits = at.len == graph.shape(v).len() && at.offset + at.len <= buffer.len;
+        let fits = at.len == graph.shape(v).len() && at.offset + at.words() <= buffer.len;
         let right = buffer.persistent != (graph.info(v).place == Place::Transient);
         if fits && right { Ok(at) } else { Err(format!("{v:?} lies at {at:?} in {buffer:?}")) }
     };
+    prepared(plan)?;
     for v in graph.inputs().iter().filter(transient) {
         holds[place(*v)?.buffer] = Some(*v);
+        if plan.upload.is_some_and(|at| Some(at.buffer) == plan.location(*v).map(|at| at.buffer)) {
+            return Err(format!("input {v:?} lies where the parameters are written"));
+        }
     }
     for (i, (node, step)) in graph.nodes().iter().zip(&plan.steps).enumerate() {
         let at = format!("step {i}, {} {:?}", step.op, step.name);
         let mut taken: Vec<usize> = vec![];
         for (v, location) in node.inputs.iter().zip(&step.inputs) {
-            if *location != place(*v)? {
+            if *location != plan.location(*v) {
                 return Err(format!("{at}: {v:?} is read at {location:?}"));
             }
+            let Some(location) = location else { continue };
+            place(*v)?;
             if transient(&v) && holds[location.buffer] != Some(*v) {
                 return Err(format!("{at}: reads {v:?} where {:?} is", holds[location.buffer]));
             }
@@ -70,8 +76,13 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
             }
         }
         let operands = step.dispatches.iter().flat_map(|(d, places)| d.bindings.iter().map(|b| b.1).zip(places));
-        let mut scratch: Vec<(usize, usize)> = operands
-            .filter_map(|(operand, at)| if let Operand::Scratch(k) = operand { Some((k, at.buffer)) } else { None })
+        let mut scratch: Vec<((usize, bool), usize)> = operands
+            .filter_map(|(operand, at)| match operand {
+                Operand::Scratch(k) => Some(((k, false), at.buffer)),
+                // Not made of parameters.
+                Operand::Prepared(k) if !plan.buffers[at.buffer].persistent => Some(((k, true), at.buffer)),
+                _ => None,
+            })
             .collect();
         scratch.sort_unstable();
         scratch.dedup();
@@ -80,6 +91,31 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
     let lost =
         graph.outputs().iter().filter(transient).find(|v| place(**v).map(|at| holds[at.buffer]) != Ok(Some(**v)));
     lost.map_or(Ok(()), |v| Err(format!("output {v:?} is overwritten")))
+}
+
+/// What lies before the steps: everything prepared and copied has a range of its own, and each thing that a step reads of
+/// it is there.
+fn prepared(plan: &Plan) -> Result<(), String> {
+    let own = |d: &Dispatch, at: &[Location]| {
+        let place = d.bindings.iter().position(|(_, operand)| matches!(operand, Operand::Prepared(_)));
+        at[place.expect("a binding for what is prepared")]
+    };
+    let copies = plan.copies.iter().map(|(_, to)| *to);
+    let mut made: Vec<Location> = plan.prepare.iter().map(|(d, at)| own(d, at)).chain(copies).collect();
+    made.sort_by_key(|at| at.offset);
+    for pair in made.windows(2) {
+        if pair[0].buffer != pair[1].buffer || pair[0].offset + pair[0].words() > pair[1].offset {
+            return Err(format!("{:?} and {:?} overlap", pair[0], pair[1]));
+        }
+    }
+    let read = plan.steps.iter().flat_map(|s| &s.dispatches).flat_map(|(d, at)| d.bindings.iter().zip(at));
+    for ((name, operand), at) in read {
+        let before = matches!(operand, Operand::Prepared(_)) && plan.buffers[at.buffer].persistent;
+        if before && !made.contains(at) {
+            return Err(format!("{name} is read at {at:?}, where nothing is prepared"));
+        }
+    }
+    Ok(())
 }
 
 /// A graph from random numbers: each triple takes an operator and what it reads. Every value that nothing reads is an
@@ -225,7 +261,7 @@ fn a_shared_buffer_is_noticed() {
         shared.buffers[a.buffer].len = shared.buffers[a.buffer].len.max(shared.buffers[b.buffer].len);
         shared.locations.iter_mut().flatten().for_each(shift);
         for step in &mut shared.steps {
-            step.inputs.iter_mut().chain(&mut step.outputs).for_each(shift);
+            step.inputs.iter_mut().flatten().chain(&mut step.outputs).for_each(shift);
             step.dispatches.iter_mut().flat_map(|(_, places)| places).for_each(shift);
         }
         assert!(simulate(&graph, &shared).is_err(), "buffers {} and {}", a.buffer, b.buffer);

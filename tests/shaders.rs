@@ -11,12 +11,17 @@ use std::process::{Command, Stdio};
 /// overrides are tried at both ends.
 fn each_entry_point(mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
-    for stem in reflect::shaders() {
-        let (module, info) = reflect::parse(stem);
-        let settings: &[&[(&str, f64)]] = if stem == "conv3x3" {
-            &[&[("GROUPS", 1.0), ("WIDTH", 16.0)], &[("GROUPS", 4.0), ("WIDTH", 64.0)]]
-        } else {
-            &[&[]]
+    for (stem, half) in reflect::shaders().flat_map(|stem| [(stem, false), (stem, true)]) {
+        if half && !reflect::has_hidden(stem) {
+            continue;
+        }
+        let (module, info) = reflect::parse(stem, half);
+        let settings: &[&[(&str, f64)]] = match stem {
+            "conv3x3" => &[
+                &[("GROUPS", 1.0), ("DEPTH", 1.0), ("STRIPS", 4.0), ("PAIRS", 1.0), ("PARTS", 8.0), ("LINES", 1.0)],
+                &[],
+            ],
+            _ => &[&[]],
         };
         for setting in settings {
             let mut constants = PipelineConstants::default();
@@ -26,7 +31,8 @@ fn each_entry_point(mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
                 let (module, info) =
                     back::pipeline_constants::process_overrides(&module, &info, Some(point), &constants)
                         .unwrap_or_else(|e| panic!("{stem}.{}: {e}", entry.name));
-                f(&format!("{stem}.{}", entry.name), &module, &info, &entry.name);
+                let name = format!("{stem}{}.{}", if half { " (f16)" } else { "" }, entry.name);
+                f(&name, &module, &info, &entry.name);
                 count += 1;
             }
         }

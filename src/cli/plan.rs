@@ -126,7 +126,7 @@ fn print_operators(plan: &Plan) {
     let mut operators: BTreeMap<&str, (usize, usize, u64, u64)> = BTreeMap::new();
     for step in &plan.steps {
         let o = operators.entry(step.op).or_default();
-        let written: usize = step.outputs.iter().map(|l| 4 * l.len).sum();
+        let written: usize = step.outputs.iter().map(|l| 4 * l.words()).sum();
         *o = (o.0 + 1, o.1 + step.dispatches.len(), o.2 + step.macs, o.3 + written as u64);
     }
     let total = plan.macs().max(1) as f64;
@@ -141,10 +141,10 @@ fn print_steps(plan: &Plan) {
     say!("layer                    operator             output                   buffers        GMAC");
     for step in &plan.steps {
         let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
-        let ids = |places: &[sasnet::plan::Location]| {
-            places.iter().map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
+        let ids = |places: &mut dyn Iterator<Item = &sasnet::plan::Location>| {
+            places.map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
         };
-        let buffers = format!("{} > {}", ids(&step.inputs), ids(&step.outputs));
+        let buffers = format!("{} > {}", ids(&mut step.inputs.iter().flatten()), ids(&mut step.outputs.iter()));
         say!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
     }
 }

@@ -56,13 +56,13 @@ impl<T: Real> CpuExecutor<T> {
 
     /// Values of an output, a persistent value or a view, after a run.
     pub fn get(&self, value: Value) -> &[T] {
-        let Location { buffer, offset, len } = self.location(value);
+        let Location { buffer, offset, len, .. } = self.location(value);
         &self.buffers[buffer][offset..offset + len]
     }
 
     /// Values of an input, a persistent value or a view, to be set before a run.
     pub fn get_mut(&mut self, value: Value) -> &mut [T] {
-        let Location { buffer, offset, len } = self.location(value);
+        let Location { buffer, offset, len, .. } = self.location(value);
         &mut self.buffers[buffer][offset..offset + len]
     }
 
@@ -96,7 +96,8 @@ impl<T: Real> CpuExecutor<T> {
         }
         let shape = |v: &Value| self.graph.shape(*v);
         let inputs: Vec<In<T>> = (node.inputs.iter().zip(&step.inputs))
-            .map(|(v, l)| In { shape: shape(v), data: &self.buffers[l.buffer][l.offset..l.offset + l.len] })
+            .map(|(v, l)| (shape(v), l.expect("the CPU reads all inputs")))
+            .map(|(shape, l)| In { shape, data: &self.buffers[l.buffer][l.offset..l.offset + l.len] })
             .collect();
         let mut parts: Vec<(usize, &mut [T])> = vec![];
         for (buffer, data) in &mut written {

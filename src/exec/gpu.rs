@@ -1,11 +1,12 @@
 //! The GPU executor: the plan's buffers on the device, its dispatches recorded once.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, Gpu, Recorded, Slice};
-use crate::graph::{Graph, Value};
-use crate::kernel::Globals;
+use crate::graph::{Graph, Place, Value};
+use crate::kernel::{Dispatch, Globals};
 use crate::plan::{Location, Plan};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs a graph on a GPU.
 pub struct GpuExecutor {
@@ -14,6 +15,11 @@ pub struct GpuExecutor {
     plan: Plan,
     buffers: Vec<Buffer>,
     recorded: Recorded,
+    prepare: Option<Recorded>,
+    /// Parameters have been written since `prepare` ran.
+    stale: AtomicBool,
+    /// `prepare` has run, and what was written may be overwritten.
+    prepared: AtomicBool,
 }
 
 impl GpuExecutor {
@@ -27,15 +33,16 @@ impl GpuExecutor {
         let buffers = plan.buffers.iter().enumerate();
         let buffers: Vec<Buffer> =
             buffers.map(|(i, b)| gpu.buffer(&format!("plan {i}"), b.len as u64 * 4)).collect::<Result<_>>()?;
-        let dispatches = plan.steps.iter().flat_map(|step| &step.dispatches);
-        let commands: Vec<Command> = dispatches
-            .map(|(dispatch, places)| Command {
-                dispatch: dispatch.clone(),
-                slices: places.iter().map(|place| slice(&buffers, *place)).collect(),
-            })
-            .collect();
+        let command = |(dispatch, places): &(Dispatch, Vec<Location>)| Command {
+            dispatch: dispatch.clone(),
+            slices: places.iter().map(|place| slice(&buffers, *place)).collect(),
+        };
+        let commands: Vec<Command> = plan.steps.iter().flat_map(|step| &step.dispatches).map(command).collect();
         let recorded = gpu.record(&commands)?;
-        Ok(GpuExecutor { gpu, graph, plan, buffers, recorded })
+        let commands: Vec<Command> = plan.prepare.iter().map(command).collect();
+        let prepare = if commands.is_empty() { None } else { Some(gpu.record(&commands)?) };
+        let (stale, prepared) = Default::default();
+        Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, prepare, stale, prepared })
     }
 
     /// The plan.
@@ -55,24 +62,54 @@ impl GpuExecutor {
 
     /// Bytes allocated on the device: [`Plan::peak_bytes`].
     pub fn allocated_bytes(&self) -> u64 {
-        self.buffers.iter().map(Buffer::size).sum::<u64>() + self.recorded.allocated_bytes()
+        let prepare = self.prepare.as_ref().map_or(0, Recorded::allocated_bytes);
+        self.buffers.iter().map(Buffer::size).sum::<u64>() + self.recorded.allocated_bytes() + prepare
     }
 
-    /// Where a value lives, for hosts that share their buffers with the network.
+    /// Where a value lives, for hosts that share their buffers with the network. Not the parameters, which may not be
+    /// kept: [`GpuExecutor::write`].
     pub fn slice(&self, value: Value) -> Slice {
         let place = self.plan.locations[value.0];
         slice(&self.buffers, place.unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name)))
     }
 
-    /// Sets an input, a persistent value or a view of one.
+    /// Sets an input, a persistent value or a view of one. Parameters that the plan does not keep ([`Plan::upload`]) are
+    /// written all together, or one by one, before each run that shall see new ones.
     pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
-        let slice = self.slice(value);
-        assert_eq!(data.len() as u64 * 4, slice.size, "values for {}", self.graph.info(value).name);
-        self.gpu.write(&slice, data)
+        let info = self.graph.info(value);
+        let place = match (info.place, self.plan.upload) {
+            (Place::View { base, offset }, Some(upload)) if base == self.graph.params() => {
+                if self.prepared.load(Ordering::Relaxed) && !self.stale.load(Ordering::Relaxed) {
+                    let message = format!("{} is written alone after a run, which kept no parameters", info.name);
+                    return Err(Error::Invalid(message));
+                }
+                Location { offset: upload.offset + offset, len: info.shape.len(), ..upload }
+            }
+            (_, Some(upload)) if value == self.graph.params() => upload,
+            _ => self.plan.locations[value.0].unwrap_or_else(|| panic!("{} is not in the plan", info.name)),
+        };
+        assert_eq!(data.len(), place.len, "values for {}", info.name);
+        if info.place != Place::Transient {
+            self.stale.store(true, Ordering::Relaxed);
+        }
+        self.gpu.write(&slice(&self.buffers, place), data)
+    }
+
+    /// Prepares what the kernels want of the parameters, where these have changed.
+    fn prepare(&self) -> Result<()> {
+        if !self.plan.prepare_always && !self.stale.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.prepared.store(true, Ordering::Relaxed);
+        let copies = self.plan.copies.iter();
+        let copies: Vec<_> = copies.map(|(from, to)| [*from, *to].map(|at| slice(&self.buffers, at))).collect();
+        self.gpu.copy(&copies)?;
+        self.prepare.as_ref().map_or(Ok(()), |prepare| prepare.run(&self.gpu, &Globals::default(), &[]))
     }
 
     /// Runs all nodes in order; returns when they are submitted.
     pub fn run(&self, globals: &Globals) -> Result<()> {
+        self.prepare()?;
         self.recorded.run(&self.gpu, globals, &[])
     }
 
@@ -88,6 +125,8 @@ impl GpuExecutor {
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.
     pub fn poison(&self) -> Result<()> {
+        // Parameters that are not kept may lie in such a buffer.
+        self.prepare()?;
         for (buffer, plan) in self.buffers.iter().zip(&self.plan.buffers).filter(|(_, plan)| !plan.persistent) {
             self.gpu.write(&buffer.slice(), &vec![f32::NAN; plan.len])?;
         }
@@ -96,5 +135,5 @@ impl GpuExecutor {
 }
 
 fn slice(buffers: &[Buffer], place: Location) -> Slice {
-    Slice { buffer: buffers[place.buffer].clone(), offset: place.offset as u64 * 4, size: place.len as u64 * 4 }
+    Slice { buffer: buffers[place.buffer].clone(), offset: place.offset as u64 * 4, size: place.words() as u64 * 4 }
 }

@@ -30,13 +30,13 @@ pub struct Gpu {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     allocated: Arc<AtomicU64>,
-    shaders: Mutex<HashMap<&'static str, Arc<Shader>>>,
+    shaders: Mutex<HashMap<(&'static str, bool), Arc<Shader>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
-    /// Shaders with another text than their file's: [`Gpu::with_shader_replacement`].
-    replaced: HashMap<&'static str, String>,
+    /// What is replaced by what in the text of shaders: [`Gpu::with_shader_replacement`].
+    replaced: HashMap<&'static str, Vec<(String, String)>>,
 }
 
 struct Shader {
@@ -44,8 +44,8 @@ struct Shader {
     reflection: Reflection,
 }
 
-/// Shader, entry point, and its constants by name with their bits.
-type PipelineKey = (&'static str, &'static str, Vec<(&'static str, u64)>);
+/// Shader, entry point, f16, and its constants by name with their bits.
+type PipelineKey = (&'static str, &'static str, bool, Vec<(&'static str, u64)>);
 
 struct Pipeline {
     raw: wgpu::ComputePipeline,
@@ -173,13 +173,19 @@ impl Gpu {
     /// unless `from` occurs exactly once, so that a test does not outlive what it was written for.
     #[must_use]
     pub fn with_shader_replacement(mut self, stem: &'static str, from: &str, to: &str) -> Gpu {
-        let text = self.replaced.remove(stem).unwrap_or_else(|| reflect::source(stem));
-        let count = text.matches(from).count();
-        assert_eq!(count, 1, "{from:?} occurs {count} times in shaders/{stem}.wgsl");
-        self.replaced.insert(stem, text.replace(from, to));
-        self.shaders.get_mut().unwrap().remove(stem);
+        self.replaced.entry(stem).or_default().push((from.into(), to.into()));
+        let _ = self.source(stem, false);
+        self.shaders.get_mut().unwrap().retain(|(shader, _), _| *shader != stem);
         self.pipelines.get_mut().unwrap().retain(|(shader, ..), _| *shader != stem);
         self
+    }
+
+    fn source(&self, stem: &'static str, half: bool) -> String {
+        self.replaced.get(stem).into_iter().flatten().fold(reflect::source(stem, half), |text, (from, to)| {
+            let count = text.matches(from).count();
+            assert_eq!(count, 1, "{from:?} occurs {count} times in shaders/{stem}.wgsl");
+            text.replace(from, to)
+        })
     }
 
     /// What the device can do.
@@ -248,6 +254,29 @@ impl Gpu {
     fn write_unchecked(&self, slice: &Slice, bytes: &[u8]) {
         assert!(bytes.len() as u64 <= slice.size, "{} bytes into a slice of {}", bytes.len(), slice.size);
         self.queue.write_buffer(slice.buffer.raw(), slice.offset, bytes);
+    }
+
+    /// Copies slices, each to one of its size.
+    pub fn copy(&self, slices: &[[Slice; 2]]) -> Result<()> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.checked(
+            || "copy".into(),
+            || {
+                let mut encoder = self.device.create_command_encoder(&Default::default());
+                for [from, to] in slices {
+                    encoder.copy_buffer_to_buffer(
+                        from.buffer.raw(),
+                        from.offset,
+                        to.buffer.raw(),
+                        to.offset,
+                        from.size,
+                    );
+                }
+                self.queue.submit([encoder.finish()]);
+            },
+        )
     }
 
     /// Waits for all work and reads slices back.
@@ -334,30 +363,30 @@ impl Gpu {
         }
     }
 
-    fn shader(&self, stem: &'static str) -> Result<Arc<Shader>> {
+    fn shader(&self, stem: &'static str, half: bool) -> Result<Arc<Shader>> {
         let mut shaders = self.shaders.lock().unwrap();
-        if let Some(shader) = shaders.get(stem) {
+        if let Some(shader) = shaders.get(&(stem, half)) {
             return Ok(shader.clone());
         }
-        let text = self.replaced.get(stem).cloned().unwrap_or_else(|| reflect::source(stem));
-        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let source = wgpu::ShaderSource::Wgsl(self.source(stem, half).into());
         let module = self.checked(
             || format!("shader {stem}"),
             || self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source }),
         )?;
-        let shader = Arc::new(Shader { module, reflection: Reflection::of(stem) });
-        shaders.insert(stem, shader.clone());
+        let shader = Arc::new(Shader { module, reflection: Reflection::of(stem, half) });
+        shaders.insert((stem, half), shader.clone());
         Ok(shader)
     }
 
     fn pipeline(&self, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
         let (stem, name) = (dispatch.shader, dispatch.entry);
         let constants = dispatch.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
-        let key: PipelineKey = (stem, name, constants);
+        let half = dispatch.half && reflect::has_hidden(stem);
+        let key: PipelineKey = (stem, name, half, constants);
         if let Some(pipeline) = self.pipelines.lock().unwrap().get(&key) {
             return Ok(pipeline.clone());
         }
-        let shader = self.shader(stem)?;
+        let shader = self.shader(stem, half)?;
         let entry = shader.reflection.entries.get(name);
         let entry = entry.unwrap_or_else(|| panic!("shader {stem} has no entry point {name:?}")).clone();
         for (constant, _) in &dispatch.constants {
@@ -396,7 +425,8 @@ impl Gpu {
         entries.extend(entry.globals.map(|i| slot(i, uniform, size_of::<Globals>())));
         entries.extend(entry.params.map(|i| slot(i, uniform, entry.params_size)));
         for b in &entry.storage {
-            entries.push(slot(b.index, wgpu::BufferBindingType::Storage { read_only: !b.writable }, 4));
+            let ty = wgpu::BufferBindingType::Storage { read_only: !b.writable };
+            entries.push(slot(b.index, ty, b.stride as usize));
         }
         let layout = self
             .device

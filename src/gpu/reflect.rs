@@ -37,11 +37,31 @@ pub fn shaders() -> impl Iterator<Item = &'static str> {
     SHADERS.iter().map(|(stem, _)| *stem)
 }
 
-/// The WGSL of a shader, `common.wgsl` in front, and the part of it behind that is generated. Panics where there is none of that name.
-pub fn source(stem: &str) -> String {
+/// What stands in front of every shader: the type of hidden feature maps and of weights packed for them, f16 or f32, and
+/// rounding to it. f16 has no number above 65,504; what is larger becomes that.
+fn prelude(half: bool) -> String {
+    let (enable, ty, hidden) = match half {
+        true => ("enable f16;\n", "f16", "f16(clamp(v, -65504.0, 65504.0))"),
+        false => ("", "f32", "v"),
+    };
+    format!("{enable}alias Hidden = {ty};\nfn hide(v: f32) -> Hidden {{\n    return {hidden};\n}}\n{COMMON}")
+}
+
+/// The WGSL of a shader: [`prelude`], `common.wgsl`, the file, and the part of it that is generated. Panics where there is
+/// none of that name.
+pub fn source(stem: &str, half: bool) -> String {
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
-    let generated = if stem == "conv3x3_lanes" { crate::ops::conv3x3::unrolled() } else { String::new() };
-    format!("{COMMON}\n{text}{generated}")
+    let generated = match stem {
+        "conv3x3" => crate::ops::conv3x3::tiles_unrolled(half),
+        "conv3x3_lanes" => crate::ops::conv3x3::unrolled(),
+        _ => String::new(),
+    };
+    format!("{}\n{text}{generated}", prelude(half))
+}
+
+/// Does a shader depend on the type of hidden maps?
+pub fn has_hidden(stem: &str) -> bool {
+    SHADERS.iter().any(|(s, text)| *s == stem && text.contains("Hidden"))
 }
 
 /// A uniform or storage binding of group 0.
@@ -53,6 +73,8 @@ pub struct Binding {
     pub index: u32,
     /// `var<storage, read_write>`
     pub writable: bool,
+    /// Bytes of an element.
+    pub stride: u32,
 }
 
 /// Type of a parameter.
@@ -101,12 +123,13 @@ pub struct Reflection {
     pub constants: Vec<String>,
 }
 
-/// Parses and validates a shader as naga's baseline has it; the message of a failure shows the line.
-pub fn parse(stem: &str) -> (naga::Module, ModuleInfo) {
-    let source = source(stem);
+/// Parses and validates a shader as naga's baseline has it, f16 apart; the message of a failure shows the line.
+pub fn parse(stem: &str, half: bool) -> (naga::Module, ModuleInfo) {
+    let source = source(stem, half);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let capabilities = if half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
     (module, info)
@@ -114,8 +137,8 @@ pub fn parse(stem: &str) -> (naga::Module, ModuleInfo) {
 
 impl Reflection {
     /// Reads a shader; panics where it is not valid, which a test excludes.
-    pub fn of(stem: &str) -> Reflection {
-        let (module, info) = parse(stem);
+    pub fn of(stem: &str, half: bool) -> Reflection {
+        let (module, info) = parse(stem, half);
         let entries = module
             .entry_points
             .iter()
@@ -156,6 +179,10 @@ fn reflect(module: &naga::Module, info: &naga::valid::FunctionInfo, entry: &naga
                 name,
                 index: binding.binding,
                 writable: access.contains(naga::StorageAccess::STORE),
+                stride: match module.types[variable.ty].inner {
+                    naga::TypeInner::Array { stride, .. } => stride,
+                    _ => panic!("{:?}: storage buffers are arrays", variable.name),
+                },
             }),
             _ => {}
         }
@@ -215,20 +242,24 @@ mod tests {
 
     #[test]
     fn only_what_an_entry_point_uses_is_listed() {
-        let conv = Reflection::of("conv3x3");
-        assert_eq!(conv.constants, ["GROUPS", "WIDTH"]);
+        let conv = Reflection::of("conv3x3", false);
+        assert!(
+            ["GROUPS", "DEPTH", "STRIPS"].iter().all(|n| conv.constants.iter().any(|c| c == n)),
+            "{:?}",
+            conv.constants
+        );
         let forward = &conv.entries["forward"];
         let names: Vec<_> = forward.storage.iter().map(|b| (b.name.as_str(), b.writable)).collect();
-        assert_eq!(names, [("x", false), ("r", false), ("w", false), ("b", false), ("y", true)]);
+        assert_eq!(names, [("x", false), ("r", false), ("y", true), ("packed_in", false)]);
         assert_eq!((forward.globals, forward.params), (None, Some(1)));
-        assert_eq!(forward.workgroup_size, [16, 4, 1]);
-        let adam = &Reflection::of("adam").entries["adam"];
+        assert_eq!(conv.entries["pack"].workgroup_size, [256, 1, 1]);
+        let adam = &Reflection::of("adam", false).entries["adam"];
         assert_eq!(adam.globals, Some(0));
     }
 
     #[test]
     fn parameters_are_laid_out_by_name() {
-        let add = &Reflection::of("add").entries["add"];
+        let add = &Reflection::of("add", false).entries["add"];
         let bytes = add.encode("add", &[("k", 0.5.into()), ("len", 7usize.into())]);
         assert_eq!(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes), [7, 0.5f32.to_bits()]);
     }
@@ -236,13 +267,13 @@ mod tests {
     #[test]
     #[should_panic(expected = r#"missing ["k"], superfluous ["q"]"#)]
     fn a_wrong_name_is_a_panic() {
-        Reflection::of("add").entries["add"].encode("add", &[("q", 0.5.into()), ("len", 7usize.into())]);
+        Reflection::of("add", false).entries["add"].encode("add", &[("q", 0.5.into()), ("len", 7usize.into())]);
     }
 
     #[test]
     fn every_entry_point_keeps_the_baseline_limits() {
-        for stem in shaders() {
-            for (name, entry) in Reflection::of(stem).entries {
+        for (stem, half) in shaders().flat_map(|stem| [(stem, false), (stem, true)]) {
+            for (name, entry) in Reflection::of(stem, half).entries {
                 assert!(entry.storage.len() <= 8, "{stem}.{name}: {} storage buffers", entry.storage.len());
                 let invocations: u32 = entry.workgroup_size.iter().product();
                 assert!(invocations <= 256, "{stem}.{name}: {invocations} invocations");

@@ -11,14 +11,20 @@
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Grid, Kernels, Lowering, Operand::*, Param};
+use crate::kernel::{
+    Grid, Kernels, Lowering,
+    Operand::{self, *},
+    Param,
+};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
 mod cpu;
 mod lanes;
+mod tiles;
 
 pub(crate) use lanes::unrolled;
+pub(crate) use tiles::unrolled as tiles_unrolled;
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]
@@ -84,15 +90,6 @@ impl Sizes {
     }
 }
 
-/// How the kernels that make the map `y` cut it: the constant GROUPS and the invocations. The channels are spread evenly
-/// over as few stacks of at most 16 as hold them.
-fn tile(y: Shape) -> (f64, Grid) {
-    let groups = y.c.div_ceil(4).div_ceil(y.c.div_ceil(16));
-    let stacks = y.c.div_ceil(4 * groups);
-    let grid = glam::UVec3::new(y.w as u32, y.h.div_ceil(2) as u32, (y.n * stacks) as u32);
-    (groups as f64, Grid::Threads(grid))
-}
-
 impl Operator for Conv3x3 {
     fn name(&self) -> &'static str {
         "conv3x3"
@@ -147,6 +144,14 @@ impl Operator for Conv3x3 {
         d
     }
 
+    /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first.
+    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
+        match operand {
+            Output(_) => self.slope.is_some(),
+            operand => operand == Input(inputs - 3),
+        }
+    }
+
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         cpu::convolve_workspace(inputs[inputs.len() - 2].c, outputs[0])
     }
@@ -165,14 +170,7 @@ impl Operator for Conv3x3 {
             let packed = lanes::pack(l, sizes, (Input(maps), Some(Input(maps + 1))));
             return lanes::forward(l, sizes, (Input(0), Input(maps - 1)), packed, Output(0));
         }
-        let (groups, grid) = tile(y);
-        l.dispatch(
-            ("conv3x3", "forward"),
-            &[("GROUPS", groups)],
-            &[("x", Input(0)), ("r", Input(maps - 1)), ("w", Input(maps)), ("b", Input(maps + 1)), ("y", Output(0))],
-            &sizes.params(),
-            grid,
-        );
+        tiles::forward(l, sizes, maps, Output(0), tiles::Weights::Plain);
     }
 }
 
@@ -203,7 +201,7 @@ impl Operator for ActivationBackward {
             ("conv3x3", "activation_backward"),
             &[],
             &[("y_in", Input(0)), ("dy", Input(1)), ("dx", Output(0))],
-            &Sizes { co: y.c, slope: self.slope, ..Sizes::of(y, &[]) }.params(),
+            &tiles::params(Sizes { co: y.c, slope: self.slope, ..Sizes::of(y, &[]) }, 0),
             Grid::Linear(y.len()),
         );
     }
@@ -250,14 +248,8 @@ impl Operator for Conv3x3BackwardInput {
                 lanes::forward(l, sizes, (Input(0), Input(0)), packed, Output(i));
                 continue;
             }
-            let (groups, grid) = tile(l.outputs[i]);
-            l.dispatch(
-                ("conv3x3", "backward_input"),
-                &[("GROUPS", groups)],
-                &[("w", Input(1)), ("dy", Input(0)), ("dx", Output(i))],
-                &Sizes { cx: w.c, co: dy.c, first, count, ..Sizes::of(dy, &[]) }.params(),
-                grid,
-            );
+            let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
+            tiles::forward(l, sizes, 1, Output(i), tiles::Weights::Turned);
         }
     }
 }
@@ -290,33 +282,6 @@ impl Operator for Conv3x3BackwardWeight {
 
     fn gpu(&self, l: &mut Lowering) {
         let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
-        let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
-        let channels = sizes.cx + sizes.cr;
-        let width = dy.c.next_power_of_two().clamp(16, 64);
-        let blocks = [dy.c.div_ceil(width), channels.div_ceil(4)];
-        // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8
-        // tiles of pixels for each.
-        let parts = 64 / width;
-        let tiles = dy.n * dy.h.div_ceil(2 * parts) * dy.w.div_ceil(16);
-        let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
-        let splits = groups * parts;
-        let params = Sizes { splits, ..sizes }.params();
-        let row = channels * 9 + 1;
-        let r = Input(maps.len());
-        let sums = l.scratch(splits * dy.c * row);
-        l.dispatch(
-            ("conv3x3", "backward_weight"),
-            &[("WIDTH", width as f64)],
-            &[("x", Input(1)), ("r", r), ("dy", Input(0)), ("sums", sums)],
-            &params,
-            Grid::Workgroups(glam::UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
-        );
-        l.dispatch(
-            ("conv3x3", "reduce_weight"),
-            &[],
-            &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
-            &params,
-            Grid::Linear(dy.c * row),
-        );
+        tiles::backward_weight(l, Sizes { co: dy.c, ..Sizes::of(dy, maps) });
     }
 }

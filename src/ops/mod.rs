@@ -5,7 +5,7 @@
 //! [`Operator`] and the enum [`Op`], whose list below is the only place that names them all.
 
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Globals, Lowering};
+use crate::kernel::{Globals, Lowering, Operand};
 use crate::tensor::Shape;
 use std::sync::Mutex;
 
@@ -122,6 +122,16 @@ pub trait Operator {
         panic!("{} ({}) has no gradient", self.name(), node.name)
     }
 
+    /// Do the GPU kernels take this operand as f16, too? `inputs` is their number. See [`crate::plan`].
+    fn takes_half(&self, _inputs: usize, _operand: Operand) -> bool {
+        false
+    }
+
+    /// Must output 0 be of f16 exactly where input 0 is?
+    fn keeps_half(&self) -> bool {
+        false
+    }
+
     /// Working memory of [`Operator::cpu`].
     fn workspace(&self, _inputs: &[Shape], _outputs: &[Shape]) -> Workspace {
         Workspace::default()
@@ -185,6 +195,12 @@ impl Operator for Op {
     }
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
         each!(self, o => o.backward(g, node, dy, needs))
+    }
+    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
+        each!(self, o => o.takes_half(inputs, operand))
+    }
+    fn keeps_half(&self) -> bool {
+        each!(self, o => o.keeps_half())
     }
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         each!(self, o => o.workspace(inputs, outputs))

@@ -68,16 +68,16 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     )
 }
 
-/// Packs weight and bias, or without a bias the turned weight, into scratch memory.
+/// Packs weight and bias, or without a bias the turned weight.
 pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Operand>)) -> Operand {
     let len = ((sizes.cx + sizes.cr) * 9 + 1) * sizes.co;
-    let packed = l.scratch(len);
-    let (kernel, bindings) = match b {
-        Some(b) => ("pack", vec![("w", w), ("b", b), ("packed", packed)]),
-        None => ("pack_turned", vec![("w", w), ("packed", packed)]),
+    let (kernel, read) = match b {
+        Some(b) => ("pack", vec![("w", w), ("b", b)]),
+        None => ("pack_turned", vec![("w", w)]),
     };
-    l.dispatch(("conv3x3_lanes", kernel), &[], &bindings, &sizes.params(), Grid::Linear(len));
-    packed
+    // Nothing but what packing depends on, so that nodes with the same weights share them.
+    let params = Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }.params();
+    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &params)
 }
 
 /// The convolution with packed weights.

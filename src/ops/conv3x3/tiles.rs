@@ -1,0 +1,243 @@
+//! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and lowers
+//! to them.
+
+use super::Sizes;
+use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
+use glam::UVec3;
+use std::fmt::Write;
+
+const SHADER: &str = "conv3x3";
+/// Rows of pixels that an invocation has.
+const ROWS: usize = 8;
+/// Columns of a workgroup's tile.
+const COLUMNS: usize = 16;
+/// Channels of a workgroup at most.
+const MOST: usize = 64;
+/// Bytes of workgroup memory that every device has.
+const MEMORY: usize = 16384;
+
+/// The entry points `forward` and, where hidden maps have a type of their own, `forward_hidden`.
+pub(crate) fn unrolled(half: bool) -> String {
+    let suffixes: &[&str] = if half { &["", "_hidden"] } else { &[""] };
+    suffixes.iter().map(|suffix| forward_text(suffix)).collect()
+}
+
+/// Generated, because naga does not unroll loops, and accumulators in an array that a variable indexes would live in memory.
+fn forward_text(suffix: &str) -> String {
+    let rows = || 0..ROWS;
+    let sums = |d: usize| rows().map(move |i| format!("    var a{d}{i} = bias{d};\n")).collect::<String>();
+    let puts = |d: usize, indent: &str| {
+        let put = |i| format!("{indent}put{suffix}(image, o + {}u, row + {i}u, column, a{d}{i});\n", 4 * d);
+        rows().map(put).collect::<String>()
+    };
+    let mut adds = String::new();
+    for kx in 0..3 {
+        adds += "            {\n";
+        for j in 0..ROWS + 2 {
+            let _ = writeln!(adds, "                let v{j} = tile[t + {}u];", j * (COLUMNS + 2) + kx);
+        }
+        for ky in 0..3 {
+            let tap = ky * 3 + kx;
+            let fmas = |d: usize, weight: &str, indent: &str| {
+                let fma = |i| format!("{indent}a{d}{i} = fma(vec4f(v{}), {weight}, a{d}{i});\n", i + ky);
+                rows().map(fma).collect::<String>()
+            };
+            let indent = " ".repeat(16);
+            let _ = writeln!(adds, "{indent}let w{ky} = taps[k + {tap}u * WIDTH];");
+            adds += &fmas(0, &format!("w{ky}"), &indent);
+            let deeper = fmas(1, "w", &" ".repeat(20));
+            let _ = writeln!(
+                adds,
+                "{indent}if DEPTH > 1u {{\n{indent}    let w = taps[k + {tap}u * WIDTH + 1u];\n{deeper}{indent}}}"
+            );
+        }
+        adds += "            }\n";
+    }
+    format!(
+        "
+@compute @workgroup_size(INVOCATIONS)
+fn forward{suffix}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
+    let ci = p.cx + p.cr;
+    let stacks = p.columns / WIDTH;
+    let image = group.z / stacks;
+    let stack = group.z % stacks;
+    let corner = group.xy * vec2u({COLUMNS}u, {ROWS}u * STRIPS);
+    let strip = lane / {COLUMNS}u % STRIPS;
+    let own = lane / ({COLUMNS}u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    let bias0 = bias(stack * WIDTH + own);
+    let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+{}{}    for (var first = 0u; first < ci; first += CHUNK) {{
+        let channels = min(CHUNK, ci - first);
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, first, channels);
+        stage_weights(lane, stack, first, channels);
+        workgroupBarrier();
+        for (var c = 0u; c < channels; c++) {{
+            let t = c * TILE + strip * {ROWS}u * TILE_W + lane % {COLUMNS}u;
+            let k = c * 9u * WIDTH + own;
+{adds}        }}
+    }}
+    let o = 4u * (stack * WIDTH + own);
+    let row = corner.y + strip * {ROWS}u;
+    let column = corner.x + lane % {COLUMNS}u;
+{}    if DEPTH > 1u {{
+{}    }}
+}}
+",
+        sums(0),
+        sums(1),
+        puts(0, "    "),
+        puts(1, "        "),
+    )
+}
+
+/// The parameters of all kernels.
+pub(super) fn params(sizes: Sizes, columns: usize) -> Vec<(&'static str, Param)> {
+    [&sizes.params()[..], &[("columns", columns.into())]].concat()
+}
+
+/// How `forward` cuts the output channels: the shader's constants, and workgroups that share a pixel.
+struct Shape {
+    groups: usize,
+    depth: usize,
+    strips: usize,
+    stacks: usize,
+}
+
+impl Shape {
+    /// Spreads the channels evenly over as few stacks as hold them, and gives a stack of few channels more rows instead.
+    fn of(channels: usize) -> Shape {
+        let stacks = channels.div_ceil(MOST);
+        let vectors = channels.div_ceil(stacks).div_ceil(4);
+        let depth = if vectors >= 4 { 2 } else { 1 };
+        let groups = vectors.div_ceil(depth);
+        let strips = [4, 2].into_iter().find(|strips| groups * strips <= 8).unwrap_or(1);
+        Shape { groups, depth, strips, stacks }
+    }
+
+    /// vec4s in a row of the packed weights.
+    fn columns(&self) -> usize {
+        self.groups * self.depth * self.stacks
+    }
+}
+
+/// Which weights a convolution has.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Weights {
+    /// The node's weight and bias, which follow its maps.
+    Plain,
+    /// Of the gradient: the node's second input, turned.
+    Turned,
+}
+
+/// The convolution of the node's first `maps` inputs.
+pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, y: Operand, weights: Weights) {
+    let shape = Shape::of(sizes.co);
+    let columns = shape.columns();
+    let len = ((sizes.cx + sizes.cr) * 9 + 2) * 4 * columns;
+    // Nothing but what packing depends on, so that nodes with the same weights share them.
+    let packing = params(Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }, columns);
+    let packed = match weights {
+        Weights::Plain => {
+            l.prepare(len, (SHADER, "pack"), "packed", &[("w", Input(maps)), ("b", Input(maps + 1))], &packing)
+        }
+        Weights::Turned => l.prepare(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
+    };
+    // A hidden map is always r; an only one then stands there alone.
+    let alone = maps == 1 && l.half.contains(&Input(0));
+    let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
+    let (kernel, written) = if l.half.contains(&y) { ("forward_hidden", "y_hidden") } else { ("forward", "y") };
+    l.dispatch(
+        (SHADER, kernel),
+        &[("GROUPS", shape.groups as f64), ("DEPTH", shape.depth as f64), ("STRIPS", shape.strips as f64)],
+        &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)],
+        &params(sizes, columns),
+        Grid::Workgroups(UVec3::new(
+            sizes.w.div_ceil(COLUMNS) as u32,
+            sizes.h.div_ceil(ROWS * shape.strips) as u32,
+            (sizes.n * shape.stacks) as u32,
+        )),
+    );
+}
+
+/// Constants of `backward_weight`.
+struct Cut {
+    pairs: usize,
+    blocks: usize,
+    parts: usize,
+    lines: usize,
+}
+
+impl Cut {
+    /// At most 32 pairs of output and 4 blocks of 4 input channels, spread evenly; where these are fewer than 128
+    /// invocations, more parts share the rows, as many as workgroup memory holds.
+    fn of(outputs: usize, inputs: usize) -> Cut {
+        let even = |count: usize, most: usize| count.div_ceil(count.div_ceil(most));
+        let (pairs, blocks) = (even(outputs.div_ceil(2), 32), even(inputs.div_ceil(4), 4));
+        let with = |parts| Cut { pairs, blocks, parts, lines: if parts == 1 { 2 } else { 1 } };
+        let fits = |cut: &Cut| pairs * blocks * cut.parts <= 128 && cut.memory() <= MEMORY;
+        [8, 4, 2].into_iter().map(with).find(fits).unwrap_or_else(|| with(1))
+    }
+
+    fn rows(&self) -> usize {
+        self.parts * self.lines
+    }
+
+    /// Bytes of the shader's `inputs` and `slopes`.
+    fn memory(&self) -> usize {
+        self.blocks * (self.rows() + 2) * (COLUMNS + 2) * 16 + self.rows() * COLUMNS * (self.pairs + 1) * 8
+    }
+}
+
+/// The gradients of weight and bias, of the node's inputs dy, x and perhaps r.
+pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
+    let channels = sizes.cx + sizes.cr;
+    let cut = Cut::of(sizes.co, channels);
+    let blocks = [sizes.co.div_ceil(2 * cut.pairs), channels.div_ceil(4 * cut.blocks)];
+    // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles of
+    // pixels for each.
+    let tiles = sizes.n * sizes.h.div_ceil(cut.rows()) * sizes.w.div_ceil(COLUMNS);
+    let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+    let splits = groups * cut.parts;
+    let params = params(Sizes { splits, ..sizes }, 0);
+    let row = channels * 9 + 1;
+    let sums = l.scratch(splits * sizes.co * row);
+    l.dispatch(
+        (SHADER, "backward_weight"),
+        &[
+            ("PAIRS", cut.pairs as f64),
+            ("BLOCKS", cut.blocks as f64),
+            ("PARTS", cut.parts as f64),
+            ("LINES", cut.lines as f64),
+        ],
+        &[("x", Input(1)), ("r", Input(l.inputs.len() - 1)), ("dy", Input(0)), ("sums", sums)],
+        &params,
+        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
+    );
+    l.dispatch(
+        (SHADER, "reduce_weight"),
+        &[],
+        &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
+        &params,
+        Grid::Linear(sizes.co * row),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_fits_a_workgroup() {
+        for outputs in 1..300 {
+            let shape = Shape::of(outputs);
+            assert!(shape.columns() * 4 >= outputs && COLUMNS * shape.strips * shape.groups <= 256, "{outputs}");
+            let tile = 4 * (ROWS * shape.strips + 2) * (COLUMNS + 2) * 4;
+            assert!(tile + 4 * 9 * shape.groups * shape.depth * 16 <= MEMORY, "{outputs}");
+            for inputs in 1..300 {
+                let cut = Cut::of(outputs, inputs);
+                assert!(cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.parts <= 128, "{outputs} {inputs}");
+            }
+        }
+    }
+}
