@@ -19,6 +19,9 @@ fn random(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Batch, rows, columns.
+type Size = (usize, usize, usize);
+
 /// A convolution of one or two maps, with its gradients.
 struct Conv {
     graph: Graph,
@@ -28,7 +31,7 @@ struct Conv {
     outputs: Vec<Value>,
 }
 
-fn conv(maps: &[usize], c_out: usize, (n, h, w): (usize, usize, usize), slope: Option<f64>) -> Conv {
+fn conv(maps: &[usize], c_out: usize, (n, h, w): Size, slope: Option<f64>) -> Conv {
     let mut g = Graph::new(Layout::default());
     let c_in = maps.iter().sum();
     let weights = [Shape::new(c_out, c_in, 3, 3), Shape::new(1, c_out, 1, 1)];
@@ -62,7 +65,7 @@ impl Conv {
 /// The relative tolerances of `tests/operators.rs`.
 #[test]
 fn large_convolutions_agree_with_f64() {
-    let cases: [(&[usize], usize, (usize, usize, usize)); 11] = [
+    let cases: [(&[usize], usize, Size); 11] = [
         (&[64], 64, (1, 17, 65)),
         (&[64], 64, (2, 8, 64)),
         (&[9], 64, (2, 9, 129)),

@@ -4,9 +4,10 @@
 //! its place in its cell and the map around it. So it has the same bits whatever the number of threads is, and whether
 //! the map is the whole picture or some of its rows, from a multiple of 8 on.
 
-use super::super::super::{In, Out};
+use super::super::super::In;
 use crate::tensor::Shape;
 use pulp::Simd;
+use std::marker::PhantomData;
 
 /// Rows of a cell.
 pub(super) const ROWS: usize = 8;
@@ -88,18 +89,19 @@ pub(super) fn channels<'a>(maps: &'a [In<f32>], n: usize) -> impl Iterator<Item 
 }
 
 /// An output map that tasks share, each of which writes cells of its own.
-pub(super) struct SharedMap {
+pub(super) struct SharedMap<'a> {
     shape: Shape,
     data: *mut f32,
+    borrowed: PhantomData<&'a mut [f32]>,
 }
 
 // SAFETY: each cell is written by one task, and read by none (see `put`).
-unsafe impl Sync for SharedMap {}
+unsafe impl Sync for SharedMap<'_> {}
 
-impl SharedMap {
-    pub fn new(y: &mut Out<f32>) -> SharedMap {
-        assert_eq!(y.data.len(), y.shape.len());
-        SharedMap { shape: y.shape, data: y.data.as_mut_ptr() }
+impl<'a> SharedMap<'a> {
+    pub fn new(shape: Shape, data: &'a mut [f32]) -> SharedMap<'a> {
+        assert_eq!(data.len(), shape.len());
+        SharedMap { shape, data: data.as_mut_ptr(), borrowed: PhantomData }
     }
 
     pub fn shape(&self) -> Shape {

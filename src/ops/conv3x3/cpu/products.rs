@@ -253,7 +253,7 @@ fn weight_sides(c_out: usize, c_in: usize) -> (usize, usize) {
 }
 
 /// Working memory of [`weight_gradient`].
-pub(in super::super) fn weight_workspace(dy: Shape, maps: &[Shape]) -> Workspace {
+pub(super) fn weight_workspace(dy: Shape, maps: &[Shape]) -> Workspace {
     let c_in: usize = maps.iter().map(|m| m.c).sum();
     let (nine, _) = weight_sides(dy.c, c_in);
     let parts = weight_parts(9 * nine, dy).0;
@@ -268,7 +268,7 @@ fn weight_parts(rows: usize, dy: Shape) -> (usize, usize) {
 }
 
 /// dw[o, i, tap] = sum of dy[o, p] x[i, p + tap] = sum of dy[o, p - tap] x[i, p]; db[o] = sum of dy[o, p].
-pub(in super::super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], db: &mut [T], cpu: &Cpu<T>) {
+pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], db: &mut [T], cpu: &Cpu<T>) {
     let c_in: usize = maps.iter().map(|m| m.shape.c).sum();
     let (c_out, plane) = (dy.shape.c, dy.shape.plane());
     let (nine, _) = weight_sides(c_out, c_in);

@@ -9,11 +9,15 @@
 //! A register holds one row's neighbouring tiles; the order of its lanes is that of [`Simd::deinterleave_shfl_f32s`],
 //! which the output undoes.
 
+// Not iterators: their closures may not be inlined, and then they lack the instructions of the registers they are given
+// (measured: up to five times the time).
+#![allow(clippy::needless_range_loop)]
+
 use super::super::super::{Cpu, In, Real};
 use super::cell::{
     self, Aligned, Block, COLUMNS, Cell, Epilogue, HALO_ROWS, Halo, PITCH, ROWS, SharedMap, load, store,
 };
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Points of the transformed plane.
@@ -30,8 +34,8 @@ const CHUNK: usize = 16;
 const DEEP_CHUNK: usize = 64;
 
 /// The points a and b.
-const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
-const B: f32 = std::f32::consts::SQRT_2;
+pub(super) const A: f32 = std::f32::consts::FRAC_1_SQRT_2;
+pub(super) const B: f32 = std::f32::consts::SQRT_2;
 
 /// Outputs between two transforms.
 fn chunk(c_in: usize) -> usize {
@@ -40,7 +44,7 @@ fn chunk(c_in: usize) -> usize {
 
 /// From one point to the next, of `channels` with their tiles; not a power of two, whose lines would share one set of
 /// the cache.
-pub(super) fn stride(channels: usize) -> usize {
+fn stride(channels: usize) -> usize {
     channels * TILES + 16
 }
 
@@ -113,7 +117,9 @@ fn transform_weights(w: &[f32], c_in: usize, u: &mut [f32]) {
             // Outputs past the last have no weights.
             let mut taps = [[[0.0; BLOCK]; 3]; 3];
             for (o, w) in w.chunks_exact(c_in * 9).take(BLOCK).enumerate() {
-                (0..9).for_each(|tap| taps[tap / 3][tap % 3][o] = w[i * 9 + tap]);
+                for tap in 0..9 {
+                    taps[tap / 3][tap % 3][o] = w[i * 9 + tap];
+                }
             }
             let rows = taps.map(weight_1d);
             for column in 0..6 {
@@ -138,21 +144,27 @@ fn transform_input<S: Simd>(s: S, x: &Halo, v: &mut [f32], stride: usize) {
     let zero = s.splat_f32s(0.0);
     for first in (0..TILES / 2).step_by(S::F32_LANES) {
         let mut d = [[zero; 6]; HALO_ROWS];
-        for (row, d) in x.iter().zip(&mut d) {
-            let ([d0, d1, d2, d3], [d4, d5, ..]) = (columns(s, &row[4 * first..]), columns(s, &row[4 * first + 4..]));
-            *d = [d0, d1, d2, d3, d4, d5];
+        for row in 0..HALO_ROWS {
+            let [d0, d1, d2, d3] = columns(s, &x[row][4 * first..]);
+            let [d4, d5, ..] = columns(s, &x[row][4 * first + 4..]);
+            d[row] = [d0, d1, d2, d3, d4, d5];
         }
         for half in 0..2 {
             let mut rows = [[zero; 6]; 6];
             for column in 0..6 {
                 let mut x = [zero; 6];
-                (0..6).for_each(|r| x[r] = d[4 * half + r][column]);
+                for r in 0..6 {
+                    x[r] = d[4 * half + r][column];
+                }
                 let t = input_1d(s, x);
-                (0..6).for_each(|r| rows[r][column] = t[r]);
+                for r in 0..6 {
+                    rows[r][column] = t[r];
+                }
             }
-            for (row, x) in rows.into_iter().enumerate() {
-                for (column, t) in input_1d(s, x).into_iter().enumerate() {
-                    store::<S, 1>(&mut v[(row * 6 + column) * stride + half * TILES / 2 + first..], [t]);
+            for row in 0..6 {
+                let t = input_1d(s, rows[row]);
+                for column in 0..6 {
+                    store::<S, 1>(&mut v[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[column]]);
                 }
             }
         }
@@ -166,22 +178,26 @@ fn transform_output<S: Simd>(s: S, m: &[f32], stride: usize, (epilogue, c): (Epi
     for (half, y) in y.chunks_exact_mut(4).enumerate() {
         for first in (0..TILES / 2).step_by(S::F32_LANES) {
             let mut rows = [[zero; 4]; 6];
-            for (row, to) in rows.iter_mut().enumerate() {
+            for row in 0..6 {
                 let mut d = [zero; 6];
-                for (column, d) in d.iter_mut().enumerate() {
-                    [*d] = load::<S, 1>(&m[(row * 6 + column) * stride + half * TILES / 2 + first..]);
+                for column in 0..6 {
+                    [d[column]] = load::<S, 1>(&m[(row * 6 + column) * stride + half * TILES / 2 + first..]);
                 }
-                *to = output_1d(s, d);
+                rows[row] = output_1d(s, d);
             }
             let mut out = [[zero; 4]; 4];
             for column in 0..4 {
                 let mut d = [zero; 6];
-                (0..6).for_each(|r| d[r] = rows[r][column]);
+                for r in 0..6 {
+                    d[r] = rows[r][column];
+                }
                 let t = output_1d(s, d);
-                (0..4).for_each(|r| out[r][column] = epilogue.apply(s, c, t[r]));
+                for r in 0..4 {
+                    out[r][column] = epilogue.apply(s, c, t[r]);
+                }
             }
-            for (y, out) in y.iter_mut().zip(out) {
-                store::<S, 4>(&mut y[4 * first..], s.interleave_shfl_f32s(out));
+            for row in 0..4 {
+                store::<S, 4>(&mut y[row][4 * first..], s.interleave_shfl_f32s(out[row]));
             }
         }
     }
@@ -196,7 +212,9 @@ fn multiply<S: Simd, const R: usize>(s: S, u: &[f32], v: &[f32], first: usize, m
         let at = |r: usize| (first + r) * TILES + tile;
         let mut sum = [[zero; 2]; R];
         if add {
-            (0..R).for_each(|r| sum[r] = load::<S, 2>(&m[at(r)..]));
+            for r in 0..R {
+                sum[r] = load::<S, 2>(&m[at(r)..]);
+            }
         }
         for (u, v) in u.as_chunks::<BLOCK>().0.iter().zip(v.as_chunks::<TILES>().0) {
             let [v0, v1] = load::<S, 2>(&v[tile..]);
@@ -205,7 +223,9 @@ fn multiply<S: Simd, const R: usize>(s: S, u: &[f32], v: &[f32], first: usize, m
                 sum[r] = [s.mul_add_e_f32s(u, v0, sum[r][0]), s.mul_add_e_f32s(u, v1, sum[r][1])];
             }
         }
-        (0..R).for_each(|r| store::<S, 2>(&mut m[at(r)..], sum[r]));
+        for r in 0..R {
+            store::<S, 2>(&mut m[at(r)..], sum[r]);
+        }
     }
 }
 
@@ -214,7 +234,7 @@ struct Task<'a> {
     maps: &'a [In<'a, f32>],
     u: &'a [f32],
     epilogue: Epilogue<'a>,
-    y: &'a SharedMap,
+    y: &'a SharedMap<'a>,
     at: Cell,
     scratch: &'a mut [f32],
 }
@@ -266,13 +286,19 @@ impl WithSimd for Task<'_> {
 }
 
 /// y = act(conv(concat of maps, w) + bias)
-pub(super) fn convolve<T: Real>(maps: &[In<f32>], w: &[f32], epilogue: Epilogue, y: &SharedMap, cpu: &Cpu<T>) {
+pub(super) fn convolve<T: Real>(
+    maps: &[In<f32>],
+    w: &[f32],
+    epilogue: Epilogue,
+    y: &SharedMap,
+    cpu: &Cpu<T>,
+    arch: Arch,
+) {
     let c_in = maps.iter().map(|m| m.shape.c).sum();
     let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
     let u = &mut super::as_f32_mut(&mut shared).expect("f32 alone comes here")[..weights_len(c_in, y.shape().c)];
     transform_weights(w, c_in, u);
     let (u, (v, m)) = (&*u, buffers(c_in));
-    let arch = pulp::Arch::new();
     (0..cell::count(y.shape())).into_par_iter().for_each(|k| {
         cpu.with_scratch(v + m, |scratch| {
             let scratch = super::as_f32_mut(scratch).expect("f32 alone comes here");
