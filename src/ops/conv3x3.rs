@@ -224,10 +224,10 @@ impl Operator for Conv3x3BackwardInput {
     }
 
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
-        outputs
-            .iter()
-            .map(|y| cpu::convolve_workspace(inputs[0].c, *y))
-            .fold(Workspace::default(), |a, b| Workspace { per_thread: a.per_thread.max(b.per_thread), shared: 0 })
+        outputs.iter().map(|y| cpu::convolve_workspace(inputs[0].c, *y)).fold(Workspace::default(), |a, b| Workspace {
+            per_thread: a.per_thread.max(b.per_thread),
+            shared: a.shared.max(b.shared),
+        })
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], cpu: &Cpu<T>) {

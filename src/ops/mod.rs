@@ -27,7 +27,15 @@ pub mod spatial_attention;
 
 /// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
 pub trait Real:
-    num_traits::Float + num_traits::NumAssign + std::iter::Sum + Default + std::fmt::Debug + Send + Sync + 'static
+    num_traits::Float
+    + num_traits::NumAssign
+    + bytemuck::Pod
+    + std::iter::Sum
+    + Default
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// Rounds `v`.
     fn of(v: f64) -> Self;
