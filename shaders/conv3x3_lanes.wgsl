@@ -2,8 +2,14 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r].
 // The kernel `forward` itself is unrolled by src/ops/conv3x3/lanes.rs and stands behind this text: lane = output channel,
 // 8x16 pixels in an invocation's accumulators. An input value is the same for all lanes, which makes its load a scalar
-// one; packed as (c_in, tap, c_out), a tap's weights are one contiguous load. Of seven shapes tried on Mesa's lavapipe this
-// was the fastest, 3 to 5 times `conv3x3.forward`; on a GPU it would be slow.
+// one; packed as (c_in, tap, c_out), a tap's weights are neighbours. What made it fast on Mesa's lavapipe 26, which has
+// scalar loads but no vector loads (each is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
+// - What an invocation counts on lives in variables, see `sources`.
+// - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
+//   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
+// - Indices of the tile are seen to be small, which spares the sign check of each.
+// Winograd's F(2x2, 3x3) does not pay: its products have no operand that is used more than eight times, and eight uses hide
+// no gather.
 // The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
 
 struct Params {
@@ -59,31 +65,80 @@ override LANES: u32 = 64u; // output channels of a workgroup, an invocation each
 const CHUNK = 16u; // input channels staged at a time
 const TILE_W = 18u; // 16 columns and the halo
 const TILE = 180u; // times 8 rows and the halo
+const OUTSIDE = 0x80000000u; // and above: no place in a map
 
 var<workgroup> tile: array<f32, CHUNK * TILE>; // [channel][row][column]
 
-// Stages `channels` input channels from `first` on, zero outside the image.
-fn stage(lane: u32, image: u32, corner: vec2u, first: u32, channels: u32) {
-    for (var e = lane; e < channels * TILE; e += LANES) {
-        let c = first + e / TILE;
+// What an invocation copies into the tile: up to 12 elements, where they come from in the map and where they go. Both are
+// counted on from channel to channel: computed anew, they cost lavapipe a division by each of 16 lanes every time.
+var<private> sources: array<u32, 12>;
+var<private> places: array<u32, 12>;
+
+// Elements of a channel's tile for each invocation.
+fn share() -> u32 {
+    return (TILE + LANES - 1u) / LANES;
+}
+
+// Where the invocation's elements of the map's channel 0 are.
+fn start(lane: u32, corner: vec2u, image_start: u32) {
+    for (var i = 0u; i < share(); i++) {
+        let e = min(lane + i * LANES, TILE - 1u);
         // The row above the image wraps around and is out of range, too.
-        let row = corner.y + e % TILE / TILE_W - 1u;
+        let row = corner.y + e / TILE_W - 1u;
         let column = corner.x + e % TILE_W - 1u;
-        var v = 0.0;
-        if row < p.h && column < p.w {
-            if c < p.cx {
-                v = x[((image * p.cx + c) * p.h + row) * p.w + column];
-            } else {
-                v = r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
-            }
-        }
-        tile[e] = v;
+        sources[i] = select(OUTSIDE + OUTSIDE / 2u, image_start + row * p.w + column, row < p.h && column < p.w);
+        places[i] = e;
     }
 }
 
-fn put(at: u32, pixel: vec2u, v: f32) {
-    if pixel.x < p.w && pixel.y < p.h {
+// Where an element is read; anywhere, if it is outside the map.
+fn source(i: u32) -> u32 {
+    return select(0u, sources[i], sources[i] < OUTSIDE);
+}
+
+// Stages the next `channels` channels of x, zero outside the image. All loads of a channel come before its stores, so that
+// they wait for memory together.
+fn stage_x(channels: u32) {
+    for (var c = 0u; c < channels; c++) {
+        var v: array<f32, 12>;
+        for (var i = 0u; i < share(); i++) {
+            v[i] = x[source(i)];
+        }
+        stage(v);
+    }
+    rewind(channels);
+}
+
+// Stages the next `channels` channels of r.
+fn stage_r(channels: u32) {
+    for (var c = 0u; c < channels; c++) {
+        var v: array<f32, 12>;
+        for (var i = 0u; i < share(); i++) {
+            v[i] = r[source(i)];
+        }
+        stage(v);
+    }
+    rewind(channels);
+}
+
+// Stores a channel's elements into the tile and goes on to the next channel.
+fn stage(v: array<f32, 12>) {
+    for (var i = 0u; i < share(); i++) {
+        tile[places[i]] = select(0.0, v[i], sources[i] < OUTSIDE);
+        sources[i] += p.h * p.w;
+        places[i] += TILE;
+    }
+}
+
+// Back to the start of the tile.
+fn rewind(channels: u32) {
+    for (var i = 0u; i < share(); i++) {
+        places[i] -= channels * TILE;
+    }
+}
+
+fn put(at: u32, inside: bool, v: f32) {
+    if inside {
         y[at] = select(p.slope * v, v, v >= 0.0);
     }
 }
-

@@ -180,14 +180,16 @@ pub struct Graph {
     inputs: Vec<Value>,
     outputs: Vec<Value>,
     params: Value,
+    /// Parameters that have been asked for, by their offset.
+    views: HashMap<usize, Value>,
 }
 
 impl Graph {
     /// An empty graph over parameters of this layout.
     pub fn new(layout: Layout) -> Self {
         let shape = Shape::new(1, 1, 1, layout.len());
-        let (values, nodes, inputs, outputs) = Default::default();
-        let mut graph = Graph { layout, values, nodes, inputs, outputs, params: Value(0) };
+        let (values, nodes, inputs, outputs, views) = Default::default();
+        let mut graph = Graph { layout, values, nodes, inputs, outputs, params: Value(0), views };
         graph.params = graph.persistent("params", shape);
         graph
     }
@@ -226,10 +228,12 @@ impl Graph {
             self.layout.get(name).ok_or_else(|| Error::Invalid(format!("the network has no parameter {name}")))?;
         let (shape, offset) = (entry.shape(), entry.offset);
         let place = Place::View { base: self.params, offset };
-        if let Some(i) = self.values.iter().position(|v| v.place == place) {
-            return Ok(Value(i));
+        if let Some(&known) = self.views.get(&offset) {
+            return Ok(known);
         }
-        Ok(self.value(name, shape, place))
+        let value = self.value(name, shape, place);
+        self.views.insert(offset, value);
+        Ok(value)
     }
 
     /// Applies an operator; `name` is that of the layer.

@@ -13,25 +13,38 @@ use std::fmt::Write;
 const ROWS: usize = 8;
 const COLUMNS: usize = 16;
 
+/// Rows of a strip: its accumulators are added to column by column, so that those in use fit the vector registers.
+const STRIP: usize = 4;
+
 /// The entry point `forward`.
 pub(crate) fn unrolled() -> String {
-    let pixels = || (0..ROWS * COLUMNS).map(|i| (i, i / COLUMNS, i % COLUMNS));
-    let sums: String = pixels().map(|(i, ..)| format!("    var a{i} = bias;\n")).collect();
+    let sums: String = (0..ROWS * COLUMNS).map(|i| format!("    var a{i} = bias;\n")).collect();
     let taps: String = (0..9).map(|t| format!("            let w{t} = packed_in[k + {t}u * p.co];\n")).collect();
-    let stores: String = pixels()
-        .map(|(i, y, x)| format!("    put(at + {y}u * p.w + {x}u, corner + vec2u({x}u, {y}u), a{i});\n"))
-        .collect();
-    // One value at a time into the nine accumulators that it belongs to.
     let mut adds = String::new();
-    for value in 0..(ROWS + 2) * (COLUMNS + 2) {
-        let (row, column) = (value / (COLUMNS + 2), value % (COLUMNS + 2));
-        let _ = writeln!(adds, "            v = tile[t + {value}u];");
-        for tap in 0..9 {
-            let (y, x) = (row.wrapping_sub(tap / 3), column.wrapping_sub(tap % 3));
-            if y < ROWS && x < COLUMNS {
-                let i = y * COLUMNS + x;
-                let _ = writeln!(adds, "            a{i} = fma(v, w{tap}, a{i});");
+    for top in (0..ROWS).step_by(STRIP) {
+        for (column, row) in (0..COLUMNS + 2).flat_map(|column| (top..top + STRIP + 2).map(move |row| (column, row))) {
+            let _ = writeln!(adds, "            v = tile[t + {}u];", row * (COLUMNS + 2) + column);
+            for tap in 0..9 {
+                let (y, x) = (row.wrapping_sub(tap / 3), column.wrapping_sub(tap % 3));
+                if (top..top + STRIP).contains(&y) && x < COLUMNS {
+                    let i = y * COLUMNS + x;
+                    let _ = writeln!(adds, "            a{i} = fma(v, w{tap}, a{i});");
+                }
             }
+        }
+    }
+    // Two rows at a time, the lanes of one half the upper one first, of the other half the lower one.
+    let mut stores = String::new();
+    for (row, second) in (0..ROWS).step_by(2).flat_map(|row| [(row, false), (row, true)]) {
+        let (at, y) = if second { ("second", "1u - odd") } else { ("first", "odd") };
+        let _ = writeln!(stores, "    inside = {row}u + {y} < rows;");
+        for x in 0..COLUMNS {
+            let (upper, lower) = (row * COLUMNS + x, (row + 1) * COLUMNS + x);
+            let (a, b) = if second { (lower, upper) } else { (upper, lower) };
+            let _ = writeln!(
+                stores,
+                "    put({at} + {row}u * p.w + {x}u, inside && {x}u < columns, select(a{a}, a{b}, odd == 1u));"
+            );
         }
     }
     format!(
@@ -41,27 +54,38 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     let stacks = (p.co + LANES - 1u) / LANES;
     let image = group.z / stacks;
     let o = group.z % stacks * LANES + lane;
-    let own = min(o, p.co - 1u); // lanes past the last channel work along, and store nothing
     let corner = group.xy * vec2u({COLUMNS}u, {ROWS}u);
-    let bias = packed_in[ci * 9u * p.co + own];
+    var k = min(o, p.co - 1u); // lanes past the last channel work along, and store nothing
+    var rows = select(0u, p.h - corner.y, o < p.co);
+    let bias = packed_in[ci * 9u * p.co + k];
 {sums}
-    for (var first = 0u; first < ci; first += CHUNK) {{
-        let channels = min(CHUNK, ci - first);
-        workgroupBarrier();
-        stage(lane, image, corner, first, channels);
-        workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {{
-            let k = (first + c) * 9u * p.co + own;
-            let t = c * TILE;
+    for (var part = 0u; part < 2u; part++) {{
+        let count = select(p.cx, p.cr, part == 1u);
+        start(lane, corner, image * count * p.h * p.w);
+        for (var first = 0u; first < count; first += CHUNK) {{
+            let channels = min(CHUNK, count - first);
+            workgroupBarrier();
+            if part == 0u {{
+                stage_x(channels);
+            }} else {{
+                stage_r(channels);
+            }}
+            workgroupBarrier();
+            for (var c = 0u; c < channels; c++) {{
+                let t = c * TILE & 0xffffu;
 {taps}
-            var v: f32;
+                k += 9u * p.co;
+                var v: f32;
 {adds}
+            }}
         }}
     }}
-    if o >= p.co {{
-        return;
-    }}
-    let at = ((image * p.co + o) * p.h + corner.y) * p.w + corner.x;
+    let odd = (lane >> 3u) & 1u;
+    let at = ((image * p.co + k - ci * 9u * p.co) * p.h + corner.y) * p.w + corner.x;
+    let first = at + odd * p.w;
+    let second = at + (1u - odd) * p.w;
+    let columns = p.w - corner.x;
+    var inside: bool;
 {stores}
 }}
 "
