@@ -50,29 +50,72 @@ impl Bands {
     /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where none does, with what the smallest needs.
+    /// [`Error::TooLarge`] where none does.
     pub fn within(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<(Banded, Plan)> {
-        let units = shape.h.div_ceil(SLAB_ROWS * config.scale());
-        let mut last = None;
-        for bands in Bands::all(units) {
+        first_that_fits(Bands::all(config, shape), |bands| {
+            bands.check(config, shape, target, max_memory)?;
             let banded = bands.graph(config, shape)?;
-            last = Some(match Plan::new(&banded.graph, target) {
-                Ok(plan) if plan.peak_bytes() <= max_memory => return Ok((banded, plan)),
-                Ok(plan) => needs(plan.peak_bytes(), max_memory),
-                Err(error @ Error::TooLarge(_)) => error,
-                Err(other) => return Err(other),
-            });
-        }
-        Err(last.expect("one slab is always tried"))
+            let plan = Plan::new(&banded.graph, target)?;
+            if plan.peak_bytes() > max_memory {
+                return Err(needs(plan.peak_bytes(), max_memory));
+            }
+            Ok((banded, plan))
+        })
     }
 
-    /// All that are tried, the fastest first: counts in steps of a half or less, up to one unit a slab.
-    fn all(units: usize) -> impl Iterator<Item = Bands> {
-        let next = move |&n: &usize| (n < units).then(|| (n + n.div_ceil(2)).min(units));
-        let counts = move || std::iter::successors(Some(1), next);
-        let again = counts().filter(|count| *count > 1).map(|count| Bands { count, keep_features: false });
-        counts().map(|count| Bands { count, keep_features: true }).chain(again)
+    /// Is there a way? In less time than [`Bands::within`] takes, by the plans of a network of fewer blocks.
+    pub fn fit(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
+        let smallest_first = Bands::all(config, shape).rev();
+        first_that_fits(smallest_first, |bands| bands.check(config, shape, target, max_memory))
     }
+
+    /// All that are tried, the fastest first: counts in steps of a half or less.
+    fn all(config: &Config, shape: Shape) -> impl DoubleEndedIterator<Item = Bands> {
+        let most = shape.h.div_ceil(SLAB_ROWS * config.scale()).min(MOST);
+        let next = |&n: &usize| (n < most).then(|| (n + n.div_ceil(2)).min(most));
+        let counts: Vec<usize> = std::iter::successors(Some(1), next).collect();
+        let again: Vec<usize> = counts[1..].to_vec();
+        let with = |keep_features| move |count| Bands { count, keep_features };
+        counts.into_iter().map(with(true)).chain(again.into_iter().map(with(false)))
+    }
+
+    /// Fails where this way takes too much memory: what is more than a block of each scale costs is added, not planned.
+    fn check(self, config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
+        // The picture itself is there at once; no plan can take less.
+        let picture = shape.len() as u64 * 4;
+        if picture > max_memory {
+            return Err(needs(picture, max_memory));
+        }
+        let peak = |blocks: Vec<usize>| {
+            let banded = self.graph(&Config { blocks, ..config.clone() }, shape)?;
+            Ok(Plan::new(&banded.graph, target)?.peak_bytes())
+        };
+        let few: Vec<usize> = config.blocks.iter().map(|&blocks| blocks.min(2)).collect();
+        let base = peak(few.clone())?;
+        let mut sum = base;
+        for (level, &blocks) in config.blocks.iter().enumerate().filter(|(_, blocks)| **blocks > 2) {
+            let mut fewer = few.clone();
+            fewer[level] = 1;
+            // Weights and kernels' parameters.
+            sum += (blocks as u64 - 2) * base.saturating_sub(peak(fewer)?);
+        }
+        if sum > max_memory { Err(needs(sum, max_memory)) } else { Ok(()) }
+    }
+}
+
+/// More slabs than these take more time to plan than they save memory.
+const MOST: usize = 64;
+
+/// The first of `all` that `works`, or else the last failure. Only what is too large is a reason to go on.
+fn first_that_fits<T>(all: impl Iterator<Item = Bands>, works: impl Fn(Bands) -> Result<T>) -> Result<T> {
+    let mut last = Error::TooLarge("no slabs to try".into());
+    for bands in all {
+        match works(bands) {
+            Err(error @ Error::TooLarge(_)) => last = error,
+            other => return other,
+        }
+    }
+    Err(last)
 }
 
 fn needs(bytes: u64, max_memory: u64) -> Error {

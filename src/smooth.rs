@@ -72,6 +72,11 @@ impl Smoother {
         self.built.iter_mut().try_for_each(|b| b.exec.write(value, params))
     }
 
+    /// Bytes allocated on the device for what is built.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.built.iter().map(|b| b.exec.allocated_bytes()).sum()
+    }
+
     /// The device that it runs on.
     pub fn device(&self) -> &Device {
         &self.device
@@ -153,8 +158,7 @@ impl Smoother {
             let (banded, plan) = Bands::within(&self.weights.config, shape, self.device.target(), max_memory)
                 .map_err(|error| self.too_large(shape.h, shape.w, error))?;
             let planned = plan.peak_bytes();
-            let held = |built: &[Built]| built.iter().map(|b| b.exec.allocated_bytes()).sum::<u64>();
-            while self.built.len() > 1 || !self.built.is_empty() && held(&self.built) > max_memory - planned {
+            while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > max_memory - planned {
                 self.built.remove(0);
             }
             let Banded { graph, x, y, bands } = banded;
@@ -176,9 +180,8 @@ impl Smoother {
 
     /// Bytes that may be taken.
     fn memory(&self) -> u64 {
-        let own: u64 = self.built.iter().map(|b| b.exec.allocated_bytes()).sum();
         let free = match self.device {
-            Device::Cpu => available_memory().saturating_add(own),
+            Device::Cpu => available_memory().saturating_add(self.allocated_bytes()),
             Device::Gpu(_) => u64::MAX,
         };
         free.min(self.max_memory.unwrap_or(u64::MAX))
@@ -187,7 +190,7 @@ impl Smoother {
     fn fits(&self, h: usize, w: usize) -> Result<()> {
         let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
         let shape = Shape::new(1, 3, side(h), side(w));
-        Bands::within(&self.weights.config, shape, self.device.target(), self.memory()).map(|_| ())
+        Bands::fit(&self.weights.config, shape, self.device.target(), self.memory())
     }
 
     /// The error for a picture that does not fit, with the largest of its shape that does.

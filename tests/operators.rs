@@ -11,7 +11,7 @@ use sasnet::net::{self, Config};
 use sasnet::ops::{
     Op, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
-    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise,
+    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows,
     spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
@@ -309,6 +309,13 @@ fn haar((n, c, h, w): (usize, usize, usize, usize), inverse: bool) -> Case {
     }
 }
 
+/// Batch, channels, first row and rows of three slabs of 9, 14 and 7 rows.
+fn rows((n, c, first, count): (usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * c * first + count);
+    let slabs = [9, 14, 7].map(|h| Shape::new(n, c, h, 11));
+    Case::new("rows", Rows { first, count }, slabs.map(|s| (s, random.vec(s.len()))).to_vec(), &[])
+}
+
 fn channels((n, ca, cb, h, w): (usize, usize, usize, usize, usize)) -> [Case; 2] {
     let mut random = Random::new(n * ca * cb * h * w);
     let [a, b, x] = [ca, cb, ca + cb].map(|c| (Shape::new(n, c, h, w), random.vec(n * c * h * w)));
@@ -401,7 +408,11 @@ fn loss(shape: Shape, equal: bool) -> Case {
 fn noise(shape: Shape) -> [Case; 3] {
     let some = Globals { seed: [0x1234_5678, 0x9abc_def0], origin: [1000, 7], noise_scale: 0.7, ..Globals::default() };
     let settings = [some, Globals { origin: [u32::MAX, 12], ..some }, Globals { noise_scale: 0.0, ..some }];
-    settings.map(|globals| Case::new("noise", Noise { shape }, vec![], &[]).with_globals(globals))
+    let mut first_row = 0;
+    settings.map(|globals| {
+        first_row += 5;
+        Case::new("noise", Noise { shape, first_row }, vec![], &[]).with_globals(globals)
+    })
 }
 
 fn grad_norm(len: usize, clip: f32) -> Case {
@@ -534,6 +545,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (3, 3, 0, 3, 65, 63, true, BOTH),
     ];
     cases.extend(convs.map(conv));
+    cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
     for ties in [false, true] {
         let sizes = [
             (1, 1, 4, 1, 1),
@@ -799,6 +811,10 @@ const MUTATIONS: &[Mutation] = &[
     ("noise", "noise", "globals.origin.y + column", "column"),
     ("noise", "noise", "-0.0013888889", "0.0013888889"),
     ("noise", "noise", "q == 1u || q == 2u", "q == 2u || q == 3u"),
+    ("noise", "noise", "p.first_row + row", "row"),
+    ("rows", "rows", "p.first * p.w + i % band", "i % band"),
+    ("rows", "rows", "p.to * p.w + i % band", "i % band"),
+    ("rows", "rows", "channel * p.xh * p.w", "channel * p.yh * p.w"),
     ("spatial_attention", "pool", "cgate[gates + c];\n        sum", "cgate[c];\n        sum"),
     ("spatial_attention", "pool", "sum / f32(p.f);\n}", "sum;\n}"),
     ("spatial_attention", "gates", "var v = b[0];", "var v = 0.0;"),

@@ -206,7 +206,7 @@ proptest! {
 fn network(config: &Config, shape: Shape, train: bool) -> Graph {
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
-    let y = net::smooth(&mut g, config, x).unwrap();
+    let y = net::smooth(&mut g, config, &[x], true).unwrap()[0];
     g.output(y);
     if train {
         let target = g.input("target", shape);

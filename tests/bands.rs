@@ -1,0 +1,120 @@
+//! Pictures in slabs of rows: the same result as in one piece, bit for bit, in no more memory than was given.
+
+mod common;
+
+use proptest::prelude::*;
+use sasnet::bands::Bands;
+use sasnet::error::Error;
+use sasnet::exec::Device;
+use sasnet::kernel::Kernels;
+use sasnet::net::{Config, SLAB_ROWS};
+use sasnet::plan::{Plan, Target};
+use sasnet::smooth::{Options, Smoother};
+use sasnet::tensor::{Shape, Tensor};
+use sasnet::weights::Weights;
+use std::sync::LazyLock;
+
+fn weights(blocks: &[usize], features: usize, attention: bool) -> Weights {
+    Weights::initial(&Config { blocks: blocks.to_vec(), features, attention }, 5)
+}
+
+/// Small networks of every kind.
+static NETWORKS: LazyLock<Vec<Weights>> = LazyLock::new(|| {
+    vec![weights(&[2], 6, true), weights(&[1], 5, false), weights(&[1, 1], 4, true), weights(&[1, 1, 1], 4, true)]
+});
+
+fn picture(w: usize, h: usize) -> Tensor {
+    let shape = Shape::new(1, 3, h, w);
+    // Not smooth, and no two rows alike.
+    let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 % 1009;
+    Tensor::new(shape, (0..shape.len()).map(|i| value(i) as f32 / 1009.0).collect())
+}
+
+/// Smooths in one piece and within a part of the memory that this takes; checks that they agree. Returns how many slabs it
+/// took, and whether features were kept; None where so little memory does not do.
+fn compare(weights: &Weights, device: &Device, (w, h): (usize, usize), part: f64) -> Option<(usize, bool)> {
+    let x = picture(w, h);
+    let options = Options { noise: Some(0.7), seed: 3, ensemble: false };
+    let mut whole = Smoother::new(weights.clone(), device.clone());
+    let want = whole.smooth(&x, &options, || ()).unwrap();
+    let (bands, plan) = whole.last_plan().unwrap();
+    assert_eq!(bands, Bands::WHOLE);
+    let memory = (plan.peak_bytes() as f64 * part) as u64;
+    drop(whole);
+    let mut banded = Smoother::new(weights.clone(), device.clone()).with_max_memory(Some(memory));
+    let got = match banded.smooth(&x, &options, || ()) {
+        Ok(got) => got,
+        Err(Error::TooLarge(_)) => return None,
+        Err(other) => panic!("{other}"),
+    };
+    let (bands, plan) = banded.last_plan().unwrap();
+    assert!(plan.peak_bytes() <= memory, "{} of {memory} bytes", plan.peak_bytes());
+    assert_eq!(plan.peak_bytes(), banded.allocated_bytes(), "planned and allocated");
+    let off = got.data.iter().zip(&want.data).position(|(a, b)| a.to_bits() != b.to_bits());
+    assert_eq!(off, None, "{w}x{h} in {bands:?} on {}: first wrong element", device.describe());
+    Some((bands.count, bands.keep_features))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn slabs_give_the_whole_pictures_result(
+        (w, h, network) in (1usize..90, 1usize..400, 0usize..4),
+        part in 0.3f64..1.0,
+        gpu in any::<bool>(),
+        tiles in any::<bool>(),
+    ) {
+        let kernels = if tiles { Kernels::Tiles } else { Kernels::Lanes };
+        let device = if gpu { Device::Gpu(common::gpu_with(kernels)) } else { Device::Cpu };
+        compare(&NETWORKS[network], &device, (w, h), part);
+    }
+}
+
+/// Among such sizes there are all ways of cutting.
+#[test]
+fn few_slabs_many_slabs_and_features_computed_twice() {
+    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+        let network = weights(&[2], 24, true);
+        let tried: Vec<_> =
+            [0.95, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3].map(|part| compare(&network, &device, (70, 600), part)).into();
+        println!("{}: {tried:?}", device.describe());
+        assert!(tried.iter().flatten().any(|(count, keep)| (2..=8).contains(count) && *keep), "{tried:?}");
+        assert!(tried.iter().flatten().any(|(_, keep)| !keep), "{tried:?}");
+    }
+}
+
+/// A host whose device takes only small bindings.
+#[test]
+fn small_bindings_are_enough() {
+    let config = Config::default();
+    let shape = Shape::new(1, 3, 384, 512);
+    let target = Target::Gpu { max_binding: 9 << 20, kernels: Kernels::Tiles };
+    let (banded, plan) = Bands::within(&config, shape, target, u64::MAX).unwrap();
+    assert!(banded.bands.count > 1 && banded.bands.keep_features, "{:?}", banded.bands);
+    for (_, places) in plan.steps.iter().flat_map(|s| &s.dispatches) {
+        places.iter().for_each(|at| assert!(at.words() * 4 <= 9 << 20, "{at:?}"));
+    }
+}
+
+#[test]
+fn slabs_are_multiples_of_the_tiles() {
+    let config = Config { blocks: vec![1, 1], features: 4, attention: true };
+    let banded = Bands { count: 3, keep_features: true }.graph(&config, Shape::new(1, 3, 500, 8)).unwrap();
+    let heights: Vec<usize> = banded.x.iter().map(|x| banded.graph.shape(*x).h).collect();
+    assert_eq!((heights.iter().sum::<usize>(), heights.len()), (500, 3));
+    assert!(heights[..2].iter().all(|h| h.is_multiple_of(4 * SLAB_ROWS)), "{heights:?}");
+}
+
+/// What the whole network takes for the paper's picture, and a 24-megapixel photograph in a gigabyte and a half.
+#[test]
+fn the_full_network_is_small() {
+    let config = Config::default();
+    let gpu = |kernels| Target::Gpu { max_binding: 1 << 27, kernels };
+    let megabytes = |plan: &Plan| plan.peak_bytes() as f64 / 1e6;
+    let plan = Bands::within(&config, Shape::new(1, 3, 384, 512), gpu(Kernels::Tiles), u64::MAX).unwrap().1;
+    assert!(megabytes(&plan) < 48.0, "{:.1} MB", megabytes(&plan));
+    let photo = Shape::new(1, 3, 4000, 6000);
+    let (banded, plan) = Bands::within(&config, photo, gpu(Kernels::Tiles), 1_500_000_000).unwrap();
+    println!("24 megapixels: {:?}, {:.0} MB, {} dispatches", banded.bands, megabytes(&plan), plan.dispatches());
+}
