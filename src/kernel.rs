@@ -76,6 +76,10 @@ pub struct Dispatch {
 }
 
 /// Which kernels an operator uses where it has several.
+///
+/// By itself a device takes those of f32 for its type. f16 is for those who ask: on a 160x120 picture and the built-in
+/// weights it changes 0.6 % of the 8-bit values, by one (70 dB), where f32 on other drivers changes 0.007 %; maps take half
+/// the memory. But neither f16 nor the matrices have run on a real GPU yet, where their speed would have to earn it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kernels {
     /// For GPUs: invocations are pixels, tiles in workgroup memory.

@@ -173,8 +173,11 @@ impl Operator for Conv3x3 {
             return lanes::forward(l, sizes, (Input(0), Input(maps - 1)), packed, Output(0));
         }
         match l.kernels {
-            // Only with hidden maps; a convolution of f32 maps keeps their precision.
-            Kernels::Matrix(unit) if !l.half.is_empty() => matrix::forward(l, sizes, maps, Output(0), unit),
+            // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
+            // 16, in no less time.
+            Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
+                matrix::forward(l, sizes, maps, Output(0), unit)
+            }
             _ => tiles::forward(l, sizes, maps, Output(0), tiles::Weights::Plain),
         }
     }
