@@ -14,7 +14,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<f32>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read_write> tiles: array<f32>; // (N, 2F, th, tw): sums, then maxima
 
 // One invocation: one tile of one channel.
@@ -30,12 +30,12 @@ fn tile_stats(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups
     let column = i % p.tw * 16u;
     let start = (channel * p.h + row) * p.w + column;
     var sum = 0.0;
-    var top = r[start];
+    var top = f32(r[start]);
     for (var y = 0u; y < min(8u, p.h - row); y++) {
         // A sum of each row first: shorter sums, smaller errors.
         var row_sum = 0.0;
         for (var x = 0u; x < min(16u, p.w - column); x++) {
-            let v = r[start + y * p.w + x];
+            let v = f32(r[start + y * p.w + x]);
             row_sum += v;
             top = max(top, v);
         }
@@ -254,7 +254,7 @@ fn argmax_of(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) 
     var top = -3.4028235e38;
     var top_at = 0xffffffffu;
     for (var i = lane; i < plane; i += 256u) {
-        let v = r[start + i];
+        let v = f32(r[start + i]);
         if v > top || top_at == 0xffffffffu {
             top = v;
             top_at = i;

@@ -37,7 +37,15 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (cx + cr, 9, 4 columns), then the bias twice
 @group(0) @binding(9) var<storage, read> packed_in: array<vec4<Hidden>>; // ((cx + cr) 9 + 2, columns)
 
-// packed[c, tap, o] = w[o, c, tap], 0 past the last o. Then the bias, and what rounding it to Hidden has lost.
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers are not
+// exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+const LOSS = 2048.0;
+
+fn first_bits(v: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
+}
+
+// packed[c, tap, o] = w[o, c, tap], 0 past the last o. Then the bias in two parts.
 // One invocation: one element.
 @compute @workgroup_size(256)
 fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -53,10 +61,8 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         if row < ci * 9u {
             v = w[o * ci * 9u + row];
         } else {
-            v = b[o];
-            if row > ci * 9u {
-                v -= f32(hide(v));
-            }
+            let first = first_bits(b[o]);
+            v = select(first, LOSS * (b[o] - first), row > ci * 9u);
         }
     }
     packed[i] = hide(v);
@@ -122,7 +128,7 @@ fn stage_weights(lane: u32, stack: u32, first: u32, channels: u32) {
 // Bias of four output channels.
 fn bias(column: u32) -> vec4f {
     let at = (p.cx + p.cr) * 9u * p.columns + column;
-    return vec4f(packed_in[at]) + vec4f(packed_in[at + p.columns]);
+    return vec4f(packed_in[at]) + vec4f(packed_in[at + p.columns]) / LOSS;
 }
 
 fn activate(v: vec4f) -> vec4f {

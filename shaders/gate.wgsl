@@ -7,10 +7,10 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<f32>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
-@group(0) @binding(5) var<storage, read_write> y: array<f32>; // (N, F, h, w)
+@group(0) @binding(5) var<storage, read_write> y: array<Hidden>; // (N, F, h, w)
 
 // One invocation: one element.
 @compute @workgroup_size(256)
@@ -20,7 +20,7 @@ fn gate(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         return;
     }
     let channel = i / p.plane; // of all images
-    y[i] = r[i] * cgate[channel] * sgate[channel / p.f * p.plane + i % p.plane];
+    y[i] = hide(f32(r[i]) * cgate[channel] * sgate[channel / p.f * p.plane + i % p.plane]);
 }
 
 @group(0) @binding(6) var<storage, read> dy: array<f32>; // (N, F, h, w)
@@ -42,7 +42,7 @@ fn backward_pixels(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workg
     var sum = 0.0;
     for (var c = 0u; c < p.f; c++) {
         let d = dy[start + c * p.plane] * cgate[image * p.f + c];
-        sum += d * r[start + c * p.plane];
+        sum += d * f32(r[start + c * p.plane]);
         dr[start + c * p.plane] = d * s;
     }
     dsgate[i] = sum;
@@ -56,7 +56,7 @@ fn backward_channels(@builtin(local_invocation_index) lane: u32, @builtin(workgr
     let start = (group.y * p.f + group.x) * p.plane;
     var sum = 0.0;
     for (var q = lane; q < p.plane; q += 256u) {
-        sum += dy[start + q] * r[start + q] * sgate[group.y * p.plane + q];
+        sum += dy[start + q] * f32(r[start + q]) * sgate[group.y * p.plane + q];
     }
     sum = tree_sum(lane, sum);
     if lane == 0u {

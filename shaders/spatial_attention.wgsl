@@ -10,7 +10,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<f32>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
 
@@ -25,10 +25,10 @@ fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     let image = i / plane;
     let start = image * p.f * plane + i % plane;
     let gates = image * p.f;
-    var top = r[start] * cgate[gates];
+    var top = f32(r[start]) * cgate[gates];
     var sum = top;
     for (var c = 1u; c < p.f; c++) {
-        let z = r[start + c * plane] * cgate[gates + c];
+        let z = f32(r[start + c * plane]) * cgate[gates + c];
         sum += z;
         top = max(top, z);
     }
@@ -212,11 +212,11 @@ fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgr
     let at = image * 2u * plane + i % plane;
     let dmax = dstats_in[at];
     let dmean = dstats_in[at + plane] / f32(p.f);
-    var top = r[start] * cgate[gates];
+    var top = f32(r[start]) * cgate[gates];
     var top_at = 0u;
     dr[start] = dmean * cgate[gates];
     for (var c = 1u; c < p.f; c++) {
-        let z = r[start + c * plane] * cgate[gates + c];
+        let z = f32(r[start + c * plane]) * cgate[gates + c];
         if z > top {
             top = z;
             top_at = c;
@@ -243,7 +243,7 @@ fn backward_cgate(@builtin(local_invocation_index) lane: u32, @builtin(workgroup
         if argmax_in[group.y * plane + q] == group.x {
             dz += dstats_in[at + q];
         }
-        sum += dz * r[start + q];
+        sum += dz * f32(r[start + q]);
     }
     sum = tree_sum(lane, sum);
     if lane == 0u {

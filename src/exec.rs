@@ -1,5 +1,6 @@
 //! Runs a plan, on the CPU or on a GPU, behind one interface.
 
+mod check;
 mod cpu;
 mod gpu;
 
@@ -30,15 +31,33 @@ impl Device {
     /// # Errors
     /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
     pub fn open(name: Option<&str>) -> Result<Device> {
+        Device::open_with(name, None)
+    }
+
+    /// The same with the kernels called `kernel` ([`Kernels::NAMES`]); None or `auto` = those made for the adapter.
+    ///
+    /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before; where
+    /// they are wrong a warning is logged, and those for tiles in f16 are used.
+    ///
+    /// # Errors
+    /// As [`Device::open`], and where the kernels are unknown or not for this device.
+    pub fn open_with(name: Option<&str>, kernel: Option<&str>) -> Result<Device> {
+        let kernel = kernel.filter(|kernel| *kernel != "auto");
+        let open =
+            |choice| Gpu::open(&choice, kernel).map(|gpu| Device::Gpu(Arc::new(check::with_right_matrices(gpu))));
         match name {
-            Some(name) if name.eq_ignore_ascii_case("cpu") => Ok(Device::Cpu),
-            Some(name) => match Gpu::new(&AdapterChoice::Named(name.into())) {
-                Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
+            Some(name) if name.eq_ignore_ascii_case("cpu") => match kernel {
+                None => Ok(Device::Cpu),
+                Some(kernel) => Err(Error::Invalid(format!("the CPU has no kernels to choose; leave out {kernel:?}"))),
+            },
+            Some(name) => match open(AdapterChoice::Named(name.into())) {
+                Ok(gpu) => Ok(gpu),
                 Err(Error::Gpu(message)) => Err(Error::Gpu(format!("{message}; \"cpu\" needs none"))),
                 Err(other) => Err(other),
             },
-            None => match Gpu::new(&AdapterChoice::RealGpu) {
-                Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
+            None => match open(AdapterChoice::RealGpu) {
+                Ok(gpu) => Ok(gpu),
+                Err(error) if kernel.is_some() => Err(error),
                 Err(error) => {
                     log::info!("{error}; using the CPU");
                     Ok(Device::Cpu)
@@ -59,7 +78,7 @@ impl Device {
     pub fn describe(&self) -> String {
         match self {
             Device::Cpu => format!("CPU, {} threads", rayon::current_num_threads()),
-            Device::Gpu(gpu) => Adapter(gpu.info().clone()).to_string(),
+            Device::Gpu(gpu) => format!("{}, kernels {}", Adapter(gpu.info().clone()), gpu.kernels().name()),
         }
     }
 }

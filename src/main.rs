@@ -19,7 +19,7 @@ enum Command {
     Eval(cli::eval::Eval),
     Train(Box<cli::train::Train>),
     Plan(cli::plan::Plan_),
-    /// List the adapters that --adapter can name
+    /// List the adapters that --adapter can name, with the kernels for each
     Devices,
 }
 

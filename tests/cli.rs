@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{Ran, picture, sasnet, small_weights, write_picture};
+use common::{Ran, files, picture, sasnet, small_weights, write_picture};
 use sasnet::Error;
 use sasnet::exec::Device;
 use sasnet::geometry::Flip;
-use sasnet::gpu::list_adapters;
+use sasnet::gpu::{list_adapters, list_kernels};
 use sasnet::image::{self, Picture, quantise};
+use sasnet::kernel::Kernels;
 use sasnet::metrics::{Row, score};
 use sasnet::smooth::{Options, Smoother};
 use sasnet::tensor::{Shape, Tensor};
@@ -301,7 +302,12 @@ fn adapters_are_listed() {
     let ran = Ran::of(sasnet().arg("devices")).ok();
     let adapters: Vec<String> = list_adapters().iter().map(ToString::to_string).collect();
     let lines: Vec<&str> = ran.stdout.lines().collect();
+    let (kernels, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("  "));
     assert_eq!(lines[..lines.len() - 1], adapters);
+    // Each has those of f32; one of them is chosen.
+    for part in ["  lanes ", "  tiles ", "(auto)"] {
+        assert_eq!(kernels.iter().filter(|line| line.contains(part)).count(), adapters.len(), "{part}: {kernels:?}");
+    }
     assert!(lines[lines.len() - 1].starts_with("cpu (CPU, "), "{lines:?}");
 }
 
@@ -533,6 +539,57 @@ fn the_command_runs_on_a_named_adapter() {
     let x = image::read(f.path("a.png")).unwrap().tensor;
     let y = Smoother::new(f.weights.clone(), Device::Gpu(gpu)).smooth(&x, &Options::default(), || ()).unwrap();
     assert_eq!(quantise(&image::read(f.path("b.png")).unwrap().tensor), quantise(&y));
+}
+
+#[test]
+fn kernels_are_chosen_by_name() {
+    let f = Folder::new(1.0);
+    f.picture("a.png", 9, 15);
+    let smooth = |more: &[&str]| {
+        let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors"];
+        Ran::of(f.command("smooth").args(arguments).args(more))
+    };
+    let (adapter, can) = list_kernels().into_iter().next().expect("there is an adapter");
+    let name = adapter.0.name.as_str();
+    for name_of_kernels in Kernels::NAMES {
+        let ran = smooth(&["--adapter", name, "--kernel", name_of_kernels]);
+        if can.iter().any(|k| k.name() == name_of_kernels) {
+            let ran = ran.ok();
+            assert!(ran.stderr.contains(&format!("kernels {name_of_kernels}")), "{}", ran.stderr);
+        } else {
+            ran.fails(1, &[name, "cannot run the kernels", name_of_kernels, "only: "]);
+        }
+    }
+    let ran = smooth(&["--adapter", name, "--kernel", "auto"]).ok();
+    assert!(ran.stderr.contains(&format!("kernels {}", can[0].name())), "{}", ran.stderr);
+    smooth(&["--adapter", name, "--kernel", "loom"]).fails(1, &["\"loom\"", "auto", "lanes"]);
+    smooth(&["--adapter", "cpu", "--kernel", "tiles"]).fails(1, &["the CPU has no kernels", "\"tiles\""]);
+    let half = Ran::of(sasnet().args(["plan", "--kernel", "tiles-f16"])).ok().stdout;
+    assert!(half.contains("(tiles-f16)"), "{half}");
+    Ran::of(sasnet().args(["plan", "--kernel", "loom"])).fails(2, &["loom", "tiles-f16"]);
+}
+
+/// Compiled kernels are kept where the environment says, and a file that is not ours is replaced.
+#[test]
+fn compiled_kernels_are_kept() {
+    let f = Folder::new(1.0);
+    f.picture("a.png", 9, 15);
+    let gpu = common::gpu();
+    let smooth = || {
+        let name = gpu.info().name.clone();
+        let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors", "--adapter", &name];
+        Ran::of(f.command("smooth").args(arguments).env("SASNET_CACHE", f.path("cache"))).ok();
+        files(&f.path("cache"))
+    };
+    if !gpu.device().features().contains(sasnet::wgpu::Features::PIPELINE_CACHE) {
+        println!("NOT TESTED: this adapter has no pipeline cache");
+        return;
+    }
+    let kept = smooth();
+    let (name, data) = kept.first_key_value().expect("a file");
+    assert!(kept.len() == 1 && data.len() > 100, "{} bytes in {name}", data.len());
+    std::fs::write(f.path("cache").join(name), &data[..data.len() / 2]).unwrap();
+    assert!(smooth()[name].len() > data.len() / 2);
 }
 
 #[test]

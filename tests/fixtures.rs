@@ -318,3 +318,40 @@ fn gpu_tiles() {
 fn gpu_lanes() {
     all::<On<true>>(&F32);
 }
+
+/// For hidden maps and weights in f16: two roundings of an output's largest value, each half a unit of f16's 11 bits. Every
+/// factor of a sum is off by at most one; the errors are independent, so that a sum is off by about 2^0.5 / 3^0.5 of one, of
+/// its size; and g's outputs, which three such layers make, are a part of what they are added to.
+const HALF: f64 = 2.0 / 2048.0;
+
+/// Inference with hidden maps in f16.
+#[test]
+fn gpu_hidden() {
+    for kernels in common::half_kernels() {
+        for fixture in Fixture::all().iter().filter(|fixture| !fixture.is_subnet()) {
+            let config = fixture.config();
+            let mut graph = Graph::new(config.layout());
+            let x = graph.input("x", fixture.shape("x"));
+            let noise = graph.input("noise", fixture.shape("noise"));
+            let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
+            let y = net::upscale(&mut graph, &config, y_cor, noise).unwrap();
+            [y_cor, y].into_iter().for_each(|v| graph.output(v));
+            let exec = GpuExecutor::new(graph.clone(), common::gpu_with(kernels)).unwrap();
+            exec.poison().unwrap();
+            for entry in graph.layout().clone().entries() {
+                let data: Vec<f32> = fixture.data(&format!("param.{}", entry.name)).iter().map(|v| *v as f32).collect();
+                exec.write(graph.param(&entry.name).unwrap(), &data).unwrap();
+            }
+            for (value, name) in [(x, "x"), (noise, "noise")] {
+                exec.write(value, &fixture.data(name).iter().map(|v| *v as f32).collect::<Vec<_>>()).unwrap();
+            }
+            exec.run(&Globals::default()).unwrap();
+            let mut report = Report::default();
+            for (value, name) in [(y_cor, "y_cor"), (y, "y")] {
+                let got: Vec<f64> = exec.read(value).unwrap().into_iter().map(f64::from).collect();
+                report.compare("output", name, &got, fixture.data(name), HALF);
+            }
+            report.finish(&format!("{}, {}", fixture.name, kernels.name()), 2);
+        }
+    }
+}

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::Gpu;
 use sasnet::graph::{Graph, Layout, Place, Value};
-use sasnet::kernel::{Dispatch, Globals, Kernels, Operand};
+use sasnet::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
@@ -19,10 +19,16 @@ use sasnet::plan::{Location, Plan, Target};
 use sasnet::tensor::Shape;
 use std::sync::Arc;
 
-const TARGETS: [Target; 3] = [
+const fn gpu(kernels: Kernels) -> Target {
+    Target::Gpu { max_binding: 1 << 30, kernels }
+}
+
+const TARGETS: [Target; 5] = [
     Target::Cpu { threads: 2 },
-    Target::Gpu { max_binding: 1 << 30, kernels: Kernels::Tiles },
-    Target::Gpu { max_binding: 1 << 30, kernels: Kernels::Lanes },
+    gpu(Kernels::Tiles),
+    gpu(Kernels::Lanes),
+    gpu(Kernels::TilesF16),
+    gpu(Kernels::Matrix(MatrixUnit { side: 16, lanes: 32 })),
 ];
 
 /// Follows a plan step by step, noting which value each reusable buffer holds. Fails where a node finds another value
@@ -319,4 +325,63 @@ fn the_network_costs_what_the_paper_says() {
         let subnet = pixels * (9 * (3 * 64 + 64 * 64 + 67 * 9) + 98) + gate;
         assert_eq!(plan.macs() - smooth.macs(), 2 * subnet);
     }
+}
+
+/// Bytes for the full network on 512 x 384, weights included.
+#[test]
+fn memory_stays_within_its_budget() {
+    let graph = network(&Config::default(), Shape::new(1, 3, 384, 512), false);
+    for (target, most) in TARGETS[1..].iter().zip([48, 48, 30, 30]) {
+        let bytes = Plan::new(&graph, *target).unwrap().peak_bytes();
+        assert!(bytes <= most * 1_000_000, "{target:?}: {bytes} bytes");
+    }
+}
+
+/// Both directions of the network share their weights, and so what is packed of them.
+#[test]
+fn weights_are_packed_once() {
+    let config = Config { blocks: vec![2], features: 8, attention: true };
+    let shape = Shape::new(1, 3, 16, 16);
+    let convolutions =
+        config.layout().entries().iter().filter(|e| e.name.contains("conv") && e.dims.len() == 4).count();
+    for target in &TARGETS[1..] {
+        let plan = Plan::new(&network(&config, shape, false), *target).unwrap();
+        assert_eq!((plan.prepare.len(), plan.prepare_always), (convolutions, false), "{target:?}");
+        // In training they change in every run; there the gradients' are packed, too.
+        let plan = Plan::new(&network(&config, shape, true), *target).unwrap();
+        assert!(plan.prepare.len() > convolutions && plan.prepare_always, "{target:?}");
+        let packs = |d: &Dispatch| d.entry.starts_with("pack");
+        assert!(!plan.steps.iter().flat_map(|s| &s.dispatches).any(|(d, _)| packs(d)), "{target:?}");
+    }
+}
+
+/// A run sees the parameters that were written last, all or one by one before the first; and one alone after it is an
+/// error where no others were kept.
+#[test]
+fn parameters_can_be_written_again() {
+    let config = Config { blocks: vec![1], features: 4, attention: true };
+    let shape = Shape::new(1, 3, 8, 8);
+    let mut graph = network(&config, shape, false);
+    let params =
+        |seed: f32| -> Vec<f32> { (0..graph.layout().len()).map(|i| ((i as f32 + seed) * 0.7).sin() / 4.0).collect() };
+    let (first, second) = (params(1.0), params(2.0));
+    let x: Vec<f32> = (0..shape.len()).map(|i| i as f32 / 200.0).collect();
+    let entry = graph.layout().entries()[0].clone();
+    let view = graph.param(&entry.name).unwrap();
+    let run = |writes: &[&[f32]]| {
+        let mut exec = Executor::new(graph.clone(), &Device::Gpu(common::gpu())).unwrap();
+        exec.poison().unwrap();
+        for params in writes {
+            exec.write(graph.params(), params).unwrap();
+            exec.write(graph.inputs()[0], &x).unwrap();
+            exec.run(&Globals::default()).unwrap();
+        }
+        let error = exec.write(view, &first[entry.range()]).unwrap_err().to_string();
+        assert!(error.contains(&entry.name), "{error}");
+        exec.read(graph.outputs()[0]).unwrap()
+    };
+    let (a, b) = (run(&[&first]), run(&[&second]));
+    assert_ne!(a, b);
+    assert_eq!(run(&[&first, &second]), b);
+    assert_eq!(run(&[&second, &second, &first]), a);
 }

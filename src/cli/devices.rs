@@ -3,13 +3,26 @@
 use super::say;
 use sasnet::Result;
 use sasnet::exec::Device;
-use sasnet::gpu::list_adapters;
+use sasnet::gpu::list_kernels;
+use sasnet::kernel::Kernels;
 
-/// List the adapters that --adapter can name; the first real GPU is the default.
+/// List the adapters that --adapter can name, with the kernels that --kernel can name; the first real GPU is the default.
 pub fn run() -> Result<()> {
-    for adapter in list_adapters() {
+    for (adapter, kernels) in list_kernels() {
         say!("{adapter}");
+        for (i, kernels) in kernels.into_iter().enumerate() {
+            say!("  {:10} {}{}", kernels.name(), about(kernels), if i == 0 { " (auto)" } else { "" });
+        }
     }
     say!("cpu ({})", Device::Cpu.describe());
     Ok(())
+}
+
+fn about(kernels: Kernels) -> String {
+    match kernels {
+        Kernels::Lanes => "f32, for software drivers, which run a workgroup as the vector lanes of a CPU core".into(),
+        Kernels::Tiles => "f32, for GPUs".into(),
+        Kernels::TilesF16 => "hidden maps and weights in f16, sums in f32; training in f32".into(),
+        Kernels::Matrix(unit) => format!("the same on cooperative matrices of {0}x{0}", unit.side),
+    }
 }

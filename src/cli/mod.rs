@@ -98,12 +98,16 @@ pub struct Adapter {
     /// `cpu`, or a part of an adapter's name (see `sasnet devices`) [default: a real GPU; where there is none, the CPU]
     #[arg(long, value_name = "NAME|cpu")]
     adapter: Option<String>,
+    /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 halves memory, and hurts no training: that
+    /// stays in f32
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    kernel: String,
 }
 
 impl Adapter {
     /// Opens the device and says which one it is.
     fn open(&self) -> Result<Device> {
-        let device = Device::open(self.adapter.as_deref())?;
+        let device = Device::open_with(self.adapter.as_deref(), Some(&self.kernel))?;
         eprintln!("running on {}", device.describe());
         Ok(device)
     }

@@ -3,7 +3,7 @@
 use super::say;
 use clap::Args;
 use sasnet::graph::Graph;
-use sasnet::kernel::Kernels;
+use sasnet::kernel::{Kernels, MatrixUnit};
 use sasnet::net::{self, Config};
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -34,6 +34,9 @@ pub struct Plan_ {
     /// For the CPU executor instead of a GPU
     #[arg(long)]
     cpu: bool,
+    /// For these kernels: lanes, tiles, tiles-f16 or matrix (see `sasnet devices`)
+    #[arg(long, value_name = "NAME", default_value = "tiles", value_parser = parse_kernels, conflicts_with = "cpu")]
+    kernel: Kernels,
     /// Print every step instead of a line for each kind of operator
     #[arg(long)]
     steps: bool,
@@ -48,6 +51,12 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     sides.ok_or("give two numbers, as in 512x384".into())
 }
 
+fn parse_kernels(name: &str) -> Result<Kernels, String> {
+    let matrix = Kernels::Matrix(MatrixUnit { side: 16, lanes: 32 });
+    let all = [Kernels::Lanes, Kernels::Tiles, Kernels::TilesF16, matrix];
+    all.into_iter().find(|k| k.name() == name).ok_or(format!("give one of: {}", Kernels::NAMES.join(", ")))
+}
+
 impl Plan_ {
     /// Prints the plan.
     pub fn run(self) -> Result<()> {
@@ -58,7 +67,7 @@ impl Plan_ {
         config.check()?;
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
-            false => Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() },
+            false => Target::Gpu { max_binding: u64::MAX, kernels: self.kernel },
         };
         let print = if self.steps { print_steps } else { print_operators };
         if let Some((batch, crop)) = self.train {
@@ -99,7 +108,8 @@ impl Plan_ {
             plan.buffers.len()
         );
         if !self.cpu {
-            say!("  kernels               {:9}", plan.dispatches());
+            let (name, before) = (self.kernel.name(), plan.prepare.len());
+            say!("  kernels               {:9} ({name}), {before} before the first run", plan.dispatches());
         }
         Ok(())
     }

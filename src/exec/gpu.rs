@@ -89,7 +89,9 @@ impl GpuExecutor {
             _ => self.plan.locations[value.0].unwrap_or_else(|| panic!("{} is not in the plan", info.name)),
         };
         assert_eq!(data.len(), place.len, "values for {}", info.name);
-        if info.place != Place::Transient {
+        let copied = self.plan.copies.iter().map(|(from, _)| from);
+        let mut read = self.plan.prepare.iter().flat_map(|(_, places)| places).chain(copied);
+        if info.place != Place::Transient && read.any(|at| at.buffer == place.buffer) {
             self.stale.store(true, Ordering::Relaxed);
         }
         self.gpu.write(&slice(&self.buffers, place), data)

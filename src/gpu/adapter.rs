@@ -1,6 +1,7 @@
 //! Which GPU.
 
 use crate::error::{Error, Result};
+use crate::kernel::{Kernels, MatrixUnit};
 use std::fmt;
 
 /// Which adapter to open.
@@ -33,6 +34,56 @@ impl fmt::Display for Adapter {
 /// The adapters of this machine, real GPUs first.
 pub fn list_adapters() -> Vec<Adapter> {
     enumerate().iter().map(|a| Adapter(a.get_info())).collect()
+}
+
+/// The adapters with the kernels that each can run, the one chosen by itself first.
+pub fn list_kernels() -> Vec<(Adapter, Vec<Kernels>)> {
+    enumerate().iter().map(|a| (Adapter(a.get_info()), kernels(a))).collect()
+}
+
+/// The kernels that an adapter can run, the one chosen by itself first.
+pub(super) fn kernels(adapter: &wgpu::Adapter) -> Vec<Kernels> {
+    let info = adapter.get_info();
+    let mut kernels = kernels_with(&info, adapter.features());
+    kernels.extend(matrix_unit(adapter, &info).map(Kernels::Matrix));
+    kernels
+}
+
+/// The same of a device with these features, cooperative matrices apart, of which only an adapter speaks.
+///
+/// First what is as exact as training needs: f16 is only for those who ask for it.
+pub(super) fn kernels_with(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Vec<Kernels> {
+    let mut kernels = vec![Kernels::Tiles, Kernels::Lanes];
+    if info.device_type == wgpu::DeviceType::Cpu {
+        kernels.reverse();
+    }
+    if features.contains(wgpu::Features::SHADER_F16) {
+        kernels.push(Kernels::TilesF16);
+    }
+    kernels
+}
+
+/// Features of [`Kernels::Matrix`].
+pub(super) const MATRIX_FEATURES: wgpu::Features =
+    wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+
+fn matrix_unit(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Option<MatrixUnit> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    // Mesa's lavapipe multiplies right with vectors of 8 lanes, and crashes with 16.
+    let crashes = info.device_type == wgpu::DeviceType::Cpu && info.subgroup_max_size > 8;
+    if crashes || !adapter.features().contains(MATRIX_FEATURES) {
+        return None;
+    }
+    let properties = adapter.cooperative_matrix_properties();
+    let has = |side: &u32| {
+        let fits = |m: &wgpu::CooperativeMatrixProperties| {
+            [m.m_size, m.n_size, m.k_size] == [*side; 3] && m.ab_type == F16 && m.cr_type == F32
+        };
+        properties.iter().any(fits)
+    };
+    // Four subgroups are a workgroup of 256 at most.
+    let lanes = info.subgroup_max_size;
+    [16, 8].into_iter().find(has).filter(|_| (1..=64).contains(&lanes)).map(|side| MatrixUnit { side, lanes })
 }
 
 fn enumerate() -> Vec<wgpu::Adapter> {

@@ -5,10 +5,11 @@
 //! errors are caught in wgpu's error scopes, and no handler is installed on a device that a host brings along.
 
 mod adapter;
+mod cache;
 mod record;
 pub mod reflect;
 
-pub use adapter::{Adapter, AdapterChoice, list_adapters};
+pub use adapter::{Adapter, AdapterChoice, list_adapters, list_kernels};
 pub use record::{Command, Recorded};
 
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Shaders that are compiled without checks of indices and loops: those where the checks take much of the time (14 % of
 /// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after its row
 /// and column were found inside; tiles and arrays are indexed by constants below their length.
-const TRUSTED: [&str; 1] = ["conv3x3_lanes"];
+const TRUSTED: [&str; 2] = ["conv3x3", "conv3x3_lanes"];
 
 /// A device with its compiled kernels.
 pub struct Gpu {
@@ -37,6 +38,8 @@ pub struct Gpu {
     allocated: Arc<AtomicU64>,
     shaders: Mutex<HashMap<(&'static str, bool), Arc<Shader>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    /// Not on a host's device.
+    cache: Option<cache::Cache>,
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
@@ -111,9 +114,31 @@ pub struct Slice {
 }
 
 impl Gpu {
-    /// Opens a device: the chosen adapter with the largest buffers and workgroups that it has.
+    /// Opens a device: the chosen adapter with the largest buffers and workgroups that it has, and the kernels made for it.
     pub fn new(choice: &AdapterChoice) -> Result<Gpu> {
+        Gpu::open(choice, None)
+    }
+
+    /// The same with the kernels called `kernel` ([`Kernels::NAMES`]).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown name, [`Error::Gpu`] where the adapter cannot run these kernels.
+    pub fn open(choice: &AdapterChoice, kernel: Option<&str>) -> Result<Gpu> {
+        if let Some(name) = kernel.filter(|name| !Kernels::NAMES.contains(name)) {
+            let names = Kernels::NAMES.join(", ");
+            return Err(Error::Invalid(format!("there are no kernels {name:?}; give one of: auto, {names}")));
+        }
         let adapter = adapter::choose(choice)?;
+        let can = adapter::kernels(&adapter);
+        let chosen = match kernel {
+            None => Some(&can[0]),
+            Some(name) => can.iter().find(|k| k.name() == name),
+        };
+        let Some(&kernels) = chosen else {
+            let list = can.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
+            let adapter = Adapter(adapter.get_info());
+            return Err(Error::Gpu(format!("{adapter} cannot run the kernels {kernel:?}, only: {list}")));
+        };
         let has = adapter.limits();
         let base = wgpu::Limits::default();
         let limits = wgpu::Limits {
@@ -129,15 +154,26 @@ impl Gpu {
         // The rest of the baseline is lowered to what the adapter has: the kernels need little of it.
         let limits = limits.or_worse_values_from(&has);
         let info = adapter.get_info();
+        let mut features = wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if let Kernels::Matrix(_) = kernels {
+            features |= adapter::MATRIX_FEATURES;
+            // SAFETY: asks to accept that wgpu's cooperative matrices may have bugs. They are used only where a person asks
+            // for them, and their results are compared before (`exec::Device::open_with`).
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("sasnet"),
+            required_features: features & adapter.features(),
+            experimental_features,
             required_limits: limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Gpu(format!("{}: {e}", info.name)))?;
-        let gpu = Gpu::from_device(device, queue);
+        let mut gpu = Gpu::from_device(device, queue).with_kernels(kernels);
+        gpu.cache = cache::Cache::open(&gpu.device, &gpu.info);
         // The device is ours, so that its loss may be listened to: wgpu reports it in no other way.
         let lost = gpu.lost.clone();
         gpu.device.set_device_lost_callback(move |reason, message| {
@@ -149,22 +185,27 @@ impl Gpu {
     /// Uses the host's device; installs no handlers on it.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
         let info = device.adapter_info();
-        let software = info.device_type == wgpu::DeviceType::Cpu;
         Gpu {
-            kernels: if software { Kernels::Lanes } else { Kernels::Tiles },
+            kernels: adapter::kernels_with(&info, device.features())[0],
             info,
             device,
             queue,
             allocated: Arc::default(),
             shaders: Mutex::default(),
             pipelines: Mutex::default(),
+            cache: None,
             staging: Mutex::default(),
             lost: Arc::default(),
             replaced: HashMap::new(),
         }
     }
 
-    /// Uses other kernels than those made for the type of this adapter.
+    /// The kernels in use.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// Uses other kernels than those made for the type of this adapter; the device needs the features for them.
     pub fn with_kernels(self, kernels: Kernels) -> Gpu {
         Gpu { kernels, ..self }
     }
@@ -462,7 +503,7 @@ impl Gpu {
                 // Every kernel fills its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref().map(cache::Cache::raw),
         });
         (pipeline, layout)
     }

@@ -48,6 +48,9 @@ impl Gpu {
             params.resize(end, 0);
             pipelines.push(pipeline);
         }
+        if let Some(cache) = &self.cache {
+            cache.store();
+        }
         params.resize(params.len().max(PARAMS_STRIDE), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = self.counted_buffer("parameters", params.len() as u64, usage)?;

@@ -32,9 +32,16 @@ const SHADERS: &[(&str, &str)] = shaders![
     "spatial_attention",
 ];
 
-/// Stems of all shaders.
-pub fn shaders() -> impl Iterator<Item = &'static str> {
-    SHADERS.iter().map(|(stem, _)| *stem)
+/// Shaders written for cooperative matrices of a side, from one file.
+const MATRIX_SHADERS: [(&str, usize); 2] = [("conv3x3_matrix8", 8), ("conv3x3_matrix16", 16)];
+const MATRIX: &str = include_str!("../../shaders/conv3x3_matrix.wgsl");
+
+/// All shaders, and whether their hidden maps are f16: those that have hidden maps come both ways, but for cooperative
+/// matrices, which take nothing else.
+pub fn shaders() -> impl Iterator<Item = (&'static str, bool)> {
+    let plain = SHADERS.iter().map(|(stem, _)| (*stem, false));
+    let half = SHADERS.iter().filter(|(stem, _)| has_hidden(stem)).map(|(stem, _)| (*stem, true));
+    plain.chain(half).chain(MATRIX_SHADERS.map(|(stem, _)| (stem, true)))
 }
 
 /// What stands in front of every shader: the type of hidden feature maps and of weights packed for them, f16 or f32, and
@@ -50,6 +57,10 @@ fn prelude(half: bool) -> String {
 /// The WGSL of a shader: [`prelude`], `common.wgsl`, the file, and the part of it that is generated. Panics where there is
 /// none of that name.
 pub fn source(stem: &str, half: bool) -> String {
+    if let Some((_, side)) = MATRIX_SHADERS.iter().find(|(s, _)| *s == stem) {
+        let generated = crate::ops::conv3x3::matrix_unrolled(*side);
+        return format!("enable wgpu_cooperative_matrix;\n{}\n{MATRIX}{generated}", prelude(true));
+    }
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
     let generated = match stem {
         "conv3x3" => crate::ops::conv3x3::tiles_unrolled(half),
@@ -61,7 +72,12 @@ pub fn source(stem: &str, half: bool) -> String {
 
 /// Does a shader depend on the type of hidden maps?
 pub fn has_hidden(stem: &str) -> bool {
-    SHADERS.iter().any(|(s, text)| *s == stem && text.contains("Hidden"))
+    is_matrix(stem) || SHADERS.iter().any(|(s, text)| *s == stem && text.contains("Hidden"))
+}
+
+/// Is a shader for cooperative matrices?
+pub fn is_matrix(stem: &str) -> bool {
+    MATRIX_SHADERS.iter().any(|(s, _)| *s == stem)
 }
 
 /// A uniform or storage binding of group 0.
@@ -123,12 +139,14 @@ pub struct Reflection {
     pub constants: Vec<String>,
 }
 
-/// Parses and validates a shader as naga's baseline has it, f16 apart; the message of a failure shows the line.
+/// Parses and validates a shader as naga's baseline has it, with f16 and matrices where it takes them; the message of a failure shows the line.
 pub fn parse(stem: &str, half: bool) -> (naga::Module, ModuleInfo) {
     let source = source(stem, half);
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
-    let capabilities = if half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let mut capabilities = Capabilities::empty();
+    capabilities.set(Capabilities::SHADER_FLOAT16, half);
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP, is_matrix(stem));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
@@ -272,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_entry_point_keeps_the_baseline_limits() {
-        for (stem, half) in shaders().flat_map(|stem| [(stem, false), (stem, true)]) {
+        for (stem, half) in shaders() {
             for (name, entry) in Reflection::of(stem, half).entries {
                 assert!(entry.storage.len() <= 8, "{stem}.{name}: {} storage buffers", entry.storage.len());
                 let invocations: u32 = entry.workgroup_size.iter().product();

@@ -11,7 +11,11 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, dot, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{
+    Grid, Lowering,
+    Operand::{self, *},
+    Param,
+};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -65,6 +69,10 @@ impl Operator for ChannelStats {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let [r] = arity(inputs)?;
         Ok(vec![Shape::new(r.n, 2 * r.c, r.h.div_ceil(TILE_ROWS), r.w.div_ceil(TILE_COLUMNS))])
+    }
+
+    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+        operand == Input(0)
     }
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {

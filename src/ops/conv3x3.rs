@@ -21,9 +21,11 @@ use rayon::prelude::*;
 
 mod cpu;
 mod lanes;
+mod matrix;
 mod tiles;
 
 pub(crate) use lanes::unrolled;
+pub(crate) use matrix::unrolled as matrix_unrolled;
 pub(crate) use tiles::unrolled as tiles_unrolled;
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
@@ -170,7 +172,14 @@ impl Operator for Conv3x3 {
             let packed = lanes::pack(l, sizes, (Input(maps), Some(Input(maps + 1))));
             return lanes::forward(l, sizes, (Input(0), Input(maps - 1)), packed, Output(0));
         }
-        tiles::forward(l, sizes, maps, Output(0), tiles::Weights::Plain);
+        match l.kernels {
+            // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
+            // 16, in no less time.
+            Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
+                matrix::forward(l, sizes, maps, Output(0), unit)
+            }
+            _ => tiles::forward(l, sizes, maps, Output(0), tiles::Weights::Plain),
+        }
     }
 }
 

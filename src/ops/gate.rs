@@ -5,7 +5,11 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, dot};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{
+    Grid, Lowering,
+    Operand::{self, *},
+    Param,
+};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -38,6 +42,14 @@ impl Operator for Gate {
         let inputs = arity(inputs)?;
         check_gates(inputs)?;
         Ok(vec![inputs[0]])
+    }
+
+    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+        operand == Input(0) || operand == Output(0)
+    }
+
+    fn keeps_half(&self) -> bool {
+        true
     }
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {

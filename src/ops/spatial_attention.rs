@@ -9,7 +9,11 @@
 
 use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{
+    Grid, Lowering,
+    Operand::{self, *},
+    Param,
+};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -54,6 +58,10 @@ impl Operator for SpatialStats {
         let [r, cgate] = arity(inputs)?;
         check!(cgate == Shape::new(r.n, r.c, 1, 1), "the channel gates are {cgate}, r is {r}");
         Ok(vec![r.with_c(2)])
+    }
+
+    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+        operand == Input(0)
     }
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {

@@ -1,7 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)] // no test uses all of it
 
-use sasnet::gpu::{AdapterChoice, Gpu};
+use sasnet::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
 use sasnet::image;
 use sasnet::kernel::Kernels;
 use sasnet::net::Config;
@@ -10,23 +10,41 @@ use sasnet::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The adapter that `SASNET_ADAPTER` names, else any, a real one first; with the kernels made for its type.
 pub fn gpu() -> Arc<Gpu> {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| Arc::new(open())).clone()
+    GPU.get_or_init(|| Arc::new(open(None))).clone()
 }
 
 /// The same adapter with these kernels.
 pub fn gpu_with(kernels: Kernels) -> Arc<Gpu> {
-    static GPUS: [OnceLock<Arc<Gpu>>; 2] = [OnceLock::new(), OnceLock::new()];
-    GPUS[kernels as usize].get_or_init(|| Arc::new(open().with_kernels(kernels))).clone()
+    static GPUS: Mutex<BTreeMap<&str, Arc<Gpu>>> = Mutex::new(BTreeMap::new());
+    let mut gpus = GPUS.lock().unwrap();
+    gpus.entry(kernels.name()).or_insert_with(|| Arc::new(open(Some(kernels.name())))).clone()
 }
 
-fn open() -> Gpu {
+/// The kernels that keep hidden maps in f16 and that this adapter can run. Says which it cannot; with
+/// `SASNET_KERNELS=matrix` (any list of names) these are required.
+pub fn half_kernels() -> Vec<Kernels> {
+    let can: Vec<Kernels> = (list_kernels().into_iter())
+        .find(|(a, _)| a.to_string() == Adapter(gpu().info().clone()).to_string())
+        .map(|(_, kernels)| kernels.into_iter().filter(|k| k.half()).collect())
+        .expect("the adapter in use is listed");
+    let required = std::env::var("SASNET_KERNELS").unwrap_or_default();
+    for name in ["tiles-f16", "matrix"] {
+        if !can.iter().any(|k| k.name() == name) {
+            assert!(!required.contains(name), "this adapter cannot run {name}");
+            println!("NOT TESTED: this adapter cannot run {name}");
+        }
+    }
+    can
+}
+
+fn open(kernel: Option<&str>) -> Gpu {
     let name = std::env::var("SASNET_ADAPTER").unwrap_or_default();
-    let gpu = Gpu::new(&AdapterChoice::Named(name));
+    let gpu = Gpu::open(&AdapterChoice::Named(name), kernel);
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
 }
 

@@ -1,0 +1,139 @@
+// 3x3 convolution on cooperative matrices (tensor cores), f16 times f16 into f32, for hidden maps in f16:
+//   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r],
+// as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once. `forward`
+// and `forward_hidden` are written by src/ops/conv3x3/matrix.rs for matrices of SIDE x SIDE and stand behind this text.
+//
+// A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK input
+// channels at a time lie in workgroup memory as [pixel][channel], so that a matrix of 16 pixels side by side begins at any
+// pixel, which is a tap's shift, and every row of it at a multiple of 16 bytes. PITCH is 24, not 16, against bank
+// conflicts. x, an image, is rounded to f16, no coarser than the weights are.
+// Matrices give no access to their elements: bias and activation go through workgroup memory.
+
+struct Params {
+    n: u32,
+    cx: u32, // channels of x
+    cr: u32, // channels of r
+    co: u32, // output channels
+    h: u32,
+    w: u32,
+    slope: f32, // of the LeakyReLU; 1: no activation
+    columns: u32, // vec4s in a row of the packed weights
+    first: u32, // not used here
+    count: u32, // not used here
+    splits: u32, // not used here
+}
+
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>; // (N, cx, h, w)
+@group(0) @binding(3) var<storage, read> r: array<Hidden>; // (N, cr, h, w)
+@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3)
+@group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
+@group(0) @binding(7) var<storage, read_write> y_hidden: array<Hidden>; // (N, co, h, w)
+@group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (chunks, 9, CHUNK, 4 columns), then the bias twice
+@group(0) @binding(9) var<storage, read> packed_in: array<Hidden>;
+
+const CHUNK = 16u; // input channels staged at a time
+
+fn chunks() -> u32 {
+    return (p.cx + p.cr + CHUNK - 1u) / CHUNK;
+}
+
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers are not
+// exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+const LOSS = 2048.0;
+
+fn first_bits(v: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
+}
+
+// packed[chunk, tap, i, o] = w[o, CHUNK chunk + i, tap], 0 past the last channels. Then the bias in two parts.
+// One invocation: one element.
+@compute @workgroup_size(256)
+fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let ci = p.cx + p.cr;
+    let row = i / (4u * p.columns);
+    let o = i % (4u * p.columns);
+    let c = row / (9u * CHUNK) * CHUNK + row % CHUNK;
+    let rows = chunks() * 9u * CHUNK;
+    if row >= rows + 2u {
+        return;
+    }
+    var v = 0.0;
+    if o < p.co {
+        if row >= rows {
+            let first = first_bits(b[o]);
+            v = select(first, LOSS * (b[o] - first), row > rows);
+        } else if c < ci {
+            v = w[(o * ci + c) * 9u + row / CHUNK % 9u];
+        }
+    }
+    packed[i] = hide(v);
+}
+
+override LANES: u32 = 32u; // invocations of a subgroup at most
+override INVOCATIONS: u32 = 4u * LANES;
+override STACK: u32 = 64u; // output channels of a workgroup: a multiple of 16
+
+const PITCH = 24u;
+const TILE_W = 18u; // 16 columns and the halo
+const TILE = 180u; // times 8 rows and the halo
+
+var<workgroup> tile: array<f16, TILE * PITCH>; // [row][column][channel]
+var<workgroup> exchange: array<f32, 64u * SIDE>; // bias: [output][pixel]; results: [subgroup][output][pixel]
+
+// Input channel c of [x, r], 0 past the last and outside the image.
+fn input_at(image: u32, c: u32, row: u32, column: u32) -> f16 {
+    if row >= p.h || column >= p.w || c >= p.cx + p.cr {
+        return 0.0h;
+    }
+    if c < p.cx {
+        return hide(x[((image * p.cx + c) * p.h + row) * p.w + column]);
+    }
+    return r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
+}
+
+// Stages a chunk of input channels from `first` on.
+fn stage_inputs(lane: u32, image: u32, corner: vec2u, first: u32) {
+    for (var e = lane; e < CHUNK * TILE; e += INVOCATIONS) {
+        // The row above the image wraps around and is out of range, too.
+        let row = corner.y + e % TILE / TILE_W - 1u;
+        let column = corner.x + e % TILE_W - 1u;
+        tile[e % TILE * PITCH + e / TILE] = input_at(image, first + e / TILE, row, column);
+    }
+}
+
+// Puts the bias of the outputs from o on where `forward` loads its sums from.
+fn stage_bias(lane: u32, o: u32) {
+    for (var e = lane; e < STACK * SIDE; e += INVOCATIONS) {
+        let at = chunks() * 9u * CHUNK * 4u * p.columns + o + e / SIDE;
+        exchange[e] = f32(packed_in[at]) + f32(packed_in[at + 4u * p.columns]) / LOSS;
+    }
+}
+
+fn activate(v: f32) -> f32 {
+    return select(p.slope * v, v, v >= 0.0);
+}
+
+// Place of an output, or none: u32's largest.
+fn place(image: u32, o: u32, row: u32, column: u32) -> u32 {
+    if row >= p.h || column >= p.w || o >= p.co {
+        return 0xffffffffu;
+    }
+    return ((image * p.co + o) * p.h + row) * p.w + column;
+}
+
+fn put(image: u32, o: u32, row: u32, column: u32, v: f32) {
+    let at = place(image, o, row, column);
+    if at != 0xffffffffu {
+        y[at] = activate(v);
+    }
+}
+
+fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
+    let at = place(image, o, row, column);
+    if at != 0xffffffffu {
+        y_hidden[at] = hide(activate(v));
+    }
+}

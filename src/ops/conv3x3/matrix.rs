@@ -1,0 +1,124 @@
+//! The convolution's kernels on cooperative matrices: writes the second part of `shaders/conv3x3_matrix.wgsl`, which
+//! explains them, and lowers to them.
+
+use super::{Sizes, tiles};
+use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
+use glam::UVec3;
+use std::fmt::Write;
+
+/// Input channels staged at a time.
+const CHUNK: usize = 16;
+/// Output channels of a workgroup at most.
+const MOST: usize = 64;
+
+/// The constant SIDE, and the entry points `forward` and `forward_hidden`, for matrices of `side` x `side`.
+pub(crate) fn unrolled(side: usize) -> String {
+    format!("const SIDE = {side}u;\n{}", ["", "_hidden"].map(|suffix| forward_text(side, suffix)).concat())
+}
+
+/// Generated, because accumulators are variables, and matrices cannot stand in arrays that a variable indexes.
+fn forward_text(side: usize, suffix: &str) -> String {
+    // A subgroup's pixels: two rows of 16.
+    let pixels = || (0..2 * 16 / side).map(|m| (m, m * side / 16, m * side % 16));
+    let outputs = || 0..MOST / side;
+    let ty = |scalar: &str, role: &str| format!("coop_mat{side}x{side}<{scalar}, {role}>");
+    let (left, right, sum) = (ty("f16", "A"), ty("f16", "B"), ty("f32", "C"));
+    let [mut sums, mut loads, mut products, mut stores] = [const { String::new() }; 4];
+    for n in outputs() {
+        // Outputs past the stack's are left out when the pipeline is built.
+        let _ = writeln!(products, "                if STACK > {}u {{", n * side);
+        let _ = writeln!(
+            products,
+            "                    let right = coopLoadT<{right}>(&packed_in[weights + {}u], 4u * p.columns);",
+            n * side
+        );
+        for (m, ..) in pixels() {
+            let _ = writeln!(sums, "    var a{m}_{n} = coopLoad<{sum}>(&exchange[{}u], SIDE);", n * side * side);
+            let _ = writeln!(products, "                    a{m}_{n} = coopMultiplyAdd(left{m}, right, a{m}_{n});");
+        }
+        products += "                }\n";
+    }
+    for (m, row, column) in pixels() {
+        let pixel = row * 18 + column;
+        let _ = writeln!(
+            loads,
+            "                let left{m} = coopLoadT<{left}>(&tile[(pixels + {pixel}u) * PITCH + i], PITCH);"
+        );
+        for n in outputs() {
+            let _ = write!(
+                stores,
+                "    if STACK > {o}u {{
+        workgroupBarrier();
+        coopStore(a{m}_{n}, &exchange[quarter * SIDE * SIDE], SIDE);
+        workgroupBarrier();
+        for (var e = lane; e < 4u * SIDE * SIDE; e += INVOCATIONS) {{
+            let row = corner.y + e / (SIDE * SIDE) * 2u + {row}u;
+            put{suffix}(image, o + {o}u + e / SIDE % SIDE, row, corner.x + {column}u + e % SIDE, exchange[e]);
+        }}
+    }}
+",
+                o = n * side
+            );
+        }
+    }
+    format!(
+        "
+@compute @workgroup_size(INVOCATIONS)
+fn forward{suffix}(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(workgroup_id) group: vec3u,
+) {{
+    let stacks = (p.co + STACK - 1u) / STACK;
+    let image = group.z / stacks;
+    let o = group.z % stacks * STACK;
+    let corner = group.xy * vec2u(16u, 8u);
+    // Where subgroups are smaller than LANES there are more than four, and the others do the same once more: matrices are
+    // for all invocations alike.
+    let quarter = subgroup % 4u;
+    stage_bias(lane, o);
+    workgroupBarrier();
+{sums}    for (var chunk = 0u; chunk < chunks(); chunk++) {{
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, chunk * CHUNK);
+        workgroupBarrier();
+        for (var tap = 0u; tap < 9u; tap++) {{
+            let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
+            for (var i = 0u; i < CHUNK; i += SIDE) {{
+                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
+{loads}{products}            }}
+        }}
+    }}
+{stores}}}
+"
+    )
+}
+
+/// The convolution of the node's first `maps` inputs, into y or, of f16, a hidden map.
+pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, y: Operand, unit: MatrixUnit) {
+    let shader = match unit.side {
+        8 => "conv3x3_matrix8",
+        16 => "conv3x3_matrix16",
+        side => panic!("no kernel for matrices of {side}x{side}"),
+    };
+    let stacks = sizes.co.div_ceil(MOST);
+    let stack = sizes.co.div_ceil(stacks).next_multiple_of(16);
+    let columns = stacks * stack / 4;
+    let len = ((sizes.cx + sizes.cr).div_ceil(CHUNK) * CHUNK * 9 + 2) * 4 * columns;
+    let packing = tiles::params(Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }, columns);
+    let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(maps)), ("b", Input(maps + 1))], &packing);
+    let alone = maps == 1 && l.half.contains(&Input(0));
+    let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
+    let (kernel, written) = if l.half.contains(&y) { ("forward_hidden", "y_hidden") } else { ("forward", "y") };
+    l.dispatch(
+        (shader, kernel),
+        &[("LANES", f64::from(unit.lanes)), ("STACK", stack as f64)],
+        &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)],
+        &tiles::params(sizes, columns),
+        Grid::Workgroups(UVec3::new(
+            sizes.w.div_ceil(16) as u32,
+            sizes.h.div_ceil(8) as u32,
+            (sizes.n * stacks) as u32,
+        )),
+    );
+}
