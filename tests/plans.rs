@@ -207,12 +207,12 @@ fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
     let Some(store_activations) = train else {
-        let y = net::smooth(&mut g, config, x).unwrap();
+        let y = net::smooth(&mut g, config, &[x], true).unwrap()[0];
         g.output(y);
         return g;
     };
     let target = g.input("target", shape);
-    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape) }, &[]).unwrap();
+    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape), first_row: 0 }, &[]).unwrap();
     let pass = training::pass(&mut g, config, [x, noise, target], store_activations).unwrap();
     let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
     let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();

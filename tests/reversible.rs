@@ -47,7 +47,7 @@ impl Case {
     fn graph(&self, store_activations: bool) -> (Graph, [Value; 2], Pass) {
         let mut g = Graph::new(self.config.layout());
         let [x, target] = ["x", "target"].map(|name| g.input(name, self.shape));
-        let noise = g.apply1("noise", Noise { shape: self.config.z_shape(self.shape) }, &[]).unwrap();
+        let noise = g.apply1("noise", Noise { shape: self.config.z_shape(self.shape), first_row: 0 }, &[]).unwrap();
         let pass = training::pass(&mut g, &self.config, [x, noise, target], store_activations).unwrap();
         (g, [x, target], pass)
     }
