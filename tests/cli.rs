@@ -353,6 +353,14 @@ fn plan_prints_the_papers_numbers() {
     );
 
     let f = Folder::new(0.0);
+    for train in [&["--train"][..], &["--train", "16x128", "--cpu"]] {
+        let step = plan(train).ok().stdout;
+        for part in ["a step on 16 samples of 128x128, 16 blocks", "activations rebuilt", "activations stored"] {
+            assert!(step.contains(part), "{part}: {step}");
+        }
+    }
+    plan(&["--train", "1x7"]).fails(1, &["the crop is 7; give a multiple of 2"]);
+    plan(&["--train", "1x8", "--size", "8x8"]).fails(2, &["--train", "--size"]);
     let own = Ran::of(f.command("plan").args(["--weights", "w.safetensors"])).ok().stdout;
     assert!(own.contains("2 blocks, 8 features, x2"), "{own}");
 

@@ -8,11 +8,11 @@ use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::Gpu;
 use sasnet::graph::{Graph, Layout, Place, Value};
 use sasnet::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
-use sasnet::net::{self, Config};
+use sasnet::net::{self, Config, training};
 use sasnet::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
-    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, spatial_attention::SpatialGate,
+    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, noise::Noise, spatial_attention::SpatialGate,
     spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Location, Plan, Target};
@@ -208,22 +208,22 @@ proptest! {
     }
 }
 
-/// The whole network for an image of `shape`; with `train` also loss, gradient, clip and Adam.
-fn network(config: &Config, shape: Shape, train: bool) -> Graph {
+/// The whole network for an image of `shape`; with `train` also loss, gradient (activations stored?), clip and Adam.
+fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
-    let y = net::smooth(&mut g, config, &[x], true).unwrap()[0];
-    g.output(y);
-    if train {
-        let target = g.input("target", shape);
-        let loss = net::loss(&mut g, y, target).unwrap();
-        g.output(loss);
-        let (grads, _) = g.backward(loss, &[]).unwrap();
-        let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
-        let clip = g.apply1("clip", GradNorm, &[grads]).unwrap();
-        let params = g.params();
-        g.apply_in_place("adam", Adam::default(), &[grads, clip], &[params, m, v]).unwrap();
-    }
+    let Some(store_activations) = train else {
+        let y = net::smooth(&mut g, config, &[x], true).unwrap()[0];
+        g.output(y);
+        return g;
+    };
+    let target = g.input("target", shape);
+    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape), first_row: 0 }, &[]).unwrap();
+    let pass = training::pass(&mut g, config, [x, noise, target], store_activations).unwrap();
+    let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
+    let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();
+    let params = g.params();
+    g.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).unwrap();
     g
 }
 
@@ -232,14 +232,14 @@ fn networks() -> impl Iterator<Item = Graph> {
     configs.into_iter().flat_map(|(blocks, features, attention)| {
         let config = Config { blocks, features, attention };
         let shape = Shape::new(2, 3, 3 * config.scale(), 5 * config.scale());
-        [false, true].map(|train| network(&config, shape, train))
+        [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
     })
 }
 
 #[test]
 fn no_two_live_values_of_the_network_share_a_buffer() {
-    let paper = network(&Config::default(), Shape::new(1, 3, 64, 64), true);
-    for graph in networks().chain([paper]) {
+    let paper = [false, true].map(|store| network(&Config::default(), Shape::new(1, 3, 64, 64), Some(store)));
+    for graph in networks().chain(paper) {
         for target in TARGETS {
             assert_eq!(simulate(&graph, &Plan::new(&graph, target).unwrap()), Ok(()));
         }
@@ -249,7 +249,8 @@ fn no_two_live_values_of_the_network_share_a_buffer() {
 /// The simulation would notice.
 #[test]
 fn a_shared_buffer_is_noticed() {
-    let graph = network(&Config { blocks: vec![1], features: 4, attention: true }, Shape::new(1, 3, 6, 10), true);
+    let graph =
+        network(&Config { blocks: vec![1], features: 4, attention: true }, Shape::new(1, 3, 6, 10), Some(false));
     let plan = Plan::new(&graph, TARGETS[1]).unwrap();
     let reusable = |at: &Location| !plan.buffers[at.buffer].persistent;
     let mut places: Vec<Location> = plan.locations.iter().flatten().copied().filter(reusable).collect();
@@ -321,7 +322,7 @@ fn the_network_costs_what_the_paper_says() {
         assert_eq!((giga(plan.macs(), 1), giga(plan.macs(), 2)), ("208.2".into(), "208.17".into()));
         assert_eq!((giga(plan.paper_count(), 1), giga(plan.paper_count(), 2)), ("209.1".into(), "209.11".into()));
         // Without z the last block's g2 and g3 are not computed.
-        let smooth = Plan::new(&network(&config, shape, false), target).unwrap();
+        let smooth = Plan::new(&network(&config, shape, None), target).unwrap();
         let subnet = pixels * (9 * (3 * 64 + 64 * 64 + 67 * 9) + 98) + gate;
         assert_eq!(plan.macs() - smooth.macs(), 2 * subnet);
     }
