@@ -15,7 +15,8 @@ use std::any::TypeId;
 
 pub(super) use products::transpose;
 
-/// Fewest channels of either side for Winograd's method.
+/// Fewest channels of either side for Winograd's method. On 256x192, 2 cores of Zen 5: 9 -> 64 in 0.96 ms, directly 1.29;
+/// 67 -> 9 in 1.40, directly 1.55; 3 -> 64 in 0.63, directly 0.48; 73 -> 3 in 1.12, directly 0.78.
 const WIDE: usize = 9;
 
 fn is_wide(c_in: usize, c_out: usize) -> bool {
