@@ -137,6 +137,9 @@ fn rewind(channels: u32) {
     }
 }
 
+// few_OUTPUTS: the sums of the left and of the right taps, on their way to the lanes beside: [output][row][2][16].
+var<workgroup> shifted: array<f32, 2304>;
+
 fn put(at: u32, inside: bool, v: f32) {
     if inside {
         y[at] = select(p.slope * v, v, v >= 0.0);

@@ -16,8 +16,93 @@ const COLUMNS: usize = 16;
 /// Rows of a strip: its accumulators are added to column by column, so that those in use fit the vector registers.
 const STRIP: usize = 4;
 
-/// The entry point `forward`.
+/// The kernels `few_OUTPUTS` for maps of few channels: outputs, and rows of pixels of an invocation.
+const FEW: [(usize, usize); 2] = [(3, 12), (9, 8)];
+/// Columns that a workgroup of `few_OUTPUTS` makes; it reads one more on each side.
+const FEW_COLUMNS: usize = 14;
+
+/// The entry points that are unrolled.
 pub(crate) fn unrolled() -> String {
+    FEW.iter().fold(many(), |text, &(outputs, rows)| text + &few(outputs, rows))
+}
+
+/// `few_OUTPUTS`. Lane = column of the *inputs*; each tap's sum for the pixel below it is on the wrong lane by kx - 1, so
+/// that the three kx have sums of their own, which meet at the end.
+fn few(outputs: usize, rows: usize) -> String {
+    let sum = |kx: usize, o: usize, row: usize| format!("s{}", (kx * outputs + o) * rows + row);
+    let mut start = String::new();
+    for row in 0..rows + 2 {
+        let _ = writeln!(start, "    let inside{row} = inside && top + {row}u - 1u < p.h;");
+        let _ = writeln!(start, "    let line{row} = min(top + {row}u - 1u, p.h - 1u) * p.w + column;");
+    }
+    for i in 0..3 * outputs * rows {
+        let _ = writeln!(start, "    var s{i} = 0.0;");
+    }
+    let loads = |map: &str| -> String {
+        (0..rows + 2).map(|row| format!("                v{row} = {map}[at + line{row}];\n")).collect()
+    };
+    let (from_x, from_r) = (loads("x"), loads("r"));
+    let values: String = (0..rows + 2).map(|row| format!("            var v{row}: f32;\n")).collect();
+    let zeros: String =
+        (0..rows + 2).map(|row| format!("            v{row} = select(0.0, v{row}, inside{row});\n")).collect();
+    let mut adds = String::new();
+    for (kx, o) in (0..3).flat_map(|kx| (0..outputs).map(move |o| (kx, o))) {
+        for ky in 0..3 {
+            let _ = writeln!(adds, "            w = packed_in[k + {}u * p.co + min({o}u, p.co - 1u)];", ky * 3 + kx);
+            for row in 0..rows {
+                let s = sum(kx, o, row);
+                let _ = writeln!(adds, "            {s} = fma(v{}, w, {s});", row + ky);
+            }
+        }
+    }
+    let (mut gives, mut stores) = (String::new(), String::new());
+    for (o, row) in (0..outputs).flat_map(|o| (0..rows).map(move |row| (o, row))) {
+        let at = (o * rows + row) * 32;
+        let (left, middle, right) = (sum(0, o, row), sum(1, o, row), sum(2, o, row));
+        let _ = writeln!(gives, "    shifted[{at}u + lane] = {left};\n    shifted[{}u + lane] = {right};", at + 16);
+        let _ = writeln!(
+            stores,
+            "    put(((image * p.co + {o}u) * p.h + top + {row}u) * p.w + column, \
+             inner && {o}u < p.co && {row}u + top < p.h, \
+             packed_in[bias + min({o}u, p.co - 1u)] + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
+            at + 16,
+        );
+    }
+    format!(
+        "
+@compute @workgroup_size(16)
+fn few_{outputs}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
+    let image = group.z;
+    let own = group.x * {FEW_COLUMNS}u + lane - 1u;
+    let top = group.y * {rows}u;
+    let inside = own < p.w; // the column left of the image wraps around and is out of range, too
+    let column = min(own, p.w - 1u);
+{start}
+    var k = 0u;
+    for (var part = 0u; part < 2u; part++) {{
+        let count = select(p.cx, p.cr, part == 1u);
+        var at = image * count * p.h * p.w;
+        for (var c = 0u; c < count; c++) {{
+{values}            if part == 0u {{
+{from_x}            }} else {{
+{from_r}            }}
+{zeros}            var w: f32;
+{adds}            k += 9u * p.co;
+            at += p.h * p.w;
+        }}
+    }}
+{gives}    workgroupBarrier();
+    let inner = inside && lane > 0u && lane <= {FEW_COLUMNS}u;
+    let before = max(lane, 1u) - 1u;
+    let after = min(lane + 1u, 15u);
+    let bias = (p.cx + p.cr) * 9u * p.co;
+{stores}}}
+"
+    )
+}
+
+/// The entry point `forward`.
+fn many() -> String {
     let sums: String = (0..ROWS * COLUMNS).map(|i| format!("    var a{i} = bias;\n")).collect();
     let taps: String = (0..9).map(|t| format!("            let w{t} = packed_in[k + {t}u * p.co];\n")).collect();
     let mut adds = String::new();
@@ -106,15 +191,17 @@ pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Oper
 
 /// The convolution with packed weights.
 pub(super) fn forward(l: &mut Lowering, sizes: Sizes, (x, r): (Operand, Operand), packed: Operand, y: Operand) {
-    let lanes = sizes.co.next_multiple_of(16).min(64);
-    let grid = UVec3::new(
-        sizes.w.div_ceil(COLUMNS) as u32,
-        sizes.h.div_ceil(ROWS) as u32,
-        (sizes.n * sizes.co.div_ceil(lanes)) as u32,
-    );
+    let (kernel, lanes, columns, rows) = match FEW.iter().find(|(outputs, _)| sizes.co <= *outputs) {
+        Some((3, rows)) => ("few_3", None, FEW_COLUMNS, *rows),
+        Some((_, rows)) => ("few_9", None, FEW_COLUMNS, *rows),
+        None => ("forward", Some(sizes.co.next_multiple_of(16).min(64)), COLUMNS, ROWS),
+    };
+    let stacks = lanes.map_or(1, |lanes| sizes.co.div_ceil(lanes));
+    let grid = UVec3::new(sizes.w.div_ceil(columns) as u32, sizes.h.div_ceil(rows) as u32, (sizes.n * stacks) as u32);
+    let constants: Vec<_> = lanes.iter().map(|lanes| ("LANES", *lanes as f64)).collect();
     l.dispatch(
-        ("conv3x3_lanes", "forward"),
-        &[("LANES", lanes as f64)],
+        ("conv3x3_lanes", kernel),
+        &constants,
         &[("x", x), ("r", r), ("packed_in", packed), ("y", y)],
         &sizes.params(),
         Grid::Workgroups(grid),
