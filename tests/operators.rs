@@ -846,7 +846,8 @@ fn a_replacement_must_be_there() {
 #[test]
 fn every_kernel_is_compared_and_made_wrong() {
     let mut kernels = BTreeSet::new();
-    for stem in reflect::shaders() {
+    // `peak` belongs to no operator; tests/bench.rs compares it and makes it wrong.
+    for stem in reflect::shaders().filter(|stem| *stem != "peak") {
         let entries = reflect::Reflection::of(stem, false).entries;
         kernels.extend(entries.into_keys().map(|entry| (stem.to_string(), entry)));
     }

@@ -113,6 +113,13 @@ impl GpuExecutor {
         self.recorded.run(&self.gpu, globals, &[])
     }
 
+    /// As [`Self::run`], but waits, and returns the seconds that each node took; None where the device has no
+    /// timestamps.
+    pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+        let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
+        self.recorded.profile(&self.gpu, globals, &dispatches)
+    }
+
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub fn read(&self, value: Value) -> Result<Vec<f32>> {
         Ok(self.gpu.read(&[self.slice(value)])?.remove(0))
