@@ -7,7 +7,7 @@ before and after PyTorch, in a process of its own.
 """
 
 import argparse
-import contextlib
+import gc
 import json
 import shlex
 import statistics
@@ -66,10 +66,8 @@ class Setting:
         self.precision, self.layout, self.start = precision, layout, start
         self.name = f"{precision}, {layout}, {start}"
 
-    @contextlib.contextmanager
-    def active(self):
+    def activate(self):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "f32"
-        yield
 
     def place(self, value, device, dtype=torch.float32):
         value = torch.from_numpy(value.copy()).to(device, dtype)
@@ -136,14 +134,15 @@ def training(args, setting, arrays):
     x, target = (setting.place(network.picture((args.batch, 3, crop, crop), k), device) for k in (7919, 7907))
     z = setting.place(0 * network.picture((args.batch, 9, crop // 2, crop // 2)), device)
     graphed = setting.start == "CUDA graph"
-    adam = torch.optim.Adam(params.values(), lr=2e-4, foreach=device.type == "cuda", capturable=graphed)
+    adam = torch.optim.Adam(params.values(), lr=2e-4, fused=device.type == "cuda", capturable=graphed)
     forward = torch.compile(smooth) if setting.start == "compiled" else smooth
     said = {name: torch.zeros((), device=device) for name in ("loss", "gradient_norm")}
     half = setting.precision == "bf16"
 
     def run():
         adam.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16) if half else contextlib.nullcontext():
+        # A graph must not keep what the cache of an earlier run holds.
+        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=not graphed):
             loss = (forward(params, x, z) - target).abs().mean()
         loss.backward()
         said["gradient_norm"].copy_(torch.nn.utils.clip_grad_norm_(params.values(), 10.0))
@@ -158,14 +157,17 @@ def training(args, setting, arrays):
 def measured(args, what, setting, arrays):
     """A row; where PyTorch fails, with its words."""
     device = args.device
+    if setting.start == "compiled":
+        torch._dynamo.reset()  # it compiles a function a few times only
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     row = {"name": "PyTorch " + setting.name}
     try:
-        with setting.active():
-            answer, times = what(args, setting, arrays)
+        setting.activate()
+        answer, times = what(args, setting, arrays)
     except Exception as error:  # a setting that this build does not have must not cost the others
         return {**row, "failed": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
     row.update(answer=answer, ms=times)
