@@ -63,7 +63,9 @@ def sasnet(args, adapter, options):
     }
     if "Samples" in answer:
         result["samples"] = answer["Samples"]
-        inner = [layer for layer in report["layers"] if layer["name"].startswith("conv3x3 g") and "conv2" in layer["name"]]
+        inner = [
+            layer for layer in report["layers"] if layer["name"].startswith("conv3x3 g") and "conv2" in layer["name"]
+        ]
         if all(layer["ms"] for layer in inner):
             result["conv_ms"] = sum(layer["ms"] for layer in inner) / sum(layer["calls"] for layer in inner)
     else:
@@ -125,7 +127,9 @@ def operators(name, result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sasnet", default=HERE / "../../target/release/sasnet", type=Path, help="the binary")
-    parser.add_argument("--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed")
+    parser.add_argument(
+        "--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed"
+    )
     parser.add_argument("--adapter", default="", help="the GPU for sasnet; empty: the CPU alone")
     parser.add_argument("--weights", help="safetensors; default: initial weights of the paper's network")
     parser.add_argument("--blocks", type=int, default=16)
@@ -202,7 +206,9 @@ def main():
     say(f"# {time.strftime('%Y-%m-%d')}, {processor}, {args.threads} threads\n")
     say(f"Commit {commit.stdout.strip()}, Linux {platform.release()}, Python {platform.python_version()}.")
     say(f"{args.rounds} rounds of {args.runs} timed runs in a process each, after warm-up; {of}.")
-    say(f"`compare.py {' '.join(shlex.quote(word) for word in sys.argv[1:])}`; what is what: `tools/compare/README.md`.")
+    say(
+        f"`compare.py {' '.join(shlex.quote(word) for word in sys.argv[1:])}`; what is what: `tools/compare/README.md`."
+    )
     if smooths:
         table(f"Smoothing {width}x{height}, f32", smooths)
     if convs:

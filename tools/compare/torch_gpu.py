@@ -229,7 +229,9 @@ def error_of(answer, first):
 
 
 def table(title, rows):
-    print(f"\n{title}\n\n| | median ms | min to max | of the first | memory, MB | from outside, MB | error |\n|---|---|---|---|---|---|---|")
+    print(
+        f"\n{title}\n\n| | median ms | min to max | of the first | memory, MB | from outside, MB | error |\n|---|---|---|---|---|---|---|"
+    )
     first = next((row for row in rows if "failed" not in row), None)
     for row in rows:
         if "failed" in row:
@@ -252,9 +254,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", type=torch.device, default="cuda", help="cuda, or cpu to try the script")
     parser.add_argument("--sasnet", type=Path, help="the binary; without it PyTorch runs alone")
-    parser.add_argument("--adapter", action="append", help="the GPU for sasnet, as in `sasnet devices`; may be given again")
-    parser.add_argument("--bench", action="append", help="further options of `sasnet bench`; may be given again", default=[""])
-    parser.add_argument("--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed")
+    parser.add_argument(
+        "--adapter", action="append", help="the GPU for sasnet, as in `sasnet devices`; may be given again"
+    )
+    parser.add_argument(
+        "--bench", action="append", help="further options of `sasnet bench`; may be given again", default=[""]
+    )
+    parser.add_argument(
+        "--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed"
+    )
     parser.add_argument("--weights", help="safetensors; default: initial weights")
     parser.add_argument("--blocks", type=int, default=16)
     parser.add_argument("--features", type=int, default=64)
@@ -292,7 +300,9 @@ def main():
     everything = {}
     for part in args.only.split(","):
         title, what, options = parts[part]
-        ours = lambda: [sasnet(args, weights, options, a, e) for a in adapters for e in args.bench] if args.sasnet else []
+        ours = lambda: (
+            [sasnet(args, weights, options, a, e) for a in adapters for e in args.bench] if args.sasnet else []
+        )
         rows = ours()
         for precision in ["f32"] + (["TF32"] if cuda else []) + half[part]:
             for layout in ("NCHW", "NHWC"):
