@@ -101,8 +101,9 @@ open() {
   for deb in "$folder"/debs/*.deb; do dpkg -x "$deb" "$folder/loader"; done
   if [ -d "$folder/loader" ]; then
     # Asking for it by LD_LIBRARY_PATH leaves the system as it is.
-    LD_LIBRARY_PATH=$(find "$folder/loader" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    export LD_LIBRARY_PATH
+    local loader
+    loader=$(find "$folder/loader" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+    export LD_LIBRARY_PATH=$loader${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   fi
   export SASNET_ADAPTER=${SASNET_ADAPTER:-NVIDIA} SASNET_FIXTURES=$folder/tests/fixtures
   # shellcheck disable=SC2206 # a command and its arguments
@@ -157,8 +158,8 @@ compare() {
   shift
   step "$results/bench.txt" 60 "${sasnet[@]}" bench --layers --adapter "$SASNET_ADAPTER" --runs 30 ${BENCH:-}
   step "$results/bench-train.txt" 100 "${sasnet[@]}" bench --train --layers --adapter "$SASNET_ADAPTER" ${BENCH_TRAIN:-}
-  step "$results/compare.md" "$(left)" "${PYTHON:-python3}" "$folder/compare/torch_gpu.py" --sasnet "$folder/bin/sasnet" \
-    --adapter "$SASNET_ADAPTER" --vulkan "${SASNET_RUNNER:-}" --json "$results/compare.json" "$@"
+  step "$results/compare.md" "$(left)" "${PYTHON:-python3}" "$folder/compare/torch_gpu.py" \
+    --sasnet "$folder/bin/sasnet" --adapter "$SASNET_ADAPTER" --vulkan "${SASNET_RUNNER:-}" --json "$results/compare.json" "$@"
   finish
 }
 

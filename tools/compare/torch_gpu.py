@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Time and memory of sasnet next to PyTorch on one GPU: the same network, weights and inputs. Needs PyTorch and NumPy.
 
-Smoothing and training in float32 with and without TF32 and in half precision, in both memory layouts, eager and as a CUDA
-graph; `--compile` adds torch.compile. Answers are compared with the first contender's before a time counts. sasnet runs
+Smoothing and training in float32 with and without TF32 and in half precision, in both memory layouts, eager and as a
+CUDA graph; `--compile` adds torch.compile. Answers are compared with the first contender's before a time counts. sasnet runs
 before and after PyTorch, in a process of its own.
 """
 
@@ -229,9 +229,8 @@ def error_of(answer, first):
 
 
 def table(title, rows):
-    print(
-        f"\n{title}\n\n| | median ms | min to max | of the first | memory, MB | from outside, MB | error |\n|---|---|---|---|---|---|---|"
-    )
+    print(f"\n{title}\n")
+    print("| | median ms | min to max | ratio | allocated, MB | held, MB | error |\n|---|---|---|---|---|---|---|")
     first = next((row for row in rows if "failed" not in row), None)
     for row in rows:
         if "failed" in row:
