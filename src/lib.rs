@@ -30,7 +30,7 @@
 //!    spoken. [`kernel`] is what the two sides say to each other; bindings, parameters and workgroup sizes go by their
 //!    names in the shader and are reflected from it.
 //! 5. [`weights`] is the file format (safetensors, PyTorch's names and layouts). [`train`] has data, the step,
-//!    checkpoints and the run; [`metrics`] PSNR and SSIM; [`bench`] measures speed and memory.
+//!    checkpoints and the run; [`metrics`] PSNR and SSIM; [`mod@bench`] measures speed and memory.
 //!
 //! # Conventions
 //!
