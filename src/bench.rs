@@ -166,8 +166,8 @@ fn batch(settings: &Settings) -> Batch {
     Batch { input: picture(shape, 7919), target: picture(shape, 7907) }
 }
 
-/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, with noise of scale 1. `say` hears what
-/// is being done.
+/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1. `say`
+/// hears what is being done.
 ///
 /// # Errors
 /// [`Error::Wrong`] where the answer is wrong; as [`Executor::new`].
@@ -179,12 +179,11 @@ pub fn smoothing(
     say: &mut dyn FnMut(&str),
 ) -> Result<Report> {
     let (graph, x, y) = smooth::graph(&weights.config, Shape::new(1, 3, h, w))?;
-    Executor::check(&graph, device)?;
+    let params = graph.params();
+    let mut exec = Executor::new(graph, device)?; // first, because it may be too large
     let check = check_smoothing(weights, device, (h, w), say)?;
     reset_process_peak();
     say("warming up");
-    let params = graph.params();
-    let mut exec = Executor::new(graph, device)?;
     let data = picture(Shape::new(1, 3, h, w), 7919).data;
     exec.write(params, &weights.params)?;
     exec.write(x, &data)?;
@@ -334,7 +333,8 @@ fn costs(plan: &Plan, seconds: Option<&[f64]>, name: impl Fn(&Step) -> String) -
         cost.calls += 1;
         cost.kernels += step.dispatches.len();
         cost.macs += step.macs;
-        cost.bytes += step.inputs.iter().chain(&step.outputs).map(|place| 4 * place.len as u64).sum::<u64>();
+        cost.bytes +=
+            step.inputs.iter().flatten().chain(&step.outputs).map(|place| 4 * place.words() as u64).sum::<u64>();
         if let (Some(ms), Some(seconds)) = (&mut cost.ms, seconds) {
             *ms += seconds[i] * 1e3;
         }
@@ -406,9 +406,8 @@ fn check_training(weights: &Weights, device: &Device, settings: &Settings, say: 
     let mut graph = Graph::new(weights.config.layout());
     let shape = batch.input.shape;
     let (x, target) = (graph.input("x", shape), graph.input("target", shape));
-    let y = net::smooth(&mut graph, &weights.config, x)?;
-    let loss = net::loss(&mut graph, y, target)?;
-    let (grads, _) = graph.backward(loss, &[])?;
+    let noise = graph.input("noise", weights.config.z_shape(shape)); // zero
+    let grads = net::training::pass(&mut graph, &weights.config, [x, noise, target], true)?.grads;
     let params = graph.params();
     let mut oracle = CpuExecutor::<f64>::new(graph)?;
     widen(oracle.get_mut(params), &weights.params);
@@ -457,6 +456,7 @@ pub fn peak_dispatch(len: usize, rounds: usize) -> Dispatch {
     Dispatch {
         shader: "peak",
         entry: "multiply_add",
+        half: false,
         constants: vec![],
         bindings: vec![("x", Operand::Input(0)), ("y", Operand::Output(0))],
         params: vec![("len", len.into()), ("rounds", rounds.into())],

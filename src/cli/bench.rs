@@ -28,6 +28,9 @@ pub struct Bench {
     /// Side of a sample [default: 128]
     #[arg(long, value_name = "PIXELS", requires = "train")]
     crop: Option<usize>,
+    /// Keep the forward pass's activations instead of rebuilding them
+    #[arg(long, requires = "train")]
+    store_activations: bool,
     /// Timed runs, after warm-up
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -59,6 +62,7 @@ impl Bench {
         let settings = Settings {
             batch: self.batch.unwrap_or(settings.batch),
             crop: self.crop.unwrap_or(settings.crop),
+            store_activations: self.store_activations,
             ..settings
         };
         if self.train {
@@ -120,7 +124,13 @@ impl Bench {
             "gflops": report.gflops(),
         });
         match self.train {
-            true => all["train"] = json!({ "batch": settings.batch, "crop": settings.crop }),
+            true => {
+                all["train"] = json!({
+                    "batch": settings.batch,
+                    "crop": settings.crop,
+                    "store_activations": settings.store_activations,
+                })
+            }
             false => all["size"] = json!({ "width": width, "height": height }),
         }
         let serde_json::Value::Object(measured) = json!(report) else { unreachable!("a report has fields") };

@@ -113,9 +113,10 @@ impl GpuExecutor {
         self.recorded.run(&self.gpu, globals, &[])
     }
 
-    /// As [`Self::run`], but waits, and returns the seconds that each node took; None where the device has no
-    /// timestamps.
+    /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None
+    /// where the device has no timestamps.
     pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+        self.prepare()?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
         self.recorded.profile(&self.gpu, globals, &dispatches)
     }
