@@ -4,6 +4,7 @@
 //! in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sasnet::bands::Bands;
 use sasnet::bench;
 use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::reflect;
@@ -48,38 +49,48 @@ fn devices() -> Vec<Device> {
     std::iter::once(Device::Cpu).chain(gpu).collect()
 }
 
-/// A training step of two blocks with 64 features on 256x192, with every value kept.
-fn training_step() -> (Graph, CpuExecutor<f32>) {
+/// A training step of two blocks with 64 features on 256x192, and smoothing that in slabs: every operator's operands.
+fn uses() -> [(Graph, CpuExecutor<f32>); 2] {
     let config = Config { blocks: vec![2], ..Config::default() };
-    let mut g = Graph::new(config.layout());
     let shape = Shape::new(1, 3, 192, 256);
-    let (x, target) = (g.input("x", shape), g.input("target", shape));
+
+    let mut step = Graph::new(config.layout());
+    let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
     let noise = Noise { shape: config.z_shape(shape), first_row: 0 };
-    let noise = g.apply1("noise", noise, &[]).expect("noise has a shape");
-    let grads = training::pass(&mut g, &config, [x, noise, target], true).expect("the network's shapes fit").grads;
-    let clip = g.apply1("clip", GradNorm, &[grads]).expect("shapes fit");
-    let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
-    let params = g.params();
-    g.apply_in_place("adam", Adam::default(), &[grads, clip], &[params, m, v]).expect("shapes fit");
-    let transient: Vec<Value> = g.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
-    transient.into_iter().chain([x, target]).for_each(|value| g.output(value));
-    let mut exec = CpuExecutor::<f32>::new(g.clone()).expect("the step fits");
-    exec.get_mut(params).copy_from_slice(&Weights::initial(&config, 1).params);
-    exec.get_mut(x).copy_from_slice(&bench::picture(shape, 7919).data);
-    exec.get_mut(target).copy_from_slice(&bench::picture(shape, 7907).data);
-    exec.run(&Globals { noise_scale: 1.0, ..Globals::default() });
-    (g, exec)
+    let noise = step.apply1("noise", noise, &[]).expect("noise has a shape");
+    let pass = training::pass(&mut step, &config, [x, noise, target], true).expect("the network's shapes fit");
+    let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
+    let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
+    let params = step.params();
+    step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+
+    let slabs = Bands { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
+    [step, slabs].map(|mut graph| {
+        let all: Vec<Value> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
+        let inputs = graph.inputs().to_vec();
+        all.into_iter().chain(inputs.clone()).for_each(|value| graph.output(value));
+        let mut exec = CpuExecutor::<f32>::new(graph.clone()).expect("all values fit");
+        exec.get_mut(graph.params()).copy_from_slice(&Weights::initial(&config, 1).params);
+        for (i, input) in inputs.into_iter().enumerate() {
+            exec.get_mut(input).copy_from_slice(&bench::picture(graph.shape(input), 7919 - 12 * i).data);
+        }
+        exec.run(&Globals { noise_scale: 1.0, ..Globals::default() });
+        (graph, exec)
+    })
 }
 
-/// Every operator with every shape of a training step.
+/// Every operator with every shape of a training step, and what slabs need beside.
 fn operators(c: &mut Criterion) {
-    let (step, values) = training_step();
+    let uses = uses();
     let devices = devices();
     let mut seen = BTreeSet::new();
-    for node in step.nodes() {
+    for (step, values, node) in uses.iter().flat_map(|(g, exec)| g.nodes().iter().map(move |node| (g, exec, node))) {
+        // Slabs repeat what whole pictures need, in other sizes.
+        let new = |name: &String| !seen.iter().any(|s: &String| s.split(' ').next() == name.split(' ').next());
         let shapes: Vec<Shape> = node.inputs.iter().map(|v| step.shape(*v)).collect();
         let name = format!("{} {shapes:?}", node.op.name());
-        if !seen.insert(name.clone()) {
+        let whole = std::ptr::eq(step, &uses[0].0);
+        if !(whole || new(&name)) || !seen.insert(name.clone()) {
             continue;
         }
         let mut graph = Graph::new(Layout::default());
