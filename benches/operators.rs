@@ -1,14 +1,20 @@
-//! Time of operators and of the whole network on each device that there is: `cargo bench`.
+//! Time of every operator, of a subnet and of the whole network on each device that there is: `cargo bench`.
 //!
-//! Each is checked against the CPU in f64 before it is timed.
+//! Subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would see
+//! in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sasnet::bands::Bands;
+use sasnet::bench;
 use sasnet::exec::{CpuExecutor, Device, Executor};
-use sasnet::graph::{Graph, Value};
+use sasnet::gpu::reflect;
+use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::Globals;
-use sasnet::net::{self, Config};
+use sasnet::net::{self, Config, training};
+use sasnet::ops::{Operator, adam::Adam, grad_norm::GradNorm, noise::Noise};
 use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 struct Case {
@@ -37,14 +43,98 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn benches(c: &mut Criterion) {
-    let mut devices = vec![Device::Cpu];
-    devices.extend(
-        sasnet::gpu::list_adapters().first().map(|a| Device::open(Some(&a.0.name)).expect("a listed adapter opens")),
-    );
+fn devices() -> Vec<Device> {
+    let gpu = sasnet::gpu::list_adapters();
+    let gpu = gpu.first().map(|a| Device::open(Some(&a.0.name)).expect("a listed adapter opens"));
+    std::iter::once(Device::Cpu).chain(gpu).collect()
+}
+
+/// A training step of two blocks with 64 features on 256x192, and smoothing that in slabs: every operator's operands.
+fn uses() -> [(Graph, CpuExecutor<f32>); 2] {
+    let config = Config { blocks: vec![2], ..Config::default() };
+    let shape = Shape::new(1, 3, 192, 256);
+
+    let mut step = Graph::new(config.layout());
+    let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
+    let noise = Noise { shape: config.z_shape(shape), first_row: 0 };
+    let noise = step.apply1("noise", noise, &[]).expect("noise has a shape");
+    let pass = training::pass(&mut step, &config, [x, noise, target], true).expect("the network's shapes fit");
+    let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
+    let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
+    let params = step.params();
+    step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+
+    let slabs = Bands { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
+    [step, slabs].map(|mut graph| {
+        let all: Vec<Value> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
+        let inputs = graph.inputs().to_vec();
+        all.into_iter().chain(inputs.clone()).for_each(|value| graph.output(value));
+        let mut exec = CpuExecutor::<f32>::new(graph.clone()).expect("all values fit");
+        exec.get_mut(graph.params()).copy_from_slice(&Weights::initial(&config, 1).params);
+        for (i, input) in inputs.into_iter().enumerate() {
+            exec.get_mut(input).copy_from_slice(&bench::picture(graph.shape(input), 7919 - 12 * i).data);
+        }
+        exec.run(&Globals { noise_scale: 1.0, ..Globals::default() });
+        (graph, exec)
+    })
+}
+
+/// Every operator with every shape of a training step, and what slabs need beside.
+fn operators(c: &mut Criterion) {
+    let uses = uses();
+    let devices = devices();
+    let mut seen = BTreeSet::new();
+    for (step, values, node) in uses.iter().flat_map(|(g, exec)| g.nodes().iter().map(move |node| (g, exec, node))) {
+        // Slabs repeat what whole pictures need, in other sizes.
+        let new = |name: &String| !seen.iter().any(|s: &String| s.split(' ').next() == name.split(' ').next());
+        let shapes: Vec<Shape> = node.inputs.iter().map(|v| step.shape(*v)).collect();
+        let name = format!("{} {shapes:?}", node.op.name());
+        let whole = std::ptr::eq(step, &uses[0].0);
+        if !(whole || new(&name)) || !seen.insert(name.clone()) {
+            continue;
+        }
+        let mut graph = Graph::new(Layout::default());
+        let inputs: Vec<Value> = shapes.iter().map(|shape| graph.input("input", *shape)).collect();
+        let updates: Vec<Value> = node.updates.iter().map(|v| graph.persistent("updated", step.shape(*v))).collect();
+        let outputs =
+            graph.apply_in_place("bench", node.op.clone(), &inputs, &updates).expect("shapes of the training step");
+        outputs.iter().for_each(|value| graph.output(*value));
+        let globals = Globals { noise_scale: 1.0, ..Globals::default() };
+        let mut group = c.benchmark_group(name.clone());
+        group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
+        for device in &devices {
+            let mut exec = Executor::new(graph.clone(), device).expect("an operator fits");
+            for (value, from) in inputs.iter().zip(&node.inputs) {
+                exec.write(*value, values.get(*from)).expect("inputs are written");
+            }
+            exec.run(&globals).expect("the operator runs");
+            // The first output: what attention keeps beside it are partly indices, bits in f32.
+            for (value, of) in outputs.iter().zip(&node.outputs).take(1) {
+                let want: Vec<f64> = values.get(*of).iter().map(|v| f64::from(*v)).collect();
+                let error = bench::relative_error(&exec.read(*value).expect("outputs are read"), &want);
+                assert!(error < 1e-4, "{name} on {}: relative error {error:.1e}", device.describe());
+            }
+            group.throughput(Throughput::Elements(2 * exec.plan().macs()));
+            group.bench_function(device.describe(), |b| {
+                b.iter(|| {
+                    exec.run(&globals).expect("the operator runs");
+                    exec.wait().expect("the device works");
+                });
+            });
+        }
+    }
+    // Other kernels of the convolution are timed where the device chooses them.
+    let stems = reflect::shaders().map(|(stem, _)| stem);
+    for stem in stems.filter(|stem| *stem != "peak" && !stem.starts_with("conv3x3_")) {
+        assert!(seen.iter().any(|name| name.starts_with(stem)), "{stem} is not timed");
+    }
+}
+
+fn networks(c: &mut Criterion) {
+    let devices = devices();
     for Case { name, config, graph, input, output } in cases() {
         let weights = Weights::initial(&config, 1);
-        let x: Vec<f32> = (0..graph.shape(input).len()).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect();
+        let x = bench::picture(graph.shape(input), 7919).data;
         let globals = Globals::default();
         let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
         let widen = |to: &mut [f64], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, f)| *t = f64::from(*f));
@@ -59,9 +149,7 @@ fn benches(c: &mut Criterion) {
             exec.write(input, &x).expect("the input is written");
             exec.run(&globals).expect("the network runs");
             let y = exec.read(output).expect("the output is read");
-            let largest = oracle.get(output).iter().fold(0f64, |a, b| a.max(b.abs()));
-            let error =
-                y.iter().zip(oracle.get(output)).map(|(y, o)| (f64::from(*y) - o).abs() / largest).fold(0.0, f64::max);
+            let error = bench::relative_error(&y, oracle.get(output));
             assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
             group.throughput(Throughput::ElementsAndBytes {
                 elements: 2 * exec.plan().macs(),
@@ -78,5 +166,5 @@ fn benches(c: &mut Criterion) {
     }
 }
 
-criterion_group!(operators, benches);
-criterion_main!(operators);
+criterion_group!(all, operators, networks);
+criterion_main!(all);

@@ -30,6 +30,9 @@ pub enum Error {
     /// The image needs more than the device can give.
     #[error("{0}")]
     TooLarge(String),
+    /// A device computes something else than the CPU in f64.
+    #[error("{0}")]
+    Wrong(String),
     /// Training produced a loss or a gradient that is not finite.
     #[error("{0}")]
     Diverged(String),

@@ -154,6 +154,22 @@ impl Executor {
         Ok(())
     }
 
+    /// Waits until the device has done all that it was given.
+    pub fn wait(&self) -> Result<()> {
+        match self {
+            Executor::Cpu(_) => Ok(()),
+            Executor::Gpu(exec) => exec.gpu().wait(),
+        }
+    }
+
+    /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
+    pub fn profile(&mut self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+        match self {
+            Executor::Cpu(exec) => Ok(Some(exec.profile(globals))),
+            Executor::Gpu(exec) => exec.profile(globals),
+        }
+    }
+
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub fn read(&mut self, value: Value) -> Result<Vec<f32>> {
         match self {

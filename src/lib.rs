@@ -30,7 +30,7 @@
 //!    spoken. [`kernel`] is what the two sides say to each other; bindings, parameters and workgroup sizes go by their
 //!    names in the shader and are reflected from it.
 //! 5. [`weights`] is the file format (safetensors, PyTorch's names and layouts). [`train`] has data, the step,
-//!    checkpoints and the run; [`metrics`] PSNR and SSIM.
+//!    checkpoints and the run; [`metrics`] PSNR and SSIM; [`mod@bench`] measures speed and memory.
 //!
 //! # Conventions
 //!
@@ -46,6 +46,7 @@
 //! differences.
 
 pub mod bands;
+pub mod bench;
 pub mod error;
 pub mod exec;
 pub mod file;

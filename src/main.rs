@@ -19,6 +19,7 @@ enum Command {
     Eval(cli::eval::Eval),
     Train(Box<cli::train::Train>),
     Plan(cli::plan::Plan_),
+    Bench(cli::bench::Bench),
     /// List the adapters that --adapter can name, with the kernels for each
     Devices,
 }
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Train(train) => train.run(),
         Command::Plan(plan) => plan.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Devices => cli::devices::run(),
     };
     match result {

@@ -45,7 +45,7 @@ impl Data {
             false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
         };
         let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
-        let schedule = Schedule { folder, checkpoint_every: every, validate_every: every, validation };
+        let schedule = Schedule { folder, checkpoint_every: every, validate_every: every, validation, until: None };
         run::run(&mut trainer, Arc::new(source), device, &schedule)
     }
 
@@ -204,6 +204,27 @@ fn old_runs_go_on() {
         files.remove("loss.csv").unwrap();
     }
     same(&old, &new);
+}
+
+#[test]
+fn a_run_out_of_time_goes_on_as_if_nothing_had_happened() {
+    let data = Data::new();
+    let given = [&NEW[..], &["--steps", "6", "--checkpoint-every", "4"]].concat();
+    Ran::of(&mut data.command("whole", &given)).ok();
+    // So little time that one step is all there is.
+    let limit = ["--max-time", "1e-6"];
+    let ran = Ran::of(&mut data.command("parts", &[&given[..], &limit].concat())).ok();
+    assert!(ran.stderr.contains("the time is up after step 1 of 6: go on with --resume"), "{}", ran.stderr);
+    assert!(!data.files("parts").contains_key(WEIGHTS), "the run is not complete");
+    Ran::of(&mut data.command("parts", &["--resume", "--max-time", "1e-6"])).ok();
+    assert_eq!(Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap().step, 2);
+    Ran::of(&mut data.command("parts", &["--resume", "--max-time", "1000"])).ok();
+    same(&data.files("whole"), &data.files("parts"));
+    for wrong in ["0", "-1", "nan", "some", "1e300"] {
+        let limit = format!("--max-time={wrong}");
+        Ran::of(&mut data.command("no", &[&NEW[..], &[&limit]].concat()))
+            .fails(2, &["a number of minutes, more than 0"]);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Parses, calls the library, prints.
 
+pub mod bench;
 pub mod devices;
 pub mod eval;
 pub mod plan;
@@ -9,7 +10,9 @@ pub mod train;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::exec::Device;
+use sasnet::net::Config;
 use sasnet::smooth::{Options, Smoother};
+use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
 use sasnet::{Error, Result};
 use std::io::{ErrorKind, Write};
@@ -90,6 +93,49 @@ fn parse_memory(text: &str) -> Result<u64, &'static str> {
 
 fn parse_noise(text: &str) -> Result<f32, &'static str> {
     text.parse().ok().filter(|scale: &f32| scale.is_finite() && *scale >= 0.0).ok_or("give a number, 0 or more")
+}
+
+/// A network and the size of a picture: the same for `plan` and `bench`.
+#[derive(Args)]
+pub struct Architecture {
+    /// Size of the picture
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "512x384", value_parser = parse_size)]
+    size: (usize, usize),
+    /// Network of this weights file instead of the paper's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["blocks", "features", "no_attention"])]
+    weights: Option<PathBuf>,
+    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', default_value = "16")]
+    blocks: Vec<usize>,
+    /// Width of the subnets
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    features: usize,
+    /// Leave channel and spatial attention out
+    #[arg(long)]
+    no_attention: bool,
+}
+
+fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=1 << 20).contains(n));
+    let sides = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
+    sides.ok_or("give two numbers, as in 512x384".into())
+}
+
+impl Architecture {
+    /// Which network.
+    fn config(&self) -> Result<Config> {
+        let config = match &self.weights {
+            Some(path) => Weights::read(path)?.config,
+            None => Config { blocks: self.blocks.clone(), features: self.features, attention: !self.no_attention },
+        };
+        config.check().map(|()| config)
+    }
+
+    /// The picture, padded to the network's scale.
+    fn shape(&self) -> Result<Shape> {
+        let scale = self.config()?.scale();
+        Ok(Shape::new(1, 3, self.size.1.next_multiple_of(scale), self.size.0.next_multiple_of(scale)))
+    }
 }
 
 /// Which device.

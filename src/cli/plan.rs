@@ -2,35 +2,19 @@
 
 use super::say;
 use clap::Args;
-use sasnet::graph::Graph;
 use sasnet::kernel::{Kernels, MatrixUnit};
-use sasnet::net::{self, Config};
+use sasnet::net::Config;
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
 use sasnet::train::step::{self, Settings};
-use sasnet::weights::Weights;
-use sasnet::{Error, Result, smooth};
+use sasnet::{Result, bench, smooth};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Print what smoothing a picture or a training step costs: operators, operations, memory. Needs no GPU.
 #[derive(Args)]
 pub struct Plan_ {
-    /// Size of the picture
-    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "512x384", value_parser = parse_size)]
-    size: (usize, usize),
-    /// Network of this weights file instead of the paper's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["blocks", "features", "no_attention"])]
-    weights: Option<PathBuf>,
-    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
-    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', default_value = "16")]
-    blocks: Vec<usize>,
-    /// Width of the subnets
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    features: usize,
-    /// Leave channel and spatial attention out
-    #[arg(long)]
-    no_attention: bool,
+    #[command(flatten)]
+    architecture: super::Architecture,
     /// For the CPU executor instead of a GPU
     #[arg(long)]
     cpu: bool,
@@ -41,14 +25,8 @@ pub struct Plan_ {
     #[arg(long)]
     steps: bool,
     /// A training step, of so many samples of so many pixels squared
-    #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = parse_size, conflicts_with = "size")]
+    #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = super::parse_size, conflicts_with = "size")]
     train: Option<(usize, usize)>,
-}
-
-fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=1 << 20).contains(n));
-    let sides = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
-    sides.ok_or("give two numbers, as in 512x384".into())
 }
 
 fn parse_kernels(name: &str) -> Result<Kernels, String> {
@@ -60,11 +38,7 @@ fn parse_kernels(name: &str) -> Result<Kernels, String> {
 impl Plan_ {
     /// Prints the plan.
     pub fn run(self) -> Result<()> {
-        let config = match &self.weights {
-            Some(path) => Weights::read(path)?.config,
-            None => Config { blocks: self.blocks, features: self.features, attention: !self.no_attention },
-        };
-        config.check()?;
+        let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
             false => Target::Gpu { max_binding: u64::MAX, kernels: self.kernel },
@@ -86,14 +60,12 @@ impl Plan_ {
             }
             return Ok(());
         }
-        let (width, height) = self.size;
-        let side = |side: usize| side.next_multiple_of(config.scale());
-        let shape = Shape::new(1, 3, side(height), side(width));
+        let (width, height) = self.architecture.size;
         let (graph, _, _) = smooth::graph(&config, shape)?;
         let plan = Plan::new(&graph, target)?;
         print(&plan);
 
-        let full = full_network(&config, shape)?;
+        let full = bench::full_network(&config, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
         say!("\n{width}x{height}, {}", describe(&config));
         say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
@@ -115,18 +87,8 @@ impl Plan_ {
     }
 }
 
-/// Both directions with z kept: what the paper counts.
-fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
-    let mut g = Graph::new(config.layout());
-    let x = g.input("x", shape);
-    let (y_cor, z) = net::downscale(&mut g, config, x, true)?;
-    let z = z.ok_or_else(|| Error::Invalid("z was not kept".into()))?;
-    let y = net::upscale(&mut g, config, y_cor, z)?;
-    g.output(y);
-    Plan::new(&g, Target::Gpu { max_binding: u64::MAX, kernels: Kernels::default() })
-}
-
-fn describe(config: &Config) -> String {
+/// A network in words.
+pub(super) fn describe(config: &Config) -> String {
     let blocks = config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
     let (features, scale, parameters) = (config.features, config.scale(), config.layout().parameters());
     format!("{blocks} blocks, {features} features, x{scale}, {parameters} parameters")

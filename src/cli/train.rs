@@ -10,6 +10,7 @@ use sasnet::train::step::Settings;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Train a network. The defaults are the paper's settings.
 #[derive(Args)]
@@ -44,6 +45,9 @@ pub struct Train {
     /// Steps between checkpoints
     #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     checkpoint_every: u64,
+    /// Stop after the step in which so many minutes are over, with a checkpoint to go on from by --resume
+    #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, help_heading = "Validation and checkpoints")]
+    max_time: Option<Duration>,
     /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings too,
     /// unless given again
     #[arg(long)]
@@ -100,6 +104,12 @@ fn parse_strength(text: &str) -> Result<(f32, f32), &'static str> {
     numbers.ok_or("give two numbers, as in 8,25")
 }
 
+fn parse_minutes(text: &str) -> Result<Duration, &'static str> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0);
+    let seconds = minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    seconds.ok_or("give a number of minutes, more than 0")
+}
+
 impl Train {
     /// The settings given here, the rest from `base`.
     fn settings(&self, base: Settings) -> Settings {
@@ -151,6 +161,7 @@ impl Train {
 
     /// Trains.
     pub fn run(self) -> Result<()> {
+        let until = self.max_time.and_then(|time| Instant::now().checked_add(time));
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
         let source = Arc::new(self.source(&settings)?);
@@ -168,6 +179,7 @@ impl Train {
             checkpoint_every: self.checkpoint_every,
             validate_every: self.validate_every,
             validation,
+            until,
         };
         eprintln!(
             "{} parameters, {} MB for a step",
@@ -175,7 +187,12 @@ impl Train {
             trainer.peak_bytes() / 1_000_000
         );
         run::run(&mut trainer, source, &device, &schedule)?;
-        eprintln!("wrote {}", self.out.join(run::WEIGHTS).display());
+        let (done, steps) = (trainer.steps(), trainer.settings().steps);
+        if done < steps {
+            eprintln!("the time is up after step {done} of {steps}: go on with --resume");
+        } else {
+            eprintln!("wrote {}", self.out.join(run::WEIGHTS).display());
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use crate::kernel::Globals;
 use crate::ops::{Cpu, In, Operator, Out, Real};
 use crate::plan::{Location, Plan, Target};
 use std::sync::Mutex;
+use std::time::Instant;
 
 /// Runs a graph on the CPU in `T`: f32, or f64 as the oracle of the tests.
 pub struct CpuExecutor<T> {
@@ -83,6 +84,17 @@ impl<T: Real> CpuExecutor<T> {
         for i in 0..self.graph.nodes().len() {
             self.step(i, globals);
         }
+    }
+
+    /// As [`Self::run`], with the seconds that each node took.
+    pub fn profile(&mut self, globals: &Globals) -> Vec<f64> {
+        let mut seconds = Vec::with_capacity(self.graph.nodes().len());
+        for i in 0..self.graph.nodes().len() {
+            let start = Instant::now();
+            self.step(i, globals);
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        seconds
     }
 
     fn step(&mut self, i: usize, globals: &Globals) {

@@ -115,6 +115,14 @@ impl GpuExecutor {
         self.recorded.run(&self.gpu, globals, &[])
     }
 
+    /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None
+    /// where the device has no timestamps.
+    pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+        self.prepare()?;
+        let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
+        self.recorded.profile(&self.gpu, globals, &dispatches)
+    }
+
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub fn read(&self, value: Value) -> Result<Vec<f32>> {
         Ok(self.gpu.read(&[self.slice(value)])?.remove(0))

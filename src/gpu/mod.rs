@@ -154,7 +154,8 @@ impl Gpu {
         // The rest of the baseline is lowered to what the adapter has: the kernels need little of it.
         let limits = limits.or_worse_values_from(&has);
         let info = adapter.get_info();
-        let mut features = wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        let mut features =
+            wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if let Kernels::Matrix(_) = kernels {
             features |= adapter::MATRIX_FEATURES;

@@ -33,6 +33,14 @@ struct Step {
     groups: [u32; 3],
 }
 
+impl Step {
+    fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(self.groups[0], self.groups[1], self.groups[2]);
+    }
+}
+
 impl Gpu {
     /// Builds what the commands need. Panics where a command does not fit its shader: wrong names are a bug of ours.
     pub fn record(&self, commands: &[Command]) -> Result<Recorded> {
@@ -144,16 +152,61 @@ impl Recorded {
                 for steps in self.steps.chunks(PER_SUBMISSION) {
                     let mut encoder = gpu.device.create_command_encoder(&Default::default());
                     let mut pass = encoder.begin_compute_pass(&Default::default());
-                    for step in steps {
-                        pass.set_pipeline(&step.pipeline.raw);
-                        pass.set_bind_group(0, &step.bindings, &[]);
-                        pass.dispatch_workgroups(step.groups[0], step.groups[1], step.groups[2]);
-                    }
+                    steps.iter().for_each(|step| step.encode(&mut pass));
                     drop(pass);
                     gpu.queue.submit([encoder.finish()]);
                 }
             },
         )
+    }
+
+    /// As [`Recorded::run`], but waits, and returns the seconds that each group of dispatches took, from the device's own
+    /// timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them together. A group is
+    /// a pass of its own, because only there may WebGPU put timestamps, so that the sum may be more than a run takes.
+    pub fn profile(&self, gpu: &Gpu, globals: &Globals, groups: &[usize]) -> Result<Option<Vec<f64>>> {
+        assert_eq!(groups.iter().sum::<usize>(), self.steps.len(), "groups hold all dispatches");
+        if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(None);
+        }
+        let bytes = |groups: &[usize]| groups.len() as u64 * 2 * u64::from(wgpu::QUERY_SIZE);
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let stamps = gpu.counted_buffer("timestamps", bytes(groups).max(8), usage)?;
+        gpu.checked(
+            || "profile".into(),
+            || {
+                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                let (mut steps, mut at) = (&self.steps[..], 0);
+                for groups in groups.chunks(PER_SUBMISSION) {
+                    let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                        label: Some("timestamps"),
+                        ty: wgpu::QueryType::Timestamp,
+                        count: 2 * groups.len() as u32,
+                    });
+                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                    for (i, dispatches) in groups.iter().enumerate() {
+                        let (now, later) = steps.split_at(*dispatches);
+                        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                            label: None,
+                            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                                query_set: &queries,
+                                beginning_of_pass_write_index: Some(2 * i as u32),
+                                end_of_pass_write_index: Some(2 * i as u32 + 1),
+                            }),
+                        });
+                        now.iter().for_each(|step| step.encode(&mut pass));
+                        steps = later;
+                    }
+                    encoder.resolve_query_set(&queries, 0..2 * groups.len() as u32, stamps.raw(), at);
+                    gpu.queue.submit([encoder.finish()]);
+                    at += bytes(groups);
+                }
+            },
+        )?;
+        let words = gpu.read(&[stamps.slice()])?.remove(0);
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&words);
+        let seconds = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
+        let took = |i: usize| ticks[2 * i + 1].saturating_sub(ticks[2 * i]) as f64 * seconds;
+        Ok(Some((0..groups.len()).map(took).collect()))
     }
 
     /// Bytes of the uniform buffers.

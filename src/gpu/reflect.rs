@@ -28,6 +28,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "haar_inverse",
     "loss",
     "noise",
+    "peak",
     "rows",
     "spatial_attention",
 ];

@@ -46,6 +46,8 @@ pub struct Schedule {
     pub validate_every: u64,
     /// Pictures to validate on.
     pub validation: Validation,
+    /// Stops after the step that passes this time, with a checkpoint.
+    pub until: Option<Instant>,
 }
 
 /// Pictures to validate on, in memory.
@@ -98,7 +100,7 @@ pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Chec
     Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero })
 }
 
-/// Runs to `settings.steps`, with checkpoints on the way and the weights at the end.
+/// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end.
 pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule: &Schedule) -> Result<()> {
     let folder = &schedule.folder;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
@@ -118,7 +120,8 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
     let mut said = Instant::now();
     let (mut latest, mut accuracy) = (String::new(), String::new());
     let mut warn_above = REBUILT_TO;
-    while trainer.steps() < settings.steps {
+    let mut out_of_time = false;
+    while trainer.steps() < settings.steps && !out_of_time {
         let batch = batches.next().expect("batches never end");
         let p = trainer.step(&batch)?;
         let (loss, gradient_norm, rate, rebuilt) = (p.loss, p.norm, p.rate, p.rebuilt);
@@ -136,7 +139,8 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
             report.validation(ValidationRow { step: p.step, psnr });
             latest = format!(", validation {psnr:.2} dB");
         }
-        if done || p.step.is_multiple_of(schedule.checkpoint_every) {
+        out_of_time = schedule.until.is_some_and(|until| Instant::now() >= until);
+        if done || out_of_time || p.step.is_multiple_of(schedule.checkpoint_every) {
             report.flush()?;
             Checkpoint::of(trainer)?.write(&folder.join(CHECKPOINT))?;
         }
@@ -148,6 +152,10 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
             said = Instant::now();
         }
         bar.set_message(message);
+    }
+    if trainer.steps() < settings.steps {
+        bar.abandon();
+        return Ok(());
     }
     bar.finish();
     Checkpoint::of(trainer)?.weights.write(&folder.join(WEIGHTS), Precision::F32)

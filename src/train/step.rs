@@ -193,6 +193,11 @@ impl Trainer {
         self.step
     }
 
+    /// What runs a step.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.exec
+    }
+
     /// Bytes that the step's plan needs.
     pub fn peak_bytes(&self) -> u64 {
         self.exec.plan().peak_bytes()

@@ -1,0 +1,537 @@
+//! What a network costs on a device: time, by operator too, memory, and the share of the device's peak; after its answer
+//! was checked.
+//!
+//! Inputs are a formula ([`picture`]), so that other implementations can be fed the same and their answers compared.
+
+use crate::error::{Error, Result};
+use crate::exec::{CpuExecutor, Device, Executor};
+use crate::gpu::{Command, Gpu};
+use crate::graph::Graph;
+use crate::kernel::{Dispatch, Globals, Grid, Operand};
+use crate::net::{self, Config};
+use crate::plan::{Plan, Step};
+use crate::smooth;
+use crate::tensor::{Shape, Tensor};
+use crate::train::data::Batch;
+use crate::train::step::{Settings, Trainer};
+use crate::weights::Weights;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// Largest error of a smoothed picture, relative to its largest value, f32 against f64.
+pub const TOLERANCE: f64 = 1e-5;
+/// The same of a gradient.
+pub const GRADIENT_TOLERANCE: f64 = 1e-4;
+/// Multiply-accumulates that the check in f64 may take: about a second on two cores.
+const CHECK_MACS: u64 = 60_000_000_000;
+/// Warm-up, the run with the answer included, lasts at least so long: clocks rise, kernels are compiled.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// Profiled runs, at most as many as timed ones, of which each operator's median is taken.
+const PROFILES: usize = 3;
+
+/// A device's answer to the inputs of [`picture`] without noise, for comparisons with other implementations.
+#[derive(Clone, Debug, Serialize)]
+pub enum Answer {
+    /// Values of the smoothed picture, before the clip, from index 0 on in steps of [`SAMPLE_STRIDE`].
+    Samples(Vec<f32>),
+    /// Of the first step.
+    Step {
+        /// Mean absolute error.
+        loss: f32,
+        /// Norm of the gradient.
+        gradient_norm: f32,
+    },
+}
+
+/// From one value of [`Answer::Samples`] to the next; coprime to all usual widths.
+pub const SAMPLE_STRIDE: usize = 599;
+
+/// Milliseconds of some runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spread {
+    /// Median.
+    pub median: f64,
+    /// Fastest.
+    pub min: f64,
+    /// Slowest.
+    pub max: f64,
+    /// All, in order.
+    pub all: Vec<f64>,
+}
+
+impl Spread {
+    fn of(all: Vec<f64>) -> Spread {
+        let mut ms = all.clone();
+        ms.sort_by(f64::total_cmp);
+        Spread { median: median(&ms), min: ms[0], max: ms[ms.len() - 1], all }
+    }
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}
+
+/// Steps of one kind together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cost {
+    /// Operator, or operator and layer.
+    pub name: String,
+    /// Steps.
+    pub calls: usize,
+    /// Kernels that they run, on a GPU.
+    pub kernels: usize,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Bytes of the operands, each read or written once.
+    pub bytes: u64,
+    /// Milliseconds, where they could be measured.
+    pub ms: Option<f64>,
+}
+
+impl Cost {
+    /// Billions of floating-point operations (two a multiply-accumulate) a second.
+    pub fn gflops(&self) -> Option<f64> {
+        self.ms.filter(|ms| *ms > 0.0).map(|ms| 2.0 * self.macs as f64 / ms / 1e6)
+    }
+
+    /// Billions of bytes a second.
+    pub fn bandwidth(&self) -> Option<f64> {
+        self.ms.filter(|ms| *ms > 0.0).map(|ms| self.bytes as f64 / ms / 1e6)
+    }
+}
+
+/// How the check went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What was compared with the CPU in f64.
+    pub what: String,
+    /// Largest error, relative to the largest value.
+    pub error: f64,
+    /// Largest that passes.
+    pub tolerance: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The check that came before.
+    pub check: Check,
+    /// The answer at the size that was timed.
+    pub answer: Answer,
+    /// Timed runs, after warm-up.
+    pub runs: usize,
+    /// Milliseconds of a run on data that is on the device; of a training step, with its batch's way there.
+    pub run: Spread,
+    /// Milliseconds of a run, with the picture's way to the device and back.
+    pub with_transfer: Option<Spread>,
+    /// Milliseconds of the CPU to record and submit a run; on a GPU.
+    pub submit: Option<Spread>,
+    /// Multiply-accumulates of a run.
+    pub macs: u64,
+    /// Operations of a run as the paper's Table 2 counts.
+    pub paper_count: u64,
+    /// Bytes that the plan asks for.
+    pub planned_bytes: u64,
+    /// Bytes allocated for it.
+    pub allocated_bytes: u64,
+    /// Bytes in buffers of a GPU, with those to read back.
+    pub device_bytes: Option<u64>,
+    /// Most bytes of the process's memory since the check (Linux).
+    pub process_bytes: Option<u64>,
+    /// Measured GFLOP/s of multiply-adds in f32, the most that a device gives.
+    pub peak_gflops: f64,
+    /// What [`Report::peak_gflops`] was measured with.
+    pub peak_of: &'static str,
+    /// By operator, the slowest first.
+    pub operators: Vec<Cost>,
+    /// By operator and layer, all blocks together.
+    pub layers: Vec<Cost>,
+}
+
+impl Report {
+    /// GFLOP/s of a median run.
+    pub fn gflops(&self) -> f64 {
+        2.0 * self.macs as f64 / self.run.median / 1e6
+    }
+}
+
+/// A picture without meaning but the same everywhere: value i is (i `step` mod 1000) / 1000.
+pub fn picture(shape: Shape, step: usize) -> Tensor {
+    Tensor::new(shape, (0..shape.len()).map(|i| (i * step % 1000) as f32 / 1000.0).collect())
+}
+
+fn batch(settings: &Settings) -> Batch {
+    let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
+    Batch { input: picture(shape, 7919), target: picture(shape, 7907) }
+}
+
+/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1. `say`
+/// hears what is being done.
+///
+/// # Errors
+/// [`Error::Wrong`] where the answer is wrong; as [`Executor::new`].
+pub fn smoothing(
+    weights: &Weights,
+    device: &Device,
+    (h, w): (usize, usize),
+    runs: usize,
+    say: &mut dyn FnMut(&str),
+) -> Result<Report> {
+    let (graph, x, y) = smooth::graph(&weights.config, Shape::new(1, 3, h, w))?;
+    let params = graph.params();
+    let mut exec = Executor::new(graph, device)?; // first, because it may be too large
+    let check = check_smoothing(weights, device, (h, w), say)?;
+    reset_process_peak();
+    say("warming up");
+    let data = picture(Shape::new(1, 3, h, w), 7919).data;
+    exec.write(params, &weights.params)?;
+    exec.write(x, &data)?;
+    let start = Instant::now();
+    exec.run(&Globals::default())?;
+    let answer = Answer::Samples(exec.read(y)?.into_iter().step_by(SAMPLE_STRIDE).collect());
+    let noisy = Globals { noise_scale: 1.0, ..Globals::default() };
+    warm_up(start, || exec.run(&noisy).and_then(|()| exec.wait()))?;
+    let (mut run, mut whole, mut submit) = (vec![], vec![], vec![]);
+    for i in 0..runs {
+        say(&format!("run {} of {runs}", i + 1));
+        let start = Instant::now();
+        exec.write(x, &data)?;
+        exec.wait()?;
+        let written = Instant::now();
+        exec.run(&noisy)?;
+        submit.push(ms(written));
+        exec.wait()?;
+        run.push(ms(written));
+        exec.read(y)?;
+        whole.push(ms(start));
+    }
+    let times = Times { run, whole: Some(whole), submit: matches!(device, Device::Gpu(_)).then_some(submit) };
+    times.report(device, check, answer, &mut exec, &noisy, say)
+}
+
+/// Measures training steps from `weights`.
+///
+/// # Errors
+/// As [`smoothing`].
+pub fn training(
+    weights: &Weights,
+    device: &Device,
+    settings: &Settings,
+    runs: usize,
+    say: &mut dyn FnMut(&str),
+) -> Result<Report> {
+    // Without noise: it costs nothing in comparison, and other implementations get the same loss.
+    let settings = &Settings { noise: 0.0, ..settings.clone() };
+    let check = check_training(weights, device, settings, say)?;
+    reset_process_peak();
+    say("warming up");
+    let mut trainer = Trainer::new(&weights.config, settings, &weights.params, device)?;
+    let batch = batch(settings);
+    let start = Instant::now();
+    let first = trainer.step(&batch)?;
+    let answer = Answer::Step { loss: first.loss, gradient_norm: first.norm };
+    warm_up(start, || trainer.step(&batch).map(|_| ()))?;
+    let mut run = vec![];
+    for i in 0..runs {
+        say(&format!("step {} of {runs}", i + 1));
+        let start = Instant::now();
+        trainer.step(&batch)?;
+        run.push(ms(start));
+    }
+    let times = Times { run, whole: None, submit: None };
+    times.report(device, check, answer, trainer.executor(), &Globals::default(), say)
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn warm_up(start: Instant, mut run: impl FnMut() -> Result<()>) -> Result<()> {
+    while start.elapsed() < WARM_UP {
+        run()?;
+    }
+    Ok(())
+}
+
+/// Milliseconds of each run.
+struct Times {
+    run: Vec<f64>,
+    whole: Option<Vec<f64>>,
+    submit: Option<Vec<f64>>,
+}
+
+impl Times {
+    fn report(
+        self,
+        device: &Device,
+        check: Check,
+        answer: Answer,
+        exec: &mut Executor,
+        globals: &Globals,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Report> {
+        // Before the profile and the peak ask for more.
+        let (allocated_bytes, process_bytes) = (exec.allocated_bytes(), process_peak());
+        let device_bytes = match device {
+            Device::Cpu => None,
+            Device::Gpu(gpu) => Some(gpu.allocated()),
+        };
+        say("timing operators");
+        let profiles: Option<Vec<Vec<f64>>> =
+            (0..PROFILES.min(self.run.len())).map(|_| exec.profile(globals)).collect::<Result<_>>()?;
+        let seconds = profiles.map(|profiles| {
+            let of_step = |i: usize| {
+                let mut times: Vec<f64> = profiles.iter().map(|p| p[i]).collect();
+                times.sort_by(f64::total_cmp);
+                median(&times)
+            };
+            (0..profiles[0].len()).map(of_step).collect::<Vec<f64>>()
+        });
+        say("measuring the device's peak");
+        let (peak_gflops, peak_of) = match device {
+            Device::Cpu => (cpu_peak(), "a matrix product on each core"),
+            Device::Gpu(gpu) => (gpu_peak(gpu)?, "multiply-adds without memory traffic"),
+        };
+        let plan = exec.plan();
+        Ok(Report {
+            check,
+            answer,
+            runs: self.run.len(),
+            run: Spread::of(self.run),
+            with_transfer: self.whole.map(Spread::of),
+            submit: self.submit.map(Spread::of),
+            macs: plan.macs(),
+            paper_count: plan.paper_count(),
+            planned_bytes: plan.peak_bytes(),
+            allocated_bytes,
+            device_bytes,
+            process_bytes,
+            peak_gflops,
+            peak_of,
+            operators: costs(plan, seconds.as_deref(), |step| step.op.to_string()),
+            layers: costs(plan, seconds.as_deref(), |step| format!("{} {}", step.op, layer(&step.name))),
+        })
+    }
+}
+
+/// A layer's name without its block: `g1.conv2` of `blocks.3.g1.conv2`.
+fn layer(name: &str) -> &str {
+    name.strip_prefix("blocks.").map_or(name, |rest| rest.split_once('.').map_or("", |(_, layer)| layer))
+}
+
+/// The steps summed up under their names, the slowest first.
+fn costs(plan: &Plan, seconds: Option<&[f64]>, name: impl Fn(&Step) -> String) -> Vec<Cost> {
+    let mut costs: Vec<Cost> = vec![];
+    for (i, step) in plan.steps.iter().enumerate() {
+        let name = name(step);
+        let at = costs.iter().position(|cost| cost.name == name).unwrap_or_else(|| {
+            costs.push(Cost { name, ms: seconds.map(|_| 0.0), ..Cost::default() });
+            costs.len() - 1
+        });
+        let cost = &mut costs[at];
+        cost.calls += 1;
+        cost.kernels += step.dispatches.len();
+        cost.macs += step.macs;
+        cost.bytes +=
+            step.inputs.iter().flatten().chain(&step.outputs).map(|place| 4 * place.words() as u64).sum::<u64>();
+        if let (Some(ms), Some(seconds)) = (&mut cost.ms, seconds) {
+            *ms += seconds[i] * 1e3;
+        }
+    }
+    costs.sort_by(|a, b| b.ms.unwrap_or(0.0).total_cmp(&a.ms.unwrap_or(0.0)).then(b.macs.cmp(&a.macs)));
+    costs
+}
+
+/// The largest error relative to the largest value; NaN where one is.
+pub fn relative_error(got: &[f32], want: &[f64]) -> f64 {
+    let largest = want.iter().fold(f64::MIN_POSITIVE, |a, b| a.max(b.abs()));
+    let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs() / largest);
+    errors.fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a })
+}
+
+impl Check {
+    fn passed(what: String, error: f64, tolerance: f64) -> Result<Check> {
+        if error <= tolerance {
+            return Ok(Check { what, error, tolerance });
+        }
+        Err(Error::Wrong(format!("wrong: {what} differs by {error:.1e} of its largest value; {tolerance:.0e} passes")))
+    }
+}
+
+fn widen(to: &mut [f64], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+}
+
+/// Compares with f64 at the size asked for, or at the largest half, quarter... of it that is affordable.
+fn check_smoothing(
+    weights: &Weights,
+    device: &Device,
+    (mut h, mut w): (usize, usize),
+    say: &mut dyn FnMut(&str),
+) -> Result<Check> {
+    let scale = weights.config.scale();
+    let (graph, x, y) = loop {
+        let made = smooth::graph(&weights.config, Shape::new(1, 3, h, w))?;
+        let affordable = Plan::new(&made.0, Device::Cpu.target())?.macs() <= CHECK_MACS;
+        if affordable || (h, w) == (scale, scale) {
+            break made;
+        }
+        [h, w] = [h, w].map(|side| (side / 2).next_multiple_of(scale));
+    };
+    say(&format!("checking against f64 at {w}x{h}"));
+    let globals = Globals { noise_scale: 1.0, ..Globals::default() };
+    let (params, data) = (graph.params(), picture(Shape::new(1, 3, h, w), 7919).data);
+    let mut oracle = CpuExecutor::<f64>::new(graph.clone())?;
+    widen(oracle.get_mut(params), &weights.params);
+    widen(oracle.get_mut(x), &data);
+    oracle.run(&globals);
+    let mut exec = Executor::new(graph, device)?;
+    exec.poison()?;
+    exec.write(params, &weights.params)?;
+    exec.write(x, &data)?;
+    exec.run(&globals)?;
+    let error = relative_error(&exec.read(y)?, oracle.get(y));
+    Check::passed(format!("the smoothed picture of {w}x{h}"), error, TOLERANCE)
+}
+
+/// Compares the gradient of one small sample with f64.
+fn check_training(weights: &Weights, device: &Device, settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Check> {
+    settings.check(&weights.config)?;
+    let crop = settings.crop.min(32.max(weights.config.scale()));
+    // Unclipped, the first moment after the first step is (1 - beta1) times the gradient.
+    let settings = Settings { batch: settings.batch.min(2), crop, clip: f32::MAX, noise: 0.0, ..settings.clone() };
+    let batch = batch(&settings);
+    say(&format!("checking the gradient against f64 on {} of {crop}x{crop}", settings.batch));
+    let mut graph = Graph::new(weights.config.layout());
+    let shape = batch.input.shape;
+    let (x, target) = (graph.input("x", shape), graph.input("target", shape));
+    let noise = graph.input("noise", weights.config.z_shape(shape)); // zero
+    let grads = net::training::pass(&mut graph, &weights.config, [x, noise, target], true)?.grads;
+    let params = graph.params();
+    let mut oracle = CpuExecutor::<f64>::new(graph)?;
+    widen(oracle.get_mut(params), &weights.params);
+    widen(oracle.get_mut(x), &batch.input.data);
+    widen(oracle.get_mut(target), &batch.target.data);
+    oracle.run(&Globals::default());
+    let mut trainer = Trainer::new(&weights.config, &settings, &weights.params, device)?;
+    trainer.step(&batch)?;
+    let [m, _] = trainer.moments()?;
+    let want: Vec<f64> =
+        oracle.get(grads).iter().map(|g| g * (1.0 - crate::ops::adam::Adam::default().beta1)).collect();
+    let error = relative_error(&m, &want);
+    Check::passed(format!("the gradient of {} samples of {crop}x{crop}", settings.batch), error, GRADIENT_TOLERANCE)
+}
+
+/// GFLOP/s of `shaders/peak.wgsl`: the fastest of some runs, each long enough to start and end unnoticed.
+pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
+    const LEN: usize = 1 << 20;
+    let (x, y) = (gpu.buffer("peak x", 4 * LEN as u64)?, gpu.buffer("peak y", 4 * LEN as u64)?);
+    let mut best: f64 = 0.0;
+    let mut rounds = 1;
+    let mut long_enough = 0;
+    while long_enough < 10 {
+        let command = Command { dispatch: peak_dispatch(LEN, rounds), slices: vec![x.slice(), y.slice()] };
+        let recorded = gpu.record(&[command])?;
+        gpu.wait()?;
+        let start = Instant::now();
+        recorded.run(gpu, &Globals::default(), &[])?;
+        gpu.wait()?;
+        let seconds = start.elapsed().as_secs_f64();
+        if seconds < 0.02 && rounds < 1 << 20 {
+            rounds *= 2;
+            continue;
+        }
+        long_enough += 1;
+        best = best.max((LEN * rounds * PEAK_FLOP) as f64 / seconds / 1e9);
+    }
+    Ok(best)
+}
+
+/// Floating-point operations of one round of one invocation: 16 chains, 8 steps.
+const PEAK_FLOP: usize = 16 * 8 * 2;
+
+/// A run of `shaders/peak.wgsl` on x and y of `len` elements.
+pub fn peak_dispatch(len: usize, rounds: usize) -> Dispatch {
+    Dispatch {
+        shader: "peak",
+        entry: "multiply_add",
+        half: false,
+        constants: vec![],
+        bindings: vec![("x", Operand::Input(0)), ("y", Operand::Output(0))],
+        params: vec![("len", len.into()), ("rounds", rounds.into())],
+        grid: Grid::Linear(len),
+    }
+}
+
+/// GFLOP/s of f32 matrix products that fit a core's cache, on all threads at once: the fastest of some runs.
+pub fn cpu_peak() -> f64 {
+    const SIDE: usize = 256;
+    const TIMES: usize = 100;
+    let threads = rayon::current_num_threads();
+    let mut work: Vec<[Vec<f32>; 3]> = (0..threads).map(|_| [0.5, 0.25, 0.0].map(|v| vec![v; SIDE * SIDE])).collect();
+    let seconds = (0..5).map(|_| {
+        let start = Instant::now();
+        work.par_iter_mut().for_each(|[a, b, c]| {
+            for _ in 0..TIMES {
+                product(SIDE, a, b, c);
+            }
+        });
+        start.elapsed().as_secs_f64()
+    });
+    let best = seconds.fold(f64::INFINITY, f64::min);
+    (threads * TIMES * 2 * SIDE.pow(3)) as f64 / best / 1e9
+}
+
+/// c = a b, all of `side` x `side`.
+fn product(side: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    assert!([a.len(), b.len(), c.len()] == [side * side; 3]);
+    let (row, column) = (side as isize, 1);
+    // SAFETY: the three matrices have side * side elements each, and c is borrowed alone.
+    unsafe {
+        gemm::gemm(
+            side,
+            side,
+            side,
+            c.as_mut_ptr(),
+            column,
+            row,
+            false,
+            a.as_ptr(),
+            column,
+            row,
+            b.as_ptr(),
+            column,
+            row,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Forgets the process's largest memory so far, where the system lets it (Linux).
+fn reset_process_peak() {
+    // A failure leaves the figure too large, with the check's memory in it.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The process's largest memory since then.
+fn process_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
+}
+
+/// The network with both directions complete and z kept: what the paper's Table 2 counts.
+pub fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
+    let mut g = Graph::new(config.layout());
+    let x = g.input("x", shape);
+    let (y_cor, z) = net::downscale(&mut g, config, x, true)?;
+    let y = net::upscale(&mut g, config, y_cor, z.expect("z is kept"))?;
+    g.output(y);
+    Plan::new(&g, Device::Cpu.target())
+}

@@ -1,0 +1,239 @@
+//! `sasnet bench`
+
+use super::plan::describe;
+use super::say;
+use clap::Args;
+use indicatif::ProgressBar;
+use sasnet::Result;
+use sasnet::bench::{self, Answer, Cost, Report, Spread};
+use sasnet::exec::Device;
+use sasnet::net::Config;
+use sasnet::plan::Plan;
+use sasnet::train::step::Settings;
+use sasnet::weights::Weights;
+use serde_json::json;
+use std::time::Duration;
+
+/// Measure time and memory, next to the paper's Table 2, after checking the answer against the CPU in f64.
+#[derive(Args)]
+pub struct Bench {
+    #[command(flatten)]
+    architecture: super::Architecture,
+    /// Measure a training step instead of smoothing a picture
+    #[arg(long, conflicts_with = "size")]
+    train: bool,
+    /// Samples a step [default: 16]
+    #[arg(long, value_name = "N", requires = "train")]
+    batch: Option<usize>,
+    /// Side of a sample [default: 128]
+    #[arg(long, value_name = "PIXELS", requires = "train")]
+    crop: Option<usize>,
+    /// Keep the forward pass's activations instead of rebuilding them
+    #[arg(long, requires = "train")]
+    store_activations: bool,
+    /// Timed runs, after warm-up
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Print operators by layer
+    #[arg(long)]
+    layers: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    adapter: super::Adapter,
+}
+
+/// FLOPs of other networks on 512x384 in the paper's Table 2, like for like: derived from their layers in GMAC, because
+/// the table mixes units.
+const OTHERS: [(&str, f64, u64); 3] = [
+    ("DRF (Liu 2016)", 7.59, 147_677),
+    ("ResNet (Zhu 2019)", 384.6, 1_961_091),
+    ("JESSNet (Feng 2021)", 668.5, 3_417_863),
+];
+/// The paper's SASNet on 512x384: FLOPs as published, and GPU memory in MB.
+const PAPER: (f64, f64) = (209.12, 748.0);
+
+impl Bench {
+    /// Measures and prints.
+    pub fn run(self) -> Result<()> {
+        let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
+        let settings = Settings::default();
+        let settings = Settings {
+            batch: self.batch.unwrap_or(settings.batch),
+            crop: self.crop.unwrap_or(settings.crop),
+            store_activations: self.store_activations,
+            ..settings
+        };
+        if self.train {
+            settings.check(&config)?;
+        }
+        let weights = match &self.architecture.weights {
+            Some(path) => Weights::read(path)?,
+            None => Weights::initial(&config, 1),
+        };
+        let device = self.adapter.open()?;
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let mut progress = |what: &str| match bar.is_hidden() {
+            true => eprintln!("{what}"),
+            false => bar.set_message(what.to_string()),
+        };
+        let runs = self.runs as usize;
+        let report = match self.train {
+            true => bench::training(&weights, &device, &settings, runs, &mut progress),
+            false => bench::smoothing(&weights, &device, (shape.h, shape.w), runs, &mut progress),
+        };
+        bar.finish_and_clear();
+        let (report, full) = (report?, bench::full_network(&config, shape)?);
+        match self.json {
+            true => say!("{}", self.as_json(&config, &device, &settings, &report, &full)),
+            false => self.print(&config, &device, &settings, &report, &full),
+        }
+        Ok(())
+    }
+
+    fn network(&self) -> String {
+        let of = self.architecture.weights.as_ref().map(|path| path.display().to_string());
+        of.unwrap_or("initial weights, seed 1".into())
+    }
+
+    fn as_json(&self, config: &Config, device: &Device, settings: &Settings, report: &Report, full: &Plan) -> String {
+        let (width, height) = self.architecture.size;
+        let adapter = match device {
+            Device::Cpu => json!({ "name": "cpu", "threads": rayon::current_num_threads() }),
+            Device::Gpu(gpu) => json!({
+                "name": gpu.info().name,
+                "type": format!("{:?}", gpu.info().device_type),
+                "backend": gpu.info().backend.to_string(),
+                "driver": format!("{} {}", gpu.info().driver, gpu.info().driver_info),
+            }),
+        };
+        let mut all = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "device": adapter,
+            "network": {
+                "weights": self.network(),
+                "blocks": config.blocks,
+                "features": config.features,
+                "attention": config.attention,
+                "scale": config.scale(),
+                "parameters": config.layout().parameters(),
+            },
+            "full_network": { "macs": full.macs(), "paper_count": full.paper_count() },
+            "gflops": report.gflops(),
+        });
+        match self.train {
+            true => {
+                all["train"] = json!({
+                    "batch": settings.batch,
+                    "crop": settings.crop,
+                    "store_activations": settings.store_activations,
+                })
+            }
+            false => all["size"] = json!({ "width": width, "height": height }),
+        }
+        let serde_json::Value::Object(measured) = json!(report) else { unreachable!("a report has fields") };
+        all.as_object_mut().expect("built as one").extend(measured);
+        serde_json::to_string_pretty(&all).expect("plain data")
+    }
+
+    fn print(&self, config: &Config, device: &Device, settings: &Settings, r: &Report, full: &Plan) {
+        let (width, height) = self.architecture.size;
+        let giga = |n: u64| n as f64 / 1e9;
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let parameters = config.layout().parameters();
+        say!("sasnet {} on {}", env!("CARGO_PKG_VERSION"), device.describe());
+        let work = match self.train {
+            true => format!("a training step, {} samples of {}x{}", settings.batch, settings.crop, settings.crop),
+            false => format!("smoothing {width}x{height}"),
+        };
+        say!("{work}; {}; {}", describe(config), self.network());
+        let check = &r.check;
+        say!("checked: {}, largest error {:.1e} (to {:.0e}) of f64", check.what, check.error, check.tolerance);
+
+        if !self.train {
+            say!("\nTable 2 at {width}x{height}       GMAC    Table 2's G   parameters  peak memory      time");
+            if (width, height) == (512, 384) {
+                for (name, gmac, parameters) in OTHERS {
+                    say!("{name:20} {gmac:10.2} derived                {parameters:9}");
+                }
+                say!("SASNet, the paper                     {:8.2} G               {:8.0} MB", PAPER.0, PAPER.1);
+            }
+            say!(
+                "{:20} {:10.2} {:16.2} G   {parameters:9}",
+                "this, all of it",
+                giga(full.macs()),
+                giga(full.paper_count())
+            );
+            say!(
+                "{:20} {:10.2} {:16.2} G   {parameters:9}  {:8.0} MB {:9}",
+                "this, as it runs",
+                giga(r.macs),
+                giga(r.paper_count),
+                mb(r.allocated_bytes),
+                time(r.run.median)
+            );
+        }
+
+        say!("\ntime, median of {} runs after warm-up (fastest to slowest)", r.runs);
+        let spread = |s: &Spread| format!("{:>9} ({} to {})", time(s.median), time(s.min), time(s.max));
+        say!("  {:22}{}", if self.train { "step" } else { "run" }, spread(&r.run));
+        if let Some(whole) = &r.with_transfer {
+            say!("  with picture in, out  {}", spread(whole));
+        }
+        if let Some(submit) = &r.submit {
+            say!("  recorded, submitted in{}", spread(submit));
+        }
+        let share = 100.0 * r.gflops() / r.peak_gflops;
+        say!("  {:.1} GFLOP/s, {share:.0}% of {:.1}, measured with {}", r.gflops(), r.peak_gflops, r.peak_of);
+        say!("memory");
+        say!("  planned               {:6.1} MB, allocated {:.1} MB", mb(r.planned_bytes), mb(r.allocated_bytes));
+        if let Some(bytes) = r.device_bytes {
+            say!("  in the device's buffers {:4.1} MB", mb(bytes));
+        }
+        if let Some(bytes) = r.process_bytes {
+            say!("  the process at most   {:6.1} MB", mb(bytes));
+        }
+        if let Answer::Step { loss, gradient_norm } = r.answer {
+            say!("first step: loss {loss:.6}, norm of the gradient {gradient_norm:.6}");
+        }
+        print_costs(if self.layers { &r.layers } else { &r.operators }, r.peak_gflops);
+    }
+}
+
+/// With three digits, in a unit that suits.
+fn time(ms: f64) -> String {
+    match ms {
+        ms if ms < 9.995 => format!("{ms:.2} ms"),
+        ms if ms < 99.95 => format!("{ms:.1} ms"),
+        ms if ms < 9995.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+fn print_costs(costs: &[Cost], peak: f64) {
+    let total: f64 = costs.iter().filter_map(|cost| cost.ms).sum();
+    if costs.iter().any(|cost| cost.ms.is_none()) {
+        say!("\nThis device has no timestamps: no times by operator.");
+    }
+    let width = costs.iter().map(|cost| cost.name.len()).max().unwrap_or(0).max(8);
+    let header = "calls  kernels        ms  share      GMAC   GFLOP/s of peak     GB/s";
+    say!("\n{:width$} {header}", "operator");
+    for cost in costs {
+        let ms = cost.ms.map_or("-".into(), |ms| format!("{ms:.3}"));
+        let share = cost.ms.map_or("-".into(), |ms| format!("{:.1}%", 100.0 * ms / total));
+        let gflops = cost.gflops().filter(|g| *g > 0.0);
+        let of_peak = gflops.map_or("-".into(), |g| format!("{:.1}%", 100.0 * g / peak));
+        let gflops = gflops.map_or("-".into(), |g| format!("{g:.1}"));
+        let bandwidth = cost.bandwidth().map_or("-".into(), |b| format!("{b:.1}"));
+        say!(
+            "{:width$} {:5} {:8} {ms:>9} {share:>6} {:9.3} {gflops:>9} {of_peak:>7} {bandwidth:>8}",
+            cost.name,
+            cost.calls,
+            cost.kernels,
+            cost.macs as f64 / 1e9
+        );
+    }
+    say!("{:width$} {:14} {total:9.3}", "together", "");
+}
