@@ -292,9 +292,9 @@ impl Operator for Conv3x3BackwardWeight {
     fn gpu(&self, l: &mut Lowering) {
         let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
         let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
-        match l.kernels {
-            Kernels::Lanes => lanes::backward_weight(l, sizes),
-            Kernels::Tiles => tiles::backward_weight(l, sizes),
+        if l.kernels == Kernels::Lanes {
+            return lanes::backward_weight(l, sizes);
         }
+        tiles::backward_weight(l, sizes);
     }
 }

@@ -4,7 +4,7 @@
 //! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
 //! indexes would live in memory.
 
-use super::Sizes;
+use super::{Sizes, tiles};
 use crate::kernel::{Grid, Lowering, Operand};
 use glam::UVec3;
 use std::fmt::Write;
@@ -311,11 +311,5 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
         &params,
         Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
     );
-    l.dispatch(
-        ("conv3x3", "reduce_weight"),
-        &[],
-        &[("sums_in", sums), ("dw", Operand::Output(0)), ("db", Operand::Output(1))],
-        &params,
-        Grid::Linear(sizes.co * row),
-    );
+    tiles::reduce_weight(l, Sizes { splits, ..sizes }, sums);
 }
