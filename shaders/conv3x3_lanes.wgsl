@@ -22,7 +22,7 @@ struct Params {
     slope: f32, // of the LeakyReLU; 1: no activation
     first: u32, // pack_turned: first input channel of the weight that is wanted
     count: u32, // pack_turned: input channels of the weight
-    splits: u32, // not used here
+    splits: u32, // backward_weight: sums that are added up afterwards
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -144,4 +144,44 @@ fn put(at: u32, inside: bool, v: f32) {
     if inside {
         y[at] = select(p.slope * v, v, v >= 0.0);
     }
+}
+
+@group(0) @binding(9) var<storage, read> dy: array<f32>; // (N, co, h, w)
+@group(0) @binding(10) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
+
+// packed[tile, pixel, o] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
+// zero outside the image. One invocation: one pixel.
+@compute @workgroup_size(256)
+fn spread(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let across = (p.w + 31u) / 32u;
+    let tiles = across * ((p.h + 1u) / 2u);
+    let t = i / 64u % tiles;
+    let image = i / 64u / tiles;
+    if image >= p.n {
+        return;
+    }
+    let row = t / across * 2u + i % 64u / 32u;
+    let column = t % across * 32u + i % 32u;
+    let inside = row < p.h && column < p.w;
+    let at = image * p.co * p.h * p.w + select(0u, row * p.w + column, inside);
+    for (var o = 0u; o < p.co; o++) {
+        packed[i * p.co + o] = select(0.0, dy[at + o * p.h * p.w], inside);
+    }
+}
+
+// backward_weight: y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
+//   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
+// dy is the gradient before the activation. As in `forward` lane = output channel and the inputs, in the tile, are the same
+// for all lanes. The sum is split: the kernel leaves `splits` sums, `conv3x3.reduce_weight` adds them.
+
+// Input channel c of [x, r], 0 past the last.
+fn input_at(image: u32, c: u32, at: u32) -> f32 {
+    if c < p.cx {
+        return x[(image * p.cx + c) * p.h * p.w + at];
+    }
+    if c < p.cx + p.cr {
+        return r[(image * p.cr + c - p.cx) * p.h * p.w + at];
+    }
+    return 0.0;
 }

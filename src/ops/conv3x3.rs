@@ -291,6 +291,10 @@ impl Operator for Conv3x3BackwardWeight {
 
     fn gpu(&self, l: &mut Lowering) {
         let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
-        tiles::backward_weight(l, Sizes { co: dy.c, ..Sizes::of(dy, maps) });
+        let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
+        if l.kernels == Kernels::Lanes {
+            return lanes::backward_weight(l, sizes);
+        }
+        tiles::backward_weight(l, sizes);
     }
 }

@@ -1,10 +1,10 @@
-//! The convolution's kernel for software drivers: writes the unrolled part of `shaders/conv3x3_lanes.wgsl`, which explains
+//! The convolution's kernels for software drivers: writes the unrolled part of `shaders/conv3x3_lanes.wgsl`, which explains
 //! it, and lowers to it.
 //!
 //! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
 //! indexes would live in memory.
 
-use super::Sizes;
+use super::{Sizes, tiles};
 use crate::kernel::{Grid, Lowering, Operand};
 use glam::UVec3;
 use std::fmt::Write;
@@ -21,9 +21,89 @@ const FEW: [(usize, usize); 2] = [(3, 12), (9, 8)];
 /// Columns that a workgroup of `few_OUTPUTS` makes; it reads one more on each side.
 const FEW_COLUMNS: usize = 14;
 
+/// Input channels of a workgroup of `backward_weight`, pixels that its loop takes at once, and rows and columns of its tiles.
+const BLOCK: usize = 8;
+const AT_ONCE: usize = 8;
+const GRADIENT_TILE: (usize, usize) = (2, 32);
+
 /// The entry points that are unrolled.
 pub(crate) fn unrolled() -> String {
-    FEW.iter().fold(many(), |text, &(outputs, rows)| text + &few(outputs, rows))
+    FEW.iter().fold(many(), |text, &(outputs, rows)| text + &few(outputs, rows)) + &gradient()
+}
+
+/// `backward_weight`.
+fn gradient() -> String {
+    let (rows, columns) = GRADIENT_TILE;
+    let (width, tile) = (columns + 2, (rows + 2) * (columns + 2));
+    let sums: String = (0..9 * BLOCK).map(|i| format!("    var s{i} = 0.0;\n")).collect();
+    let loads: String = (0..AT_ONCE).map(|i| format!("            let d{i} = packed_in[k + {i}u * p.co];\n")).collect();
+    let bias: String = (0..AT_ONCE).map(|i| format!(" + d{i}")).collect();
+    let (mut adds, mut stores) = (String::new(), String::new());
+    for c in 0..BLOCK {
+        for (ky, x) in (0..3).flat_map(|ky| (0..AT_ONCE + 2).map(move |x| (ky, x))) {
+            let _ = writeln!(adds, "            v = tile[t + {}u];", c * tile + ky * width + x);
+            for kx in (0..3).filter(|kx| (*kx..kx + AT_ONCE).contains(&x)) {
+                let s = 9 * c + 3 * ky + kx;
+                let _ = writeln!(adds, "            s{s} = fma(v, d{}, s{s});", x - kx);
+            }
+        }
+        let _ = writeln!(stores, "    if c0 + {c}u < ci {{");
+        for tap in 0..9 {
+            let s = 9 * c + tap;
+            let _ = writeln!(stores, "        sums[out + {s}u] = s{s};");
+        }
+        let _ = writeln!(stores, "    }}");
+    }
+    format!(
+        "
+// A workgroup walks over every splits-th tile of pixels, with LANES output and {BLOCK} input channels; an invocation has one
+// output x {BLOCK} inputs x 9 taps. Grid: (ceil(co / LANES), ceil((cx + cr) / {BLOCK}), splits) workgroups.
+@compute @workgroup_size(LANES)
+fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
+    let ci = p.cx + p.cr;
+    let o = group.x * LANES + lane;
+    let c0 = group.y * {BLOCK}u;
+    let across = (p.w + {columns}u - 1u) / {columns}u;
+    let tiles = across * ((p.h + {rows}u - 1u) / {rows}u);
+    var k = group.z * {pixels}u * p.co + min(o, p.co - 1u);
+    var bias = 0.0;
+{sums}
+    for (var i = group.z; i < p.n * tiles; i += p.splits) {{
+        let corner = vec2u(i % tiles % across * {columns}u, i % tiles / across * {rows}u);
+        workgroupBarrier();
+        for (var e = lane; e < {tile}u; e += LANES) {{
+            let row = corner.y + e / {width}u - 1u;
+            let column = corner.x + e % {width}u - 1u;
+            let inside = row < p.h && column < p.w;
+            let at = select(0u, row * p.w + column, inside);
+            for (var c = 0u; c < {BLOCK}u; c++) {{
+                tile[c * {tile}u + e] = select(0.0, input_at(i / tiles, c0 + c, at), inside);
+            }}
+        }}
+        workgroupBarrier();
+        for (var q = 0u; q < {pixels}u; q += {AT_ONCE}u) {{
+            let t = (q / {columns}u * {width}u + q % {columns}u) & 0xffffu;
+            var v: f32;
+{loads}
+            bias = bias{bias};
+{adds}
+            k += {AT_ONCE}u * p.co;
+        }}
+        k += (p.splits - 1u) * {pixels}u * p.co;
+    }}
+    if o >= p.co {{
+        return;
+    }}
+    let start = (group.z * p.co + o) * (ci * 9u + 1u);
+    let out = start + c0 * 9u;
+{stores}
+    if group.y == 0u {{
+        sums[start + ci * 9u] = bias;
+    }}
+}}
+",
+        pixels = rows * columns,
+    )
 }
 
 /// `few_OUTPUTS`. Lane = column of the *inputs*; each tap's sum for the pixel below it is on the wrong lane by kx - 1, so
@@ -206,4 +286,30 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, (x, r): (Operand, Operand)
         &sizes.params(),
         Grid::Workgroups(grid),
     );
+}
+
+/// The gradient of weight and bias from dy (input 0) and the maps (the other inputs).
+pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
+    let (rows, columns) = GRADIENT_TILE;
+    let channels = sizes.cx + sizes.cr;
+    let tiles = sizes.n * sizes.h.div_ceil(rows) * sizes.w.div_ceil(columns);
+    let pixels = tiles * rows * columns;
+    let lanes = sizes.co.next_multiple_of(16).min(64);
+    let blocks = [sizes.co.div_ceil(lanes), channels.div_ceil(BLOCK)];
+    // Some workgroups for each core, but at least 8 tiles for each workgroup.
+    let splits = 64usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8));
+    let params = Sizes { splits, ..sizes }.params();
+    let (dy, r) = (Operand::Input(0), Operand::Input(l.inputs.len() - 1));
+    let spread = l.scratch(pixels * sizes.co);
+    let row = channels * 9 + 1;
+    let sums = l.scratch(splits * sizes.co * row);
+    l.dispatch(("conv3x3_lanes", "spread"), &[], &[("dy", dy), ("packed", spread)], &params, Grid::Linear(pixels));
+    l.dispatch(
+        ("conv3x3_lanes", "backward_weight"),
+        &[("LANES", lanes as f64)],
+        &[("x", Operand::Input(1)), ("r", r), ("packed_in", spread), ("sums", sums)],
+        &params,
+        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
+    );
+    tiles::reduce_weight(l, Sizes { splits, ..sizes }, sums);
 }

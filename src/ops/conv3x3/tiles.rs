@@ -214,12 +214,17 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
         &params,
         Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
     );
+    reduce_weight(l, Sizes { splits, ..sizes }, sums);
+}
+
+/// Adds up the sums (splits, co, 9 (cx + cr) + 1) of a gradient of weight and bias, the bias last.
+pub(super) fn reduce_weight(l: &mut Lowering, sizes: Sizes, sums: Operand) {
     l.dispatch(
         (SHADER, "reduce_weight"),
         &[],
         &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
-        &params,
-        Grid::Linear(sizes.co * row),
+        &params(sizes, 0),
+        Grid::Linear(sizes.co * ((sizes.cx + sizes.cr) * 9 + 1)),
     );
 }
 
