@@ -331,7 +331,7 @@ fn the_network_costs_what_the_paper_says() {
 /// Bytes for the full network on 512 x 384, weights included.
 #[test]
 fn memory_stays_within_its_budget() {
-    let graph = network(&Config::default(), Shape::new(1, 3, 384, 512), false);
+    let graph = network(&Config::default(), Shape::new(1, 3, 384, 512), None);
     for (target, most) in TARGETS[1..].iter().zip([48, 48, 30, 30]) {
         let bytes = Plan::new(&graph, *target).unwrap().peak_bytes();
         assert!(bytes <= most * 1_000_000, "{target:?}: {bytes} bytes");
@@ -346,10 +346,10 @@ fn weights_are_packed_once() {
     let convolutions =
         config.layout().entries().iter().filter(|e| e.name.contains("conv") && e.dims.len() == 4).count();
     for target in &TARGETS[1..] {
-        let plan = Plan::new(&network(&config, shape, false), *target).unwrap();
+        let plan = Plan::new(&network(&config, shape, None), *target).unwrap();
         assert_eq!((plan.prepare.len(), plan.prepare_always), (convolutions, false), "{target:?}");
         // In training they change in every run; there the gradients' are packed, too.
-        let plan = Plan::new(&network(&config, shape, true), *target).unwrap();
+        let plan = Plan::new(&network(&config, shape, Some(false)), *target).unwrap();
         assert!(plan.prepare.len() > convolutions && plan.prepare_always, "{target:?}");
         let packs = |d: &Dispatch| d.entry.starts_with("pack");
         assert!(!plan.steps.iter().flat_map(|s| &s.dispatches).any(|(d, _)| packs(d)), "{target:?}");
@@ -362,7 +362,7 @@ fn weights_are_packed_once() {
 fn parameters_can_be_written_again() {
     let config = Config { blocks: vec![1], features: 4, attention: true };
     let shape = Shape::new(1, 3, 8, 8);
-    let mut graph = network(&config, shape, false);
+    let mut graph = network(&config, shape, None);
     let params =
         |seed: f32| -> Vec<f32> { (0..graph.layout().len()).map(|i| ((i as f32 + seed) * 0.7).sin() / 4.0).collect() };
     let (first, second) = (params(1.0), params(2.0));
