@@ -88,8 +88,8 @@ pub struct Train {
     /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
-    /// Keep all activations for the gradient instead of rebuilding them from each block's output: three quarters of the
-    /// time, and memory that grows with the depth
+    /// Keep all activations for the gradient instead of rebuilding them from each block's output: about five sixths of
+    /// the time, and memory that grows with the depth
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
