@@ -86,6 +86,7 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
     packed[i] = hide(v);
 }
 
+override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
 override GROUPS: u32 = 8u; // of invocations with the same output channels
 override DEPTH: u32 = 2u; // vec4s of output channels that an invocation makes: 1 or 2
 override STRIPS: u32 = 1u; // of 8 rows, one below the other
@@ -99,6 +100,9 @@ override TILE: u32 = TILE_W * (8u * STRIPS + 2u);
 var<workgroup> tile: array<f32, CHUNK * TILE>; // [channel][row][column]
 var<workgroup> taps: array<vec4f, CHUNK * 9u * WIDTH>; // [channel][tap][4 output channels]
 
+@group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
+@group(0) @binding(11) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
+
 // Input channel c of [x, r], 0 outside the image. The row above the image wraps around and is out of range, too.
 fn input_at(image: u32, c: u32, row: u32, column: u32) -> f32 {
     if row >= p.h || column >= p.w {
@@ -107,7 +111,11 @@ fn input_at(image: u32, c: u32, row: u32, column: u32) -> f32 {
     if c < p.cx {
         return x[((image * p.cx + c) * p.h + row) * p.w + column];
     }
-    return f32(r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column]);
+    let v = f32(r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column]);
+    if GATED == 1u {
+        return v * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column];
+    }
+    return v;
 }
 
 // Stages `channels` input channels from `first` on.
@@ -179,9 +187,9 @@ fn put_hidden(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
     }
 }
 
-@group(0) @binding(10) var<storage, read> y_in: array<f32>; // (N, co, h, w)
-@group(0) @binding(11) var<storage, read> dy: array<f32>; // (N, co, h, w)
-@group(0) @binding(12) var<storage, read_write> dx: array<f32>; // the shape of y
+@group(0) @binding(12) var<storage, read> y_in: array<f32>; // (N, co, h, w)
+@group(0) @binding(13) var<storage, read> dy: array<f32>; // (N, co, h, w)
+@group(0) @binding(14) var<storage, read_write> dx: array<f32>; // the shape of y
 
 // y = act(v) keeps v's sign for a slope > 0, so that y itself says which side v was on:
 //   dv = dy * act'(v) = dy * (y >= 0 ? 1 : slope).
@@ -207,7 +215,7 @@ override INPUTS: u32 = (ROWS + 2u) * TILE_W;
 var<workgroup> inputs: array<vec4f, BLOCKS * INPUTS>; // [block][row][column], 4 input channels a vec4
 var<workgroup> slopes: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
 
-@group(0) @binding(13) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
+@group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
 // The same as `input_at`, and 0 past the last channel.
 fn block_at(image: u32, c: u32, row: u32, column: u32) -> vec4f {
@@ -373,9 +381,9 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     }
 }
 
-@group(0) @binding(14) var<storage, read> sums_in: array<f32>; // (splits, co, 9 (cx + cr) + 1)
-@group(0) @binding(15) var<storage, read_write> dw: array<f32>; // (co, cx + cr, 3, 3)
-@group(0) @binding(16) var<storage, read_write> db: array<f32>; // (co)
+@group(0) @binding(16) var<storage, read> sums_in: array<f32>; // (splits, co, 9 (cx + cr) + 1)
+@group(0) @binding(17) var<storage, read_write> dw: array<f32>; // (co, cx + cr, 3, 3)
+@group(0) @binding(18) var<storage, read_write> db: array<f32>; // (co)
 
 // Adds the splits of `backward_weight` in their order. One invocation: one element of dw or db.
 @compute @workgroup_size(256)

@@ -137,6 +137,11 @@ fn rewind(channels: u32) {
     }
 }
 
+// few_OUTPUTS, 1: r counts behind its gates, as gate.wgsl applies them.
+override GATED: u32 = 0u;
+@group(0) @binding(9) var<storage, read> cgate: array<f32>; // (N, cr)
+@group(0) @binding(10) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
+
 // few_OUTPUTS: the sums of the left and of the right taps, on their way to the lanes beside: [output][row][2][16].
 var<workgroup> shifted: array<f32, 2304>;
 
@@ -146,8 +151,8 @@ fn put(at: u32, inside: bool, v: f32) {
     }
 }
 
-@group(0) @binding(9) var<storage, read> dy: array<f32>; // (N, co, h, w)
-@group(0) @binding(10) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
+@group(0) @binding(11) var<storage, read> dy: array<f32>; // (N, co, h, w)
+@group(0) @binding(12) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
 // packed[tile, pixel, o] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
 // zero outside the image. One invocation: one pixel.

@@ -72,6 +72,7 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     packed[i] = hide(v);
 }
 
+override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
 override LANES: u32 = 32u; // invocations of a subgroup at most
 override INVOCATIONS: u32 = 4u * LANES;
 override STACK: u32 = 64u; // output channels of a workgroup: a multiple of 16
@@ -83,6 +84,9 @@ const TILE = 180u; // times 8 rows and the halo
 var<workgroup> tile: array<f16, TILE * PITCH>; // [row][column][channel]
 var<workgroup> exchange: array<f32, 64u * SIDE>; // bias: [output][pixel]; results: [subgroup][output][pixel]
 
+@group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
+@group(0) @binding(11) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
+
 // Input channel c of [x, r], 0 past the last and outside the image.
 fn input_at(image: u32, c: u32, row: u32, column: u32) -> f16 {
     if row >= p.h || column >= p.w || c >= p.cx + p.cr {
@@ -91,7 +95,11 @@ fn input_at(image: u32, c: u32, row: u32, column: u32) -> f16 {
     if c < p.cx {
         return hide(x[((image * p.cx + c) * p.h + row) * p.w + column]);
     }
-    return r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
+    let v = r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
+    if GATED == 1u {
+        return hide(f32(v) * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column]);
+    }
+    return v;
 }
 
 // Stages a chunk of input channels from `first` on.

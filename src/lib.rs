@@ -50,6 +50,7 @@ pub mod bench;
 pub mod error;
 pub mod exec;
 pub mod file;
+pub mod fuse;
 pub mod geometry;
 pub mod gpu;
 pub mod graph;

@@ -12,6 +12,7 @@
 //! take it so ([`Operator::takes_half`]): in a graph with gradients there is none.
 
 use crate::error::{Error, Result};
+use crate::fuse::fuse;
 use crate::graph::{Graph, Node, Place, Value};
 use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare};
 use crate::ops::{Operator, Workspace};
@@ -106,7 +107,9 @@ pub struct Plan {
     pub prepare: Vec<(Dispatch, Vec<Location>)>,
     /// The steps themselves change parameters, so that [`Plan::prepare`] belongs to every run.
     pub prepare_always: bool,
-    /// The nodes in order.
+    /// The graph's nodes, some of them put together ([`crate::fuse`]).
+    pub nodes: Vec<Node>,
+    /// The same nodes with places, in order.
     pub steps: Vec<Step>,
     /// Working memory of the CPU executor.
     pub workspace: Workspace,
@@ -155,16 +158,16 @@ fn spread(tenants: &[Tenant]) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// The values that are f16.
-fn half_values(graph: &Graph) -> HashSet<Value> {
+fn half_values(graph: &Graph, nodes: &[Node]) -> HashSet<Value> {
     let takes = |node: &Node, operand| node.op.takes_half(node.inputs.len(), operand);
     let mut half: HashSet<Value> = HashSet::new();
-    for node in graph.nodes() {
+    for node in nodes {
         half.extend(node.outputs.iter().enumerate().filter(|(i, _)| takes(node, Operand::Output(*i))).map(|(_, v)| *v));
     }
     half.retain(|v| graph.info(*v).place == Place::Transient && !graph.outputs().contains(v));
     loop {
         let before = half.len();
-        for node in graph.nodes() {
+        for node in nodes {
             for (_, v) in node.inputs.iter().enumerate().filter(|(i, _)| !takes(node, Operand::Input(*i))) {
                 half.remove(v);
             }
@@ -257,8 +260,12 @@ impl Plan {
     pub fn new(graph: &Graph, target: Target) -> Result<Plan> {
         let values = graph.values();
         let shape = |v: &Value| values[v.0].shape;
+        let nodes = match target {
+            Target::Gpu { kernels, .. } => fuse(graph, kernels),
+            Target::Cpu { .. } => graph.nodes().to_vec(),
+        };
         let half = match target {
-            Target::Gpu { kernels, .. } if kernels.half() => half_values(graph),
+            Target::Gpu { kernels, .. } if kernels.half() => half_values(graph, &nodes),
             _ => HashSet::new(),
         };
         if let Target::Gpu { max_binding, .. } = target {
@@ -268,7 +275,6 @@ impl Plan {
             }
         }
         // Parameters that no step changes need not stay.
-        let nodes = graph.nodes();
         let kept = |v: Value| {
             matches!(target, Target::Cpu { .. })
                 || v != graph.params()
@@ -444,7 +450,8 @@ impl Plan {
                 }
             })
             .collect();
-        let plan = Plan { buffers, locations, upload, copies, prepare, prepare_always, steps, workspace, target };
+        let plan =
+            Plan { buffers, locations, upload, copies, prepare, prepare_always, nodes, steps, workspace, target };
         if let Target::Gpu { max_binding, .. } = target {
             // Scratch memory and what is prepared, too.
             let bound =

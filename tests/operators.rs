@@ -10,9 +10,9 @@ use sasnet::kernel::{Globals, Kernels, MatrixUnit, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
     Op, Operator, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
-    channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
-    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows,
-    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3, coupling::Coupling,
+    exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss,
+    noise::Noise, rows::Rows, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -346,6 +346,15 @@ fn conv((n, cx, cr, co, h, w, leaky, needs): Conv) -> Case {
     (0..).map(try_with).find(clear).expect("the numbers do not end")
 }
 
+/// Batch, channels of x, r and y, rows, columns.
+fn gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * cx * cr * co * h * w);
+    let maps = [Shape::new(n, cx, h, w), Shape::new(n, cr, h, w), Shape::new(n, cr, 1, 1), Shape::new(n, 1, h, w)];
+    let weights = [Shape::new(co, cx + cr, 3, 3), Shape::new(1, co, 1, 1)];
+    let inputs = maps.iter().chain(&weights).map(|s| (*s, random.vec(s.len()))).collect();
+    Case::new("conv3x3", GatedConv3x3 { slope: None }, inputs, &[])
+}
+
 /// Few different values, so that most maxima are ties.
 fn with_ties(values: Vec<f32>) -> Vec<f32> {
     values.iter().map(|v| (v * 3.0).round() / 3.0 - 0.5).collect()
@@ -548,6 +557,10 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (3, 3, 0, 3, 65, 63, true, BOTH),
     ];
     cases.extend(convs.map(conv));
+    // The lanes have gated kernels for up to 9 outputs.
+    let gated =
+        [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (2, 1, 1, 1, 1, 1), (1, 3, 64, 9, 13, 16), (1, 5, 7, 8, 25, 5)];
+    cases.extend(gated.map(gated_conv));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
     for ties in [false, true] {
         let sizes = [
@@ -667,6 +680,21 @@ fn hidden_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)
 }
 
 /// Both kinds of statistics of a hidden map, and gates applied to it.
+/// Batch, channels of x, r and y, rows, columns. The gates are powers of 2, so that f16 has the gated numbers, too.
+fn hidden_gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)) -> Case {
+    let what = format!("hidden gated conv3x3 {n}x({cx}+{cr})x{h}x{w} to {co}");
+    let shapes = [(n, cx, h, w), (n, cr, 1, 1), (n, 1, h, w), (co, cx + cr, 3, 3), (1, co, 1, 1)];
+    hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {
+        let mut inputs: Vec<Value> = shapes.map(|(n, c, h, w)| hidden.input(Shape::new(n, c, h, w))).into();
+        for gates in &inputs[1..3] {
+            let (_, numbers) = hidden.data.iter_mut().find(|(v, _)| v == gates).expect("an input");
+            numbers.iter_mut().for_each(|v| *v = 0.5f32.powi((*v * 3.0) as i32));
+        }
+        inputs.insert(1, r);
+        hidden.graph.apply1("conv", GatedConv3x3 { slope: None }, &inputs).unwrap()
+    })
+}
+
 fn hidden_attention((n, f, h, w): (usize, usize, usize, usize)) -> [Case; 3] {
     let shape = Shape::new(n, f, h, w);
     let gates = [shape.with_c(1), Shape::new(n, f, 1, 1)];
@@ -699,7 +727,8 @@ static HALF_CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     ];
     let sizes = [(1, 1, 1, 1), (3, 16, 1, 17), (1, 17, 7, 13), (1, 64, 11, 31)];
     let attention = sizes.into_iter().flat_map(hidden_attention);
-    convs.map(hidden_conv).into_iter().chain(attention).collect()
+    let gated = [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (1, 3, 64, 9, 13, 16), (2, 9, 5, 70, 3, 5)];
+    convs.map(hidden_conv).into_iter().chain(gated.map(hidden_gated_conv)).chain(attention).collect()
 });
 
 /// Every case on a device, twice.
@@ -923,10 +952,14 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3", "forward", "a07 = fma(vec4f(v9), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u", "a07 = fma(vec4f(v8), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u"),
     ("conv3x3", "forward", "        y[at + 3u * plane] = v.w;", "        y[at + 3u * plane] = v.z;"),
     ("conv3x3", "forward_hidden", "y_hidden[at + plane] = hide(v.y)", "y_hidden[at + plane] = hide(v.x)"),
-    ("conv3x3", "forward_hidden", "return f32(r[((image * p.cr + c - p.cx)", "return f32(r[((image * p.cr + c)"),
+    ("conv3x3", "forward_hidden", "let v = f32(r[((image * p.cr + c - p.cx)", "let v = f32(r[((image * p.cr + c)"),
+    ("conv3x3", "forward", "v * cgate[image * p.cr + c - p.cx]", "v * cgate[c - p.cx]"),
+    ("conv3x3", "forward", "sgate[(image * p.h + row) * p.w + column]", "sgate[row * p.w + column]"),
     ("conv3x3_matrix", "pack", "LOSS * (b[o] - first)", "0.0"),
     ("conv3x3_matrix", "pack", "row / CHUNK % 9u", "row / CHUNK % 3u"),
     ("conv3x3_matrix", "pack", "else if c < ci {", "else if c < ci - 1u {"),
+    ("conv3x3_matrix", "forward", "cgate[image * p.cr + c - p.cx]", "cgate[c - p.cx]"),
+    ("conv3x3_matrix", "forward", "sgate[(image * p.h + row)", "sgate[(row)"),
     ("conv3x3_matrix", "forward", "e % TILE / TILE_W - 1u", "e % TILE / TILE_W"),
     ("conv3x3_matrix", "forward", "column >= p.w || c >= p.cx + p.cr", "c >= p.cx + p.cr"),
     ("conv3x3_matrix", "forward", "+ c - p.cx) * p.h", "+ c) * p.h"),
@@ -958,6 +991,8 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_lanes", "forward", "inside = 6u + 1u - odd < rows", "inside = 6u < rows"),
     ("conv3x3_lanes", "forward", "select(p.slope * v, v, v >= 0.0)", "v"),
     ("conv3x3_lanes", "forward", "v[i] = r[source(i)]", "v[i] = x[source(i)]"),
+    ("conv3x3_lanes", "few_9", "let g = cgate[image * p.cr + c];\n                v0 = v0 * g * gate0;\n                v1 = v1 * g * gate1;\n                v2 = v2 * g * gate2;\n                v3 = v3 * g * gate3;\n                v4 = v4 * g * gate4;\n                v5 = v5 * g * gate5;\n                v6 = v6 * g * gate6;\n                v7 = v7 * g * gate7;\n                v8 = v8 * g * gate8;\n                v9 = v9 * g * gate9;\n            }", "let g = cgate[image * p.cr];\n                v0 = v0 * g * gate0;\n            }"),
+    ("conv3x3_lanes", "few_3", "v11 = v11 * g * gate11;", "v11 = v11 * gate11;"),
     ("conv3x3_lanes", "few_3", "group.y * 12u", "group.y * 13u"),
     ("conv3x3_lanes", "few_3", "let line13 = min(top + 13u - 1u, p.h", "let line13 = min(top + 12u - 1u, p.h"),
     ("conv3x3_lanes", "few_9", "shifted[2272u + before] + s143 + shifted[2288u + after]", "shifted[2272u + before] + s143"),

@@ -50,7 +50,7 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
             return Err(format!("input {v:?} lies where the parameters are written"));
         }
     }
-    for (i, (node, step)) in graph.nodes().iter().zip(&plan.steps).enumerate() {
+    for (i, (node, step)) in plan.nodes.iter().zip(&plan.steps).enumerate() {
         let at = format!("step {i}, {} {:?}", step.op, step.name);
         let mut taken: Vec<usize> = vec![];
         for (v, location) in node.inputs.iter().zip(&step.inputs) {

@@ -35,6 +35,14 @@ pub struct Conv3x3 {
     pub slope: Option<f64>,
 }
 
+/// `(x, r, cgate (N, Cr), sgate (N, 1, h, w), weight, bias) -> y`: [`Conv3x3`] of x and of r behind its gates
+/// ([`super::gate::Gate`]), for inference ([`crate::fuse`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatedConv3x3 {
+    /// Slope of the LeakyReLU for negative values; None = no activation.
+    pub slope: Option<f64>,
+}
+
 /// (y, dy) -> dpre: the gradient before the activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivationBackward {
@@ -164,22 +172,80 @@ impl Operator for Conv3x3 {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let maps = l.inputs.len() - 2;
-        let (x, y) = (l.inputs[0], l.outputs[0]);
-        let sizes = Sizes { co: y.c, ..Sizes::of(x, &l.inputs[..maps]) };
-        let sizes = Sizes { slope: self.slope.unwrap_or(1.0), ..sizes };
-        if l.kernels == Kernels::Lanes {
-            let packed = lanes::pack(l, sizes, (Input(maps), Some(Input(maps + 1))));
-            return lanes::forward(l, sizes, (Input(0), Input(maps - 1)), packed, Output(0));
+        forward(l, self.slope, l.inputs.len() - 2, None);
+    }
+}
+
+/// Lowers the convolution of the node's first `maps` inputs; `gates` are those of the second.
+fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gates: Option<[Operand; 2]>) {
+    let (x, y) = (l.inputs[0], l.outputs[0]);
+    let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), ..Sizes::of(x, &l.inputs[..maps]) };
+    let weights = l.inputs.len() - 2;
+    match l.kernels {
+        Kernels::Lanes => {
+            let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
+            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gates, packed, Output(0));
         }
-        match l.kernels {
-            // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
-            // 16, in no less time.
-            Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
-                matrix::forward(l, sizes, maps, Output(0), unit)
-            }
-            _ => tiles::forward(l, sizes, maps, Output(0), tiles::Weights::Plain),
+        // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
+        // 16, in no less time.
+        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
+            matrix::forward(l, sizes, maps, gates, Output(0), unit)
         }
+        _ => tiles::forward(l, sizes, maps, gates, Output(0), tiles::Weights::Plain),
+    }
+}
+
+/// The bindings of gates, which a kernel has also where it is told that there are none (bind any map).
+fn gate_bindings(gates: Option<[Operand; 2]>) -> [(&'static str, Operand); 2] {
+    let [cgate, sgate] = gates.unwrap_or([Input(0); 2]);
+    [("cgate", cgate), ("sgate", sgate)]
+}
+
+impl GatedConv3x3 {
+    /// Have these kernels one for so many outputs?
+    pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {
+        kernels != Kernels::Lanes || lanes::takes_gates(outputs)
+    }
+}
+
+impl Operator for GatedConv3x3 {
+    fn name(&self) -> &'static str {
+        "conv3x3.gated"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [x, r, cgate, sgate, w, b] = arity(inputs)?;
+        super::gate::check_gates([r, cgate, sgate])?;
+        Conv3x3 { slope: self.slope }.infer(&[x, r, w, b])
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        Conv3x3 { slope: self.slope }.macs(inputs, outputs)
+    }
+
+    fn paper_extras(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        Conv3x3 { slope: self.slope }.paper_extras(inputs, outputs)
+    }
+
+    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+        operand == Input(1) || self.slope.is_some() && operand == Output(0)
+    }
+
+    fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
+        cpu::convolve_workspace(inputs[inputs.len() - 2].c, outputs[0])
+    }
+
+    /// Only the oracle of the kernels: applies the gates first.
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let [x, r, cgate, sgate, w, b] = x else { unreachable!("six inputs") };
+        let mut gated = vec![T::zero(); r.data.len()];
+        super::gate::Gate.cpu(&[*r, *cgate, *sgate], &mut [Out { shape: r.shape, data: &mut gated }], cpu);
+        let r = In { shape: r.shape, data: &gated };
+        Conv3x3 { slope: self.slope }.cpu(&[*x, r, *w, *b], y, cpu);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        forward(l, self.slope, 2, Some([Input(2), Input(3)]));
     }
 }
 
@@ -254,11 +320,11 @@ impl Operator for Conv3x3BackwardInput {
                 // A convolution of dy: its channels are the inputs, the wanted ones the outputs.
                 let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
                 let packed = lanes::pack(l, sizes, (Input(1), None));
-                lanes::forward(l, sizes, (Input(0), Input(0)), packed, Output(i));
+                lanes::forward(l, sizes, (Input(0), Input(0)), None, packed, Output(i));
                 continue;
             }
             let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
-            tiles::forward(l, sizes, 1, Output(i), tiles::Weights::Turned);
+            tiles::forward(l, sizes, 1, None, Output(i), tiles::Weights::Turned);
         }
     }
 }

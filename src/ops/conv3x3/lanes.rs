@@ -4,7 +4,7 @@
 //! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
 //! indexes would live in memory.
 
-use super::{Sizes, tiles};
+use super::{Sizes, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, Operand};
 use glam::UVec3;
 use std::fmt::Write;
@@ -114,6 +114,7 @@ fn few(outputs: usize, rows: usize) -> String {
     for row in 0..rows + 2 {
         let _ = writeln!(start, "    let inside{row} = inside && top + {row}u - 1u < p.h;");
         let _ = writeln!(start, "    let line{row} = min(top + {row}u - 1u, p.h - 1u) * p.w + column;");
+        let _ = writeln!(start, "    let gate{row} = sgate[select(0u, image * p.h * p.w + line{row}, GATED == 1u)];");
     }
     for i in 0..3 * outputs * rows {
         let _ = writeln!(start, "    var s{i} = 0.0;");
@@ -125,6 +126,8 @@ fn few(outputs: usize, rows: usize) -> String {
     let values: String = (0..rows + 2).map(|row| format!("            var v{row}: f32;\n")).collect();
     let zeros: String =
         (0..rows + 2).map(|row| format!("            v{row} = select(0.0, v{row}, inside{row});\n")).collect();
+    let gates: String =
+        (0..rows + 2).map(|row| format!("                v{row} = v{row} * g * gate{row};\n")).collect();
     let mut adds = String::new();
     for (kx, o) in (0..3).flat_map(|kx| (0..outputs).map(move |o| (kx, o))) {
         for ky in 0..3 {
@@ -166,7 +169,10 @@ fn few_{outputs}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_
 {values}            if part == 0u {{
 {from_x}            }} else {{
 {from_r}            }}
-{zeros}            var w: f32;
+{zeros}            if GATED == 1u && part == 1u {{
+                let g = cgate[image * p.cr + c];
+{gates}            }}
+            var w: f32;
 {adds}            k += 9u * p.co;
             at += p.h * p.w;
         }}
@@ -269,8 +275,20 @@ pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Oper
     l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &params)
 }
 
-/// The convolution with packed weights.
-pub(super) fn forward(l: &mut Lowering, sizes: Sizes, (x, r): (Operand, Operand), packed: Operand, y: Operand) {
+/// Is the kernel for so many outputs one that applies gates?
+pub(super) fn takes_gates(outputs: usize) -> bool {
+    FEW.iter().any(|(few, _)| outputs <= *few)
+}
+
+/// The convolution with packed weights; gates are taken where [`takes_gates`].
+pub(super) fn forward(
+    l: &mut Lowering,
+    sizes: Sizes,
+    (x, r): (Operand, Operand),
+    gates: Option<[Operand; 2]>,
+    packed: Operand,
+    y: Operand,
+) {
     let (kernel, lanes, columns, rows) = match FEW.iter().find(|(outputs, _)| sizes.co <= *outputs) {
         Some((3, rows)) => ("few_3", None, FEW_COLUMNS, *rows),
         Some((_, rows)) => ("few_9", None, FEW_COLUMNS, *rows),
@@ -278,14 +296,12 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, (x, r): (Operand, Operand)
     };
     let stacks = lanes.map_or(1, |lanes| sizes.co.div_ceil(lanes));
     let grid = UVec3::new(sizes.w.div_ceil(columns) as u32, sizes.h.div_ceil(rows) as u32, (sizes.n * stacks) as u32);
-    let constants: Vec<_> = lanes.iter().map(|lanes| ("LANES", *lanes as f64)).collect();
-    l.dispatch(
-        ("conv3x3_lanes", kernel),
-        &constants,
-        &[("x", x), ("r", r), ("packed_in", packed), ("y", y)],
-        &sizes.params(),
-        Grid::Workgroups(grid),
-    );
+    let maps = [("x", x), ("r", r), ("packed_in", packed), ("y", y)];
+    let (constant, bindings) = match lanes {
+        Some(lanes) => (("LANES", lanes as f64), maps.to_vec()),
+        None => (("GATED", f64::from(u8::from(gates.is_some()))), [&maps[..], &gate_bindings(gates)].concat()),
+    };
+    l.dispatch(("conv3x3_lanes", kernel), &[constant], &bindings, &sizes.params(), Grid::Workgroups(grid));
 }
 
 /// The gradient of weight and bias from dy (input 0) and the maps (the other inputs).

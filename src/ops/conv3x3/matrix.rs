@@ -1,7 +1,7 @@
 //! The convolution's kernels on cooperative matrices: writes the second part of `shaders/conv3x3_matrix.wgsl`, which
 //! explains them, and lowers to them.
 
-use super::{Sizes, tiles};
+use super::{Sizes, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
 use glam::UVec3;
 use std::fmt::Write;
@@ -95,7 +95,14 @@ fn forward{suffix}(
 }
 
 /// The convolution of the node's first `maps` inputs, into y or, of f16, a hidden map.
-pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, y: Operand, unit: MatrixUnit) {
+pub(super) fn forward(
+    l: &mut Lowering,
+    sizes: Sizes,
+    maps: usize,
+    gates: Option<[Operand; 2]>,
+    y: Operand,
+    unit: MatrixUnit,
+) {
     let shader = match unit.side {
         8 => "conv3x3_matrix8",
         16 => "conv3x3_matrix16",
@@ -106,14 +113,17 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, y: Operand, u
     let columns = stacks * stack / 4;
     let len = ((sizes.cx + sizes.cr).div_ceil(CHUNK) * CHUNK * 9 + 2) * 4 * columns;
     let packing = tiles::params(Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }, columns);
-    let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(maps)), ("b", Input(maps + 1))], &packing);
+    let w = l.inputs.len() - 2;
+    let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
+    let gated = ("GATED", f64::from(u8::from(gates.is_some())));
     let (kernel, written) = if l.half.contains(&y) { ("forward_hidden", "y_hidden") } else { ("forward", "y") };
     l.dispatch(
         (shader, kernel),
-        &[("LANES", f64::from(unit.lanes)), ("STACK", stack as f64)],
-        &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)],
+        &[("LANES", f64::from(unit.lanes)), ("STACK", stack as f64), gated],
+        &[&gate_bindings(gates)[..], &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)]]
+            .concat(),
         &tiles::params(sizes, columns),
         Grid::Workgroups(UVec3::new(
             sizes.w.div_ceil(16) as u32,
