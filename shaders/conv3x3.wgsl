@@ -2,16 +2,16 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  act(v) = v >= 0 ? v : slope v.
 // r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
 //
-// The kernels `forward` and `forward_hidden` (which differ in the type of y) are unrolled by src/ops/conv3x3/tiles.rs and
-// stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes 16 x 8 STRIPS pixels of 4 DEPTH GROUPS
-// output channels (64 or fewer); an invocation has 8 pixels, one below the other, of 4 DEPTH channels in registers. CHUNK
-// input channels at a time, halo and weights lie in workgroup memory.
+// The kernels `forward` and `forward_hidden` (which differ in the type of y) are unrolled by src/ops/conv3x3/tiles.rs
+// and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes 16 x 8 STRIPS pixels of 4 DEPTH
+// GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of 4 DEPTH channels in
+// registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
 //
 // Why so: an input channel costs an invocation 30 scalar and 9 DEPTH vec4 loads from workgroup memory for 288 DEPTH
 // multiply-adds. A GPU that loads a subgroup's word in the time of four multiply-adds (NVIDIA's) is then bound by
-// arithmetic 3 to 1 at DEPTH 2 and 1.8 to 1 at DEPTH 1, which thin outputs take. Neighbouring invocations have neighbouring
-// columns: loads and stores of a subgroup are contiguous, its inputs free of bank conflicts, its weights the same.
-// The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
+// arithmetic 3 to 1 at DEPTH 2 and 1.8 to 1 at DEPTH 1, which thin outputs take. Neighbouring invocations have
+// neighbouring columns: loads and stores of a subgroup are contiguous, its inputs free of bank conflicts, its weights
+// the same. The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
 
 struct Params {
     n: u32,
@@ -37,8 +37,8 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (cx + cr, 9, 4 columns), then the bias twice
 @group(0) @binding(9) var<storage, read> packed_in: array<vec4<Hidden>>; // ((cx + cr) 9 + 2, columns)
 
-// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers are not
-// exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
+// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
 const LOSS = 2048.0;
 
 fn first_bits(v: f32) -> f32 {
@@ -68,9 +68,9 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     packed[i] = hide(v);
 }
 
-// The weights of dx = conv(dy): packed[o, tap, c] = w[o, first + c, 8 - tap], since y[o, q] takes w[o, c, k] in[c, q + k],
-// so that in[c, s] is seen by dy[o, s - k]; the bias is 0. dy is the gradient before the activation, and x here; c counts
-// only the channels that are wanted, so that x and r each get their own gradient. One invocation: one element.
+// The weights of dx = conv(dy): packed[o, tap, c] = w[o, first + c, 8 - tap], since y[o, q] takes w[o, c, k] in[c, q +
+// k], so that in[c, s] is seen by dy[o, s - k]; the bias is 0. dy is the gradient before the activation, and x here; c
+// counts only the channels that are wanted, so that x and r each get their own gradient. One invocation: one element.
 @compute @workgroup_size(256)
 fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
@@ -203,7 +203,8 @@ fn activation_backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_w
     dx[i] = dy[i] * select(p.slope, 1.0, y_in[i] >= 0.0);
 }
 
-// backward_weight: pairs of output channels side by side, four input channels side by side, and parts that share the rows.
+// backward_weight: pairs of output channels side by side, four input channels side by side, and parts that share the
+// rows.
 override PAIRS: u32 = 32u;
 override BLOCKS: u32 = 4u;
 override PARTS: u32 = 1u;
@@ -279,9 +280,9 @@ fn put_sum(at: u32, channels: u32, v: vec4f) {
 // y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
 //   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
 // dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
-// them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output and
-// 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and walks
-// along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
+// them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
+// and 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and
+// walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
 // Grid: (ceil(co / (2 PAIRS)), ceil((cx + cr) / (4 BLOCKS)), splits / PARTS) workgroups.
 @compute @workgroup_size(SUMMERS)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {

@@ -1,12 +1,13 @@
 // 3x3 convolution on cooperative matrices (tensor cores), f16 times f16 into f32, for hidden maps in f16:
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r],
-// as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once. `forward`
-// and `forward_hidden` are written by src/ops/conv3x3/matrix.rs for matrices of SIDE x SIDE and stand behind this text.
+// as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once.
+// `forward` and `forward_hidden` are written by src/ops/conv3x3/matrix.rs for matrices of SIDE x SIDE and stand behind
+// this text.
 //
-// A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK input
-// channels at a time lie in workgroup memory as [pixel][channel], so that a matrix of 16 pixels side by side begins at any
-// pixel, which is a tap's shift, and every row of it at a multiple of 16 bytes. PITCH is 24, not 16, against bank
-// conflicts. x, an image, is rounded to f16, no coarser than the weights are.
+// A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK
+// input channels at a time lie in workgroup memory as [pixel][channel], so that a matrix of 16 pixels side by side
+// begins at any pixel, which is a tap's shift, and every row of it at a multiple of 16 bytes. PITCH is 24, not 16,
+// against bank conflicts. x, an image, is rounded to f16, no coarser than the weights are.
 // Matrices give no access to their elements: bias and activation go through workgroup memory.
 
 struct Params {
@@ -39,8 +40,8 @@ fn chunks() -> u32 {
     return (p.cx + p.cr + CHUNK - 1u) / CHUNK;
 }
 
-// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers are not
-// exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
+// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
 const LOSS = 2048.0;
 
 fn first_bits(v: f32) -> f32 {

@@ -25,8 +25,8 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the CPU
-    /// where there is none.
+    /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the
+    /// CPU where there is none.
     ///
     /// # Errors
     /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
@@ -34,10 +34,11 @@ impl Device {
         Device::open_with(name, None)
     }
 
-    /// The same with the kernels called `kernel` ([`Kernels::NAMES`]); None or `auto` = those made for the adapter.
+    /// The same with the kernels called `kernel` ([`crate::kernel::Kernels::NAMES`]); None or `auto` = those made for
+    /// the adapter.
     ///
-    /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before; where
-    /// they are wrong a warning is logged, and those for tiles in f16 are used.
+    /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before;
+    /// where they are wrong a warning is logged, and those for tiles in f16 are used.
     ///
     /// # Errors
     /// As [`Device::open`], and where the kernels are unknown or not for this device.

@@ -78,8 +78,9 @@ pub struct Dispatch {
 /// Which kernels an operator uses where it has several.
 ///
 /// By itself a device takes those of f32 for its type. f16 is for those who ask: on a 160x120 picture and the built-in
-/// weights it changes 0.6 % of the 8-bit values, by one (70 dB), where f32 on other drivers changes 0.007 %; maps take half
-/// the memory. But neither f16 nor the matrices have run on a real GPU yet, where their speed would have to earn it.
+/// weights it changes 0.6 % of the 8-bit values, by one (70 dB), where f32 on other drivers changes 0.007 %; maps take
+/// half the memory. But neither f16 nor the matrices have run on a real GPU yet, where their speed would have to earn
+/// it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kernels {
     /// For GPUs: invocations are pixels, tiles in workgroup memory.
@@ -163,7 +164,8 @@ impl Lowering {
     }
 
     /// Asks for `len` elements that a kernel, one invocation each, makes of inputs: `written` is its binding for them.
-    /// Where these inputs are parameters it runs only when they have changed, and once for all nodes that ask for the same.
+    /// Where these inputs are parameters it runs only when they have changed, and once for all nodes that ask for the
+    /// same.
     pub fn prepare(
         &mut self,
         len: usize,

@@ -26,8 +26,8 @@ use std::time::Duration;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Shaders that are compiled without checks of indices and loops: those where the checks take much of the time (14 % of
-/// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after its row
-/// and column were found inside; tiles and arrays are indexed by constants below their length.
+/// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after
+/// its row and column were found inside; tiles and arrays are indexed by constants below their length.
 const TRUSTED: [&str; 2] = ["conv3x3", "conv3x3_lanes"];
 
 /// A device with its compiled kernels.
@@ -114,7 +114,8 @@ pub struct Slice {
 }
 
 impl Gpu {
-    /// Opens a device: the chosen adapter with the largest buffers and workgroups that it has, and the kernels made for it.
+    /// Opens a device: the chosen adapter with the largest buffers and workgroups that it has, and the kernels made for
+    /// it.
     pub fn new(choice: &AdapterChoice) -> Result<Gpu> {
         Gpu::open(choice, None)
     }
@@ -159,8 +160,8 @@ impl Gpu {
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if let Kernels::Matrix(_) = kernels {
             features |= adapter::MATRIX_FEATURES;
-            // SAFETY: asks to accept that wgpu's cooperative matrices may have bugs. They are used only where a person asks
-            // for them, and their results are compared before (`exec::Device::open_with`).
+            // SAFETY: asks to accept that wgpu's cooperative matrices may have bugs. They are used only where a person
+            // asks for them, and their results are compared before (`exec::Device::open_with`).
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
         let descriptor = wgpu::DeviceDescriptor {
@@ -357,7 +358,8 @@ impl Gpu {
             },
         )?;
         self.wait()?;
-        // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the answer.
+        // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the
+        // answer.
         let mapped = receiver.recv_timeout(ANSWER).map_err(|_| "no answer".to_string());
         mapped.and_then(|r| r.map_err(|e| e.to_string())).map_err(|e| self.failure("read back", &e))?;
         let view = buffer.get_mapped_range(0..bytes).map_err(|e| self.failure("read back", &e.to_string()))?;

@@ -55,7 +55,7 @@ fn prelude(half: bool) -> String {
     format!("{enable}alias Hidden = {ty};\nfn hide(v: f32) -> Hidden {{\n    return {hidden};\n}}\n{COMMON}")
 }
 
-/// The WGSL of a shader: [`prelude`], `common.wgsl`, the file, and the part of it that is generated. Panics where there is
+/// The WGSL of a shader: the type of hidden maps, `common.wgsl`, the file, and the part of it that is generated. Panics where there is
 /// none of that name.
 pub fn source(stem: &str, half: bool) -> String {
     if let Some((_, side)) = MATRIX_SHADERS.iter().find(|(s, _)| *s == stem) {

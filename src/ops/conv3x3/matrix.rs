@@ -73,8 +73,8 @@ fn forward{suffix}(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than LANES there are more than four, and the others do the same once more: matrices are
-    // for all invocations alike.
+    // Where subgroups are smaller than LANES there are more than four, and the others do the same once more: matrices
+    // are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();

@@ -1,5 +1,5 @@
-//! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and lowers
-//! to them.
+//! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and
+//! lowers to them.
 
 use super::{Sizes, gate_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
@@ -22,7 +22,8 @@ pub(crate) fn unrolled(half: bool) -> String {
     suffixes.iter().map(|suffix| forward_text(suffix)).collect()
 }
 
-/// Generated, because naga does not unroll loops, and accumulators in an array that a variable indexes would live in memory.
+/// Generated, because naga does not unroll loops, and accumulators in an array that a variable indexes would live in
+/// memory.
 fn forward_text(suffix: &str) -> String {
     let rows = || 0..ROWS;
     let sums = |d: usize| rows().map(move |i| format!("    var a{d}{i} = bias{d};\n")).collect::<String>();
@@ -105,7 +106,8 @@ struct Shape {
 }
 
 impl Shape {
-    /// Spreads the channels evenly over as few stacks as hold them, and gives a stack of few channels more rows instead.
+    /// Spreads the channels evenly over as few stacks as hold them, and gives a stack of few channels more rows
+    /// instead.
     fn of(channels: usize) -> Shape {
         let stacks = channels.div_ceil(MOST);
         let vectors = channels.div_ceil(stacks).div_ceil(4);
@@ -202,8 +204,8 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let channels = sizes.cx + sizes.cr;
     let cut = Cut::of(sizes.co, channels);
     let blocks = [sizes.co.div_ceil(2 * cut.pairs), channels.div_ceil(4 * cut.blocks)];
-    // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles of
-    // pixels for each.
+    // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles
+    // of pixels for each.
     let tiles = sizes.n * sizes.h.div_ceil(cut.rows()) * sizes.w.div_ceil(COLUMNS);
     let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
     let splits = groups * cut.parts;
