@@ -984,7 +984,7 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_lanes", "backward_weight", "s71 = fma(v, d7, s71)", "s71 = fma(v, d6, s71)"),
     ("conv3x3_lanes", "backward_weight", "bias = bias + d0 + d1", "bias = bias + d0"),
     ("conv3x3_lanes", "backward_weight", "c < p.cx + p.cr", "c <= p.cx"),
-    ("conv3x3_lanes", "backward_weight", "c0 + 7u < ci", "c0 + 7u <= ci"),
+    ("conv3x3_lanes", "backward_weight", "c0 + 1u < ci", "c0 + 1u <= ci"),
     ("conv3x3_lanes", "forward", "e / TILE_W - 1u", "e / TILE_W"),
     ("conv3x3_lanes", "forward", "row < p.h && column < p.w)", "row < p.h)"),
     ("conv3x3_lanes", "forward", "inside && 5u < columns, select(a117, a101,", "inside, select(a117, a101,"),
