@@ -558,8 +558,14 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     ];
     cases.extend(convs.map(conv));
     // The lanes have gated kernels for up to 9 outputs.
-    let gated =
-        [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (2, 1, 1, 1, 1, 1), (1, 3, 64, 9, 13, 16), (1, 5, 7, 8, 25, 5)];
+    let gated = [
+        (2, 2, 3, 3, 25, 14),
+        (1, 9, 16, 3, 7, 13),
+        (3, 3, 17, 9, 17, 31),
+        (2, 1, 1, 1, 1, 1),
+        (1, 3, 64, 9, 13, 16),
+        (1, 5, 7, 8, 25, 5),
+    ];
     cases.extend(gated.map(gated_conv));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
     for ties in [false, true] {
