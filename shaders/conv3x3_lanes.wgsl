@@ -145,14 +145,22 @@ override GATED: u32 = 0u;
 // few_OUTPUTS: the sums of the left and of the right taps, on their way to the lanes beside: [output][row][2][16].
 var<workgroup> shifted: array<f32, 2304>;
 
+// forward, 1: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as channel_attention.wgsl makes them.
+override STATS: u32 = 0u;
+@group(0) @binding(11) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
+
+fn activate(v: f32) -> f32 {
+    return select(p.slope * v, v, v >= 0.0);
+}
+
 fn put(at: u32, inside: bool, v: f32) {
     if inside {
-        y[at] = select(p.slope * v, v, v >= 0.0);
+        y[at] = activate(v);
     }
 }
 
-@group(0) @binding(11) var<storage, read> dy: array<f32>; // (N, co, h, w)
-@group(0) @binding(12) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
+@group(0) @binding(12) var<storage, read> dy: array<f32>; // (N, co, h, w)
+@group(0) @binding(13) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
 // packed[tile, pixel, o] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
 // zero outside the image. One invocation: one pixel.

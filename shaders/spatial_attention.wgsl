@@ -14,16 +14,21 @@ struct Params {
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
 
-// One invocation: one pixel.
+// One invocation: one pixel, `linear_index` of the grid's x and y; z is the image, the same for a workgroup, so that a gate
+// is one scalar load on software drivers.
 @compute @workgroup_size(64)
-fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn pool(
+    @builtin(global_invocation_id) gid: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(workgroup_id) group: vec3u,
+) {
     let i = linear_index(gid, groups, 64u);
     let plane = p.h * p.w;
-    if i >= p.n * plane {
+    if i >= plane {
         return;
     }
-    let image = i / plane;
-    let start = image * p.f * plane + i % plane;
+    let image = group.z;
+    let start = image * p.f * plane + i;
     let gates = image * p.f;
     var top = f32(r[start]) * cgate[gates];
     var sum = top;
@@ -32,7 +37,7 @@ fn pool(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         sum += z;
         top = max(top, z);
     }
-    let at = image * 2u * plane + i % plane;
+    let at = image * 2u * plane + i;
     stats[at] = top;
     stats[at + plane] = sum / f32(p.f);
 }

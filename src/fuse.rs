@@ -1,14 +1,15 @@
 //! Nodes of a graph put together where a GPU's kernels can do the work of several in one, which saves a pass over a map of
 //! many channels. Pure: nodes in, nodes out.
 //!
-//! The only rule: the gates of both attentions, applied to a map that nothing but one convolution reads, are applied
-//! where the convolution loads it. (In a graph with gradients the gated map is read by them, too, and stays.)
+//! - The statistics of a convolution's output are made where the convolution has it in registers.
+//! - The gates of both attentions, applied to a map that nothing but one convolution reads, are applied where the
+//!   convolution loads it. (In a graph with gradients the gated map is read by them, too, and stays.)
 
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::Kernels;
 use crate::ops::Op;
-use crate::ops::conv3x3::{Conv3x3, GatedConv3x3};
-use std::collections::HashMap;
+use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, GatedConv3x3};
+use std::collections::{HashMap, HashSet};
 
 /// The graph's nodes for these kernels.
 pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
@@ -20,21 +21,35 @@ pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
         .filter(|node| matches!(node.op, Op::Gate(_)) && reads.get(&node.outputs[0]) == Some(&1))
         .map(|node| (node.outputs[0], node))
         .collect();
-    let mut fused = vec![];
+    // Statistics of convolutions' outputs, and by whom they are made.
+    let convolutions = graph.nodes().iter().filter(|node| matches!(node.op, Op::Conv3x3(_)));
+    let convolved: HashSet<Value> = convolutions.map(|node| node.outputs[0]).collect();
+    let stats: HashMap<Value, &Node> = (graph.nodes().iter())
+        .filter(|node| matches!(node.op, Op::ChannelStats(_)) && convolved.contains(&node.inputs[0]))
+        .filter(|node| Conv3x3WithStats::has_kernel(kernels, graph.shape(node.inputs[0]).c))
+        .map(|node| (node.inputs[0], node))
+        .collect();
+    let mut fused: HashSet<Value> = stats.values().map(|node| node.outputs[0]).collect();
     let mut nodes = vec![];
     for node in graph.nodes() {
         if let (Op::Conv3x3(Conv3x3 { slope }), [x, gated, w, b]) = (&node.op, &node.inputs[..])
             && let Some(gate) = gates.get(gated)
             && GatedConv3x3::has_kernel(kernels, graph.shape(node.outputs[0]).c)
         {
-            fused.push(*gated);
+            fused.insert(*gated);
             let [r, cgate, sgate] = gate.inputs[..] else { unreachable!("three inputs") };
             let inputs = vec![*x, r, cgate, sgate, *w, *b];
             nodes.push(Node { op: GatedConv3x3 { slope: *slope }.into(), inputs, ..node.clone() });
+        } else if let (Op::Conv3x3(Conv3x3 { slope }), Some(stats)) =
+            (&node.op, node.outputs.first().and_then(|v| stats.get(v)))
+        {
+            let outputs = [&node.outputs[..], &stats.outputs].concat();
+            nodes.push(Node { op: Conv3x3WithStats { slope: *slope }.into(), outputs, ..node.clone() });
         } else {
             nodes.push(node.clone());
         }
     }
-    nodes.retain(|node| !node.outputs.iter().any(|v| fused.contains(v)));
+    // A node that makes a fused value beside another is the one that took it over.
+    nodes.retain(|node| !matches!(node.outputs[..], [v] if fused.contains(&v)));
     nodes
 }

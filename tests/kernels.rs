@@ -227,7 +227,7 @@ fn noise_is_normal_and_the_same_everywhere() {
     assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     let (n, c, h, w, y0, x0) = (2, 9, 61, 67, 1000, 7);
     let noise = |globals: &Globals| {
-        let params = [("n", n), ("c", c), ("h", h), ("w", w)].map(|(n, v)| (n, Param::from(v)));
+        let params = [("n", n), ("c", c), ("h", h), ("w", w), ("first_row", 0)].map(|(n, v)| (n, Param::from(v)));
         let kernel = Kernel {
             name: ("noise", "noise"),
             constants: &[],

@@ -355,6 +355,17 @@ fn gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize))
     Case::new("conv3x3", GatedConv3x3 { slope: None }, inputs, &[])
 }
 
+/// A convolution whose output's statistics are taken: batch, channels of x and y, rows, columns.
+fn conv_and_stats((n, cx, co, h, w): (usize, usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * cx * co * h * w);
+    let shapes = [Shape::new(n, cx, h, w), Shape::new(co, cx, 3, 3), Shape::new(1, co, 1, 1)];
+    let inputs = shapes.map(|s| (s, random.vec(s.len()))).to_vec();
+    Case::of("conv3x3", "convolution with statistics".into(), inputs, &[], 1, |g, x| {
+        let y = g.apply1("conv", Conv3x3 { slope: Some(net::LEAKY_SLOPE) }, x).unwrap();
+        vec![y, g.apply1("stats", ChannelStats, &[y]).unwrap()]
+    })
+}
+
 /// Few different values, so that most maxima are ties.
 fn with_ties(values: Vec<f32>) -> Vec<f32> {
     values.iter().map(|v| (v * 3.0).round() / 3.0 - 0.5).collect()
@@ -567,6 +578,8 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 5, 7, 8, 25, 5),
     ];
     cases.extend(gated.map(gated_conv));
+    let with_stats = [(1, 64, 64, 11, 31), (3, 3, 17, 9, 16), (2, 5, 70, 25, 7), (1, 16, 10, 1, 1), (1, 4, 33, 16, 49)];
+    cases.extend(with_stats.map(conv_and_stats));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
     for ties in [false, true] {
         let sizes = [
@@ -1003,6 +1016,10 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_lanes", "few_3", "let line13 = min(top + 13u - 1u, p.h", "let line13 = min(top + 12u - 1u, p.h"),
     ("conv3x3_lanes", "few_9", "shifted[2272u + before] + s143 + shifted[2288u + after]", "shifted[2272u + before] + s143"),
     ("conv3x3_lanes", "few_9", "group.y * 8u;\n    let inside = own < p.w;", "group.y * 8u;\n    let inside = own <= p.w;"),
+    ("conv3x3_lanes", "forward", "row_sum += select(0.0, v, 7u < columns);\n        top = select(top, max(top, v), 0u < rows", "row_sum += v;\n        top = select(top, max(top, v), 0u < rows"),
+    ("conv3x3_lanes", "forward", "top = select(top, max(top, v), 7u < rows && 15u < columns)", "top = top"),
+    ("conv3x3_lanes", "forward", "sum += select(0.0, row_sum, 2u < rows)", "sum += row_sum"),
+    ("conv3x3_lanes", "forward", "tiles[place + p.co * count] = top", "tiles[place + count] = top"),
     ("conv3x3_lanes", "forward", "a127 = fma(v, w8, a127)", "a127 = fma(v, w7, a127)"),
     ("coupling", "forward", "x[i] * e[i] + t[i]", "x[i] * e[i] - t[i]"),
     ("coupling", "inverse", "y[i] = (x[i] - t[i]) * e[i]", "y[i] = x[i] * e[i] - t[i]"),

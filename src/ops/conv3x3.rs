@@ -9,6 +9,7 @@
 //! `dpre[o]`.
 
 use super::add::CHUNK;
+use super::channel_attention::ChannelStats;
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::{
@@ -39,6 +40,14 @@ pub struct Conv3x3 {
 /// ([`super::gate::Gate`]), for inference ([`crate::fuse`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatedConv3x3 {
+    /// Slope of the LeakyReLU for negative values; None = no activation.
+    pub slope: Option<f64>,
+}
+
+/// [`Conv3x3`] that also gives [`ChannelStats`] of its output (N, 2 Co, ceil(h / 8), ceil(w / 16)), for inference
+/// ([`crate::fuse`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv3x3WithStats {
     /// Slope of the LeakyReLU for negative values; None = no activation.
     pub slope: Option<f64>,
 }
@@ -172,19 +181,19 @@ impl Operator for Conv3x3 {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, l.inputs.len() - 2, None);
+        forward(l, self.slope, l.inputs.len() - 2, None, None);
     }
 }
 
-/// Lowers the convolution of the node's first `maps` inputs; `gates` are those of the second.
-fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gates: Option<[Operand; 2]>) {
+/// Lowers the convolution of the node's first `maps` inputs; `gates` are those of the second, `tiles` get the statistics.
+fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gates: Option<[Operand; 2]>, tiles: Option<Operand>) {
     let (x, y) = (l.inputs[0], l.outputs[0]);
     let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), ..Sizes::of(x, &l.inputs[..maps]) };
     let weights = l.inputs.len() - 2;
     match l.kernels {
         Kernels::Lanes => {
             let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
-            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gates, packed, Output(0));
+            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gates, packed, Output(0), tiles);
         }
         // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
         // 16, in no less time.
@@ -245,7 +254,48 @@ impl Operator for GatedConv3x3 {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, 2, Some([Input(2), Input(3)]));
+        forward(l, self.slope, 2, Some([Input(2), Input(3)]), None);
+    }
+}
+
+impl Conv3x3WithStats {
+    /// Have these kernels one for so many outputs?
+    pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {
+        kernels == Kernels::Lanes && lanes::gives_stats(outputs)
+    }
+}
+
+impl Operator for Conv3x3WithStats {
+    fn name(&self) -> &'static str {
+        "conv3x3.with_stats"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let y = Conv3x3 { slope: self.slope }.infer(inputs)?;
+        Ok([&y[..], &ChannelStats.infer(&y)?].concat())
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        Conv3x3 { slope: self.slope }.macs(inputs, outputs)
+    }
+
+    fn paper_extras(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        Conv3x3 { slope: self.slope }.paper_extras(inputs, outputs)
+    }
+
+    fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
+        Conv3x3 { slope: self.slope }.workspace(inputs, outputs)
+    }
+
+    /// Only the oracle of the kernels.
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
+        let (y, tiles) = out.split_at_mut(1);
+        Conv3x3 { slope: self.slope }.cpu(x, y, cpu);
+        ChannelStats.cpu(&[In { shape: y[0].shape, data: y[0].data }], tiles, cpu);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        forward(l, self.slope, l.inputs.len() - 2, None, Some(Output(1)));
     }
 }
 
@@ -320,7 +370,7 @@ impl Operator for Conv3x3BackwardInput {
                 // A convolution of dy: its channels are the inputs, the wanted ones the outputs.
                 let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
                 let packed = lanes::pack(l, sizes, (Input(1), None));
-                lanes::forward(l, sizes, (Input(0), Input(0)), None, packed, Output(i));
+                lanes::forward(l, sizes, (Input(0), Input(0)), None, packed, Output(i), None);
                 continue;
             }
             let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };

@@ -175,7 +175,7 @@ operators! {
     channel_attention::ChannelStats, channel_attention::ChannelStatsBackward,
     channel_attention::ChannelGate, channel_attention::ChannelGateBackward,
     channels::Concat, channels::Split,
-    conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::ActivationBackward, conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
+    conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Conv3x3WithStats, conv3x3::ActivationBackward, conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
     coupling::Coupling, coupling::CouplingBackward,
     exp_scale::ExpScale, exp_scale::ExpScaleBackward,
     gate::Gate, gate::GateBackward,

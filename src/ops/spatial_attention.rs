@@ -95,7 +95,11 @@ impl Operator for SpatialStats {
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
         let bindings = [("r", Input(0)), ("cgate", Input(1)), ("stats", Output(0))];
-        l.dispatch((SHADER, "pool"), &[], &bindings, &params(r, 0), Grid::Linear(r.n * r.plane()));
+        // 64 pixels a workgroup, of which a dimension has no more than 65,535.
+        let groups = r.plane().div_ceil(64);
+        let down = groups.div_ceil(65_535);
+        let grid = glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32);
+        l.dispatch((SHADER, "pool"), &[], &bindings, &params(r, 0), Grid::Workgroups(grid));
     }
 }
 

@@ -218,6 +218,18 @@ fn many() -> String {
             );
         }
     }
+    // As channel_attention.wgsl's `tile_stats` has it: a sum of each row first.
+    let mut stats = String::new();
+    for row in 0..ROWS {
+        let _ = writeln!(stats, "        row_sum = 0.0;");
+        for x in 0..COLUMNS {
+            let i = row * COLUMNS + x;
+            let _ = writeln!(stats, "        v = activate(a{i});");
+            let _ = writeln!(stats, "        row_sum += select(0.0, v, {x}u < columns);");
+            let _ = writeln!(stats, "        top = select(top, max(top, v), {row}u < rows && {x}u < columns);");
+        }
+        let _ = writeln!(stats, "        sum += select(0.0, row_sum, {row}u < rows);");
+    }
     format!(
         "@compute @workgroup_size(LANES)
 fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
@@ -256,6 +268,20 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     let first = at + odd * p.w;
     let second = at + (1u - odd) * p.w;
     let columns = p.w - corner.x;
+    if STATS == 1u {{
+        var v: f32;
+        var row_sum: f32;
+        var sum = 0.0;
+        var top = activate(a0);
+{stats}
+        if o < p.co {{
+            let across = (p.w + {COLUMNS}u - 1u) / {COLUMNS}u;
+            let count = across * ((p.h + {ROWS}u - 1u) / {ROWS}u);
+            let place = (image * 2u * p.co + o) * count + group.y * across + group.x;
+            tiles[place] = sum;
+            tiles[place + p.co * count] = top;
+        }}
+    }}
     var inside: bool;
 {stores}
 }}
@@ -280,7 +306,12 @@ pub(super) fn takes_gates(outputs: usize) -> bool {
     FEW.iter().any(|(few, _)| outputs <= *few)
 }
 
-/// The convolution with packed weights; gates are taken where [`takes_gates`].
+/// Has the kernel for so many outputs their tiles' sums and maxima?
+pub(super) fn gives_stats(outputs: usize) -> bool {
+    !takes_gates(outputs)
+}
+
+/// The convolution with packed weights; `tiles` are given where [`gives_stats`], gates are taken where [`takes_gates`].
 pub(super) fn forward(
     l: &mut Lowering,
     sizes: Sizes,
@@ -288,6 +319,7 @@ pub(super) fn forward(
     gates: Option<[Operand; 2]>,
     packed: Operand,
     y: Operand,
+    tiles: Option<Operand>,
 ) {
     let (kernel, lanes, columns, rows) = match FEW.iter().find(|(outputs, _)| sizes.co <= *outputs) {
         Some((3, rows)) => ("few_3", None, FEW_COLUMNS, *rows),
@@ -297,11 +329,16 @@ pub(super) fn forward(
     let stacks = lanes.map_or(1, |lanes| sizes.co.div_ceil(lanes));
     let grid = UVec3::new(sizes.w.div_ceil(columns) as u32, sizes.h.div_ceil(rows) as u32, (sizes.n * stacks) as u32);
     let maps = [("x", x), ("r", r), ("packed_in", packed), ("y", y)];
-    let (constant, bindings) = match lanes {
-        Some(lanes) => (("LANES", lanes as f64), maps.to_vec()),
-        None => (("GATED", f64::from(u8::from(gates.is_some()))), [&maps[..], &gate_bindings(gates)].concat()),
+    let flag = |on: bool| f64::from(u8::from(on));
+    let (constants, bindings) = match lanes {
+        Some(lanes) => {
+            let constants = vec![("LANES", lanes as f64), ("STATS", flag(tiles.is_some()))];
+            let tiles = tiles.unwrap_or_else(|| l.scratch(1));
+            (constants, [&maps[..], &[("tiles", tiles)]].concat())
+        }
+        None => (vec![("GATED", flag(gates.is_some()))], [&maps[..], &gate_bindings(gates)].concat()),
     };
-    l.dispatch(("conv3x3_lanes", kernel), &[constant], &bindings, &sizes.params(), Grid::Workgroups(grid));
+    l.dispatch(("conv3x3_lanes", kernel), &constants, &bindings, &sizes.params(), Grid::Workgroups(grid));
 }
 
 /// The gradient of weight and bias from dy (input 0) and the maps (the other inputs).
