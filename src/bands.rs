@@ -50,23 +50,32 @@ impl Bands {
     /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where none does.
+    /// [`Error::TooLarge`] where none does, with what the smallest needs.
     pub fn within(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<(Banded, Plan)> {
-        first_that_fits(Bands::all(config, shape), |bands| {
-            bands.check(config, shape, target, max_memory)?;
+        let mut tried = Tried { max_memory, ..Tried::default() };
+        for bands in Bands::all(config, shape) {
+            if !tried.fits(bands.estimate(config, shape, target, max_memory))? {
+                continue;
+            }
             let banded = bands.graph(config, shape)?;
             let plan = Plan::new(&banded.graph, target)?;
-            if plan.peak_bytes() > max_memory {
-                return Err(needs(plan.peak_bytes(), max_memory));
+            if tried.fits(Ok(plan.peak_bytes()))? {
+                return Ok((banded, plan));
             }
-            Ok((banded, plan))
-        })
+        }
+        Err(tried.error())
     }
 
     /// Is there a way? In less time than [`Bands::within`] takes, by the plans of a network of fewer blocks.
     pub fn fit(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
-        let smallest_first = Bands::all(config, shape).rev();
-        first_that_fits(smallest_first, |bands| bands.check(config, shape, target, max_memory))
+        let mut tried = Tried { max_memory, ..Tried::default() };
+        // Those that take least come last.
+        for bands in Bands::all(config, shape).rev() {
+            if tried.fits(bands.estimate(config, shape, target, max_memory))? {
+                return Ok(());
+            }
+        }
+        Err(tried.error())
     }
 
     /// All that are tried, the fastest first: counts in steps of a half or less.
@@ -79,12 +88,12 @@ impl Bands {
         counts.into_iter().map(with(true)).chain(again.into_iter().map(with(false)))
     }
 
-    /// Fails where this way takes too much memory: what is more than a block of each scale costs is added, not planned.
-    fn check(self, config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
+    /// Bytes of a plan: what more than two blocks of a scale cost is added, not planned.
+    fn estimate(self, config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
         // The picture itself is there at once; no plan can take less.
         let picture = shape.len() as u64 * 4;
         if picture > max_memory {
-            return Err(needs(picture, max_memory));
+            return Ok(picture);
         }
         let peak = |blocks: Vec<usize>| {
             let banded = self.graph(&Config { blocks, ..config.clone() }, shape)?;
@@ -99,26 +108,44 @@ impl Bands {
             // Weights and kernels' parameters.
             sum += (blocks as u64 - 2) * base.saturating_sub(peak(fewer)?);
         }
-        if sum > max_memory { Err(needs(sum, max_memory)) } else { Ok(()) }
+        Ok(sum)
     }
 }
 
 /// More slabs than these take more time to plan than they save memory.
 const MOST: usize = 64;
 
-/// The first of `all` that `works`, or else the last failure. Only what is too large is a reason to go on.
-fn first_that_fits<T>(all: impl Iterator<Item = Bands>, works: impl Fn(Bands) -> Result<T>) -> Result<T> {
-    let mut last = Error::TooLarge("no slabs to try".into());
-    for bands in all {
-        match works(bands) {
-            Err(error @ Error::TooLarge(_)) => last = error,
-            other => return other,
-        }
-    }
-    Err(last)
+/// What was tried and did not fit.
+#[derive(Default)]
+struct Tried {
+    max_memory: u64,
+    /// The fewest bytes that a way needs.
+    smallest: Option<u64>,
+    /// Why another cannot be at all.
+    impossible: Option<Error>,
 }
 
-fn needs(bytes: u64, max_memory: u64) -> Error {
-    let mb = |bytes: u64| bytes.div_ceil(1_000_000);
-    Error::TooLarge(format!("needs {} MB of memory, {} MB are there", mb(bytes), max_memory / 1_000_000))
+impl Tried {
+    /// Does a way of so many bytes fit? Only what is too large is a reason to go on.
+    fn fits(&mut self, bytes: Result<u64>) -> Result<bool> {
+        match bytes {
+            Ok(bytes) if bytes <= self.max_memory => return Ok(true),
+            Ok(bytes) => self.smallest = Some(self.smallest.map_or(bytes, |b| b.min(bytes))),
+            Err(error @ Error::TooLarge(_)) => self.impossible = Some(error),
+            Err(other) => return Err(other),
+        }
+        Ok(false)
+    }
+
+    fn error(self) -> Error {
+        match (self.smallest, self.impossible) {
+            (Some(bytes), _) => Error::TooLarge(format!(
+                "needs {:.1} MB of memory, {:.1} MB are there",
+                bytes as f64 / 1e6,
+                self.max_memory as f64 / 1e6
+            )),
+            (None, Some(error)) => error,
+            (None, None) => unreachable!("one way is always tried"),
+        }
+    }
 }

@@ -25,7 +25,8 @@
 //!    becomes dispatches of the kernels in the WGSL file of the same stem. In f64 the CPU implementation is the oracle of
 //!    the tests.
 //! 3. [`plan`] gives every value a place in a few reused buffers and adds up operations and bytes: a pure function of the
-//!    graph, printed by `sasnet plan`.
+//!    graph, printed by `sasnet plan`. For a GPU [`mod@fuse`] puts nodes together first; [`bands`] cuts a picture into slabs of
+//!    rows until its plan fits the memory.
 //! 4. [`exec`] runs a plan: `exec/cpu.rs` on all cores, `exec/gpu.rs` through [`gpu`], the only room in which wgpu is
 //!    spoken. [`kernel`] is what the two sides say to each other; bindings, parameters and workgroup sizes go by their
 //!    names in the shader and are reflected from it.

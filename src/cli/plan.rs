@@ -2,12 +2,13 @@
 
 use super::say;
 use clap::Args;
+use sasnet::bands::Bands;
 use sasnet::kernel::{Kernels, MatrixUnit};
 use sasnet::net::Config;
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
 use sasnet::train::step::{self, Settings};
-use sasnet::{Result, bench, smooth};
+use sasnet::{Result, bench};
 use std::collections::BTreeMap;
 
 /// Print what smoothing a picture or a training step costs: operators, operations, memory. Needs no GPU.
@@ -21,6 +22,9 @@ pub struct Plan_ {
     /// For these kernels: lanes, tiles, tiles-f16 or matrix (see `sasnet devices`)
     #[arg(long, value_name = "NAME", default_value = "tiles", value_parser = parse_kernels, conflicts_with = "cpu")]
     kernel: Kernels,
+    /// In no more memory than this, as in 800MB or 2GB: in slabs of rows
+    #[arg(long, value_name = "SIZE", value_parser = super::parse_memory, conflicts_with = "train")]
+    max_memory: Option<u64>,
     /// Print every step instead of a line for each kind of operator
     #[arg(long)]
     steps: bool,
@@ -61,8 +65,7 @@ impl Plan_ {
             return Ok(());
         }
         let (width, height) = self.architecture.size;
-        let (graph, _, _) = smooth::graph(&config, shape)?;
-        let plan = Plan::new(&graph, target)?;
+        let (banded, plan) = Bands::within(&config, shape, target, self.max_memory.unwrap_or(u64::MAX))?;
         print(&plan);
 
         let full = bench::full_network(&config, shape)?;
@@ -79,6 +82,10 @@ impl Plan_ {
             plan.peak_bytes() as f64 / 1e6,
             plan.buffers.len()
         );
+        if banded.x.len() > 1 {
+            let features = if banded.bands.keep_features { "kept" } else { "computed twice" };
+            say!("  slabs of rows         {:9} features {features}", banded.x.len());
+        }
         if !self.cpu {
             let (name, before) = (self.kernel.name(), plan.prepare.len());
             say!("  kernels               {:9} ({name}), {before} before the first run", plan.dispatches());
