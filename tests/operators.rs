@@ -1075,7 +1075,11 @@ const MUTATIONS: &[Mutation] = &[
 fn wrong_kernels_are_caught() {
     let half = common::half_kernels();
     let matrix = matrix_stem(&half);
-    let missed: Vec<String> = (MUTATIONS.iter())
+    // A run that is there for these kernels need not repeat the others.
+    let only_matrix = std::env::var("SASNET_KERNELS").is_ok_and(|kernels| kernels == "matrix");
+    let mutations: Vec<&Mutation> =
+        MUTATIONS.iter().filter(|(stem, ..)| !only_matrix || *stem == "conv3x3_matrix").collect();
+    let missed: Vec<String> = (mutations.iter())
         .filter(|(stem, entry, from, to)| {
             let (kernels, stem) = match (*stem, *entry) {
                 ("conv3x3_lanes", _) => (Kernels::Lanes, *stem),
@@ -1097,8 +1101,8 @@ fn wrong_kernels_are_caught() {
         })
         .map(|mutation| format!("{mutation:?}"))
         .collect();
-    println!("{} wrong kernels", MUTATIONS.len());
-    assert!(missed.is_empty(), "{} of {} are not caught\n{}", missed.len(), MUTATIONS.len(), missed.join("\n"));
+    println!("{} wrong kernels", mutations.len());
+    assert!(missed.is_empty(), "{} of {} are not caught\n{}", missed.len(), mutations.len(), missed.join("\n"));
 }
 
 /// The shader for the adapter's cooperative matrices. That of another size is written by the same code, and cannot run.

@@ -65,7 +65,14 @@ impl Plan_ {
             return Ok(());
         }
         let (width, height) = self.architecture.size;
-        let (banded, plan) = Bands::within(&config, shape, target, self.max_memory.unwrap_or(u64::MAX))?;
+        let (banded, plan) = match self.max_memory {
+            Some(bytes) => Bands::within(&config, shape, target, bytes)?,
+            None => {
+                let banded = Bands::WHOLE.graph(&config, shape)?;
+                let plan = Plan::new(&banded.graph, target)?;
+                (banded, plan)
+            }
+        };
         print(&plan);
 
         let full = bench::full_network(&config, shape)?;

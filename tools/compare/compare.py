@@ -63,9 +63,7 @@ def sasnet(args, adapter, options):
     }
     if "Samples" in answer:
         result["samples"] = answer["Samples"]
-        inner = [
-            layer for layer in report["layers"] if layer["name"].startswith("conv3x3 g") and "conv2" in layer["name"]
-        ]
+        inner = [layer for layer in report["layers"] if layer["name"].startswith("conv3x3") and "conv2" in layer["name"]]
         if all(layer["ms"] for layer in inner):
             result["conv_ms"] = sum(layer["ms"] for layer in inner) / sum(layer["calls"] for layer in inner)
     else:
