@@ -21,6 +21,7 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
+    factor: f32, // of THEN: beta or sign
     columns: u32, // vec4s in a row of the packed weights
     first: u32, // pack_turned: first input channel wanted
     count: u32, // pack_turned: input channels of the weight
@@ -87,6 +88,9 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
+// What `put` stores of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
+// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
+override THEN: u32 = 0u;
 override GROUPS: u32 = 8u; // of invocations with the same output channels
 override DEPTH: u32 = 2u; // vec4s of output channels that an invocation makes: 1 or 2
 override STRIPS: u32 = 1u; // of 8 rows, one below the other
@@ -143,6 +147,25 @@ fn activate(v: vec4f) -> vec4f {
     return select(p.slope * v, v, v >= vec4f());
 }
 
+@group(0) @binding(19) var<storage, read> a: array<f32>; // (N, co, h, w)
+@group(0) @binding(20) var<storage, read> e: array<f32>; // (N, co, h, w)
+
+fn then(at: u32, v: f32) -> f32 {
+    if THEN == 1u {
+        return a[at] + p.factor * v;
+    }
+    if THEN == 2u {
+        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
+    }
+    if THEN == 3u {
+        return a[at] * e[at] + v;
+    }
+    if THEN == 4u {
+        return (a[at] - v) * e[at];
+    }
+    return v;
+}
+
 // Stores a pixel's output channels o to o + 3.
 fn put(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
     if row >= p.h || column >= p.w {
@@ -152,20 +175,20 @@ fn put(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
     let plane = p.h * p.w;
     let at = (image * p.co + o) * plane + row * p.w + column;
     if o < p.co {
-        y[at] = v.x;
+        y[at] = then(at, v.x);
     }
     if o + 1u < p.co {
-        y[at + plane] = v.y;
+        y[at + plane] = then(at + plane, v.y);
     }
     if o + 2u < p.co {
-        y[at + 2u * plane] = v.z;
+        y[at + 2u * plane] = then(at + 2u * plane, v.z);
     }
     if o + 3u < p.co {
-        y[at + 3u * plane] = v.w;
+        y[at + 3u * plane] = then(at + 3u * plane, v.w);
     }
 }
 
-// The same into a hidden map.
+// The same into a hidden map, without THEN.
 fn put_hidden(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
     if row >= p.h || column >= p.w {
         return;

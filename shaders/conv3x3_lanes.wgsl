@@ -20,6 +20,7 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
+    factor: f32, // of THEN: beta or sign
     first: u32, // pack_turned: first input channel of the weight that is wanted
     count: u32, // pack_turned: input channels of the weight
     splits: u32, // backward_weight: sums that are added up afterwards
@@ -156,6 +157,34 @@ fn activate(v: f32) -> f32 {
 fn put(at: u32, inside: bool, v: f32) {
     if inside {
         y[at] = activate(v);
+    }
+}
+
+// few_OUTPUTS: what `put_then` stores of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as
+// exp_scale.wgsl; 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
+override THEN: u32 = 0u;
+@group(0) @binding(14) var<storage, read> a: array<f32>; // (N, co, h, w)
+@group(0) @binding(15) var<storage, read> e: array<f32>; // (N, co, h, w)
+
+fn then(at: u32, v: f32) -> f32 {
+    if THEN == 1u {
+        return a[at] + p.factor * v;
+    }
+    if THEN == 2u {
+        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
+    }
+    if THEN == 3u {
+        return a[at] * e[at] + v;
+    }
+    if THEN == 4u {
+        return (a[at] - v) * e[at];
+    }
+    return v;
+}
+
+fn put_then(at: u32, inside: bool, v: f32) {
+    if inside {
+        y[at] = then(at, activate(v));
     }
 }
 

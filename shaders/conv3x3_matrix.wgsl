@@ -18,6 +18,7 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
+    factor: f32, // of THEN: beta or sign
     columns: u32, // vec4s in a row of the packed weights
     first: u32, // not used here
     count: u32, // not used here
@@ -74,6 +75,9 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
+// What `put` stores of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
+// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
+override THEN: u32 = 0u;
 override LANES: u32 = 32u; // invocations of a subgroup at most
 override INVOCATIONS: u32 = 4u * LANES;
 override STACK: u32 = 64u; // output channels of a workgroup: a multiple of 16
@@ -133,10 +137,29 @@ fn place(image: u32, o: u32, row: u32, column: u32) -> u32 {
     return ((image * p.co + o) * p.h + row) * p.w + column;
 }
 
+@group(0) @binding(12) var<storage, read> a: array<f32>; // (N, co, h, w)
+@group(0) @binding(13) var<storage, read> e: array<f32>; // (N, co, h, w)
+
+fn then(at: u32, v: f32) -> f32 {
+    if THEN == 1u {
+        return a[at] + p.factor * v;
+    }
+    if THEN == 2u {
+        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
+    }
+    if THEN == 3u {
+        return a[at] * e[at] + v;
+    }
+    if THEN == 4u {
+        return (a[at] - v) * e[at];
+    }
+    return v;
+}
+
 fn put(image: u32, o: u32, row: u32, column: u32, v: f32) {
     let at = place(image, o, row, column);
     if at != 0xffffffffu {
-        y[at] = activate(v);
+        y[at] = then(at, activate(v));
     }
 }
 

@@ -4,11 +4,13 @@
 //! - The statistics of a convolution's output are made where the convolution has it in registers.
 //! - The gates of both attentions, applied to a map that nothing but one convolution reads, are applied where the
 //!   convolution loads it. (In a graph with gradients the gated map is read by them, too, and stays.)
+//! - What comes next after such a convolution, if it is a sum, the scale of a coupling or a coupling and nothing else
+//!   reads the convolution's output, is done where the convolution stores it.
 
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::Kernels;
 use crate::ops::Op;
-use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, GatedConv3x3};
+use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, GatedConv3x3, Then};
 use std::collections::{HashMap, HashSet};
 
 /// The graph's nodes for these kernels.
@@ -30,7 +32,7 @@ pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
         .map(|node| (node.inputs[0], node))
         .collect();
     let mut fused: HashSet<Value> = stats.values().map(|node| node.outputs[0]).collect();
-    let mut nodes = vec![];
+    let mut nodes: Vec<Node> = vec![];
     for node in graph.nodes() {
         if let (Op::Conv3x3(Conv3x3 { slope }), [x, gated, w, b]) = (&node.op, &node.inputs[..])
             && let Some(gate) = gates.get(gated)
@@ -39,12 +41,21 @@ pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
             fused.insert(*gated);
             let [r, cgate, sgate] = gate.inputs[..] else { unreachable!("three inputs") };
             let inputs = vec![*x, r, cgate, sgate, *w, *b];
-            nodes.push(Node { op: GatedConv3x3 { slope: *slope }.into(), inputs, ..node.clone() });
+            nodes.push(Node { op: GatedConv3x3 { slope: *slope, then: Then::Nothing }.into(), inputs, ..node.clone() });
         } else if let (Op::Conv3x3(Conv3x3 { slope }), Some(stats)) =
             (&node.op, node.outputs.first().and_then(|v| stats.get(v)))
         {
             let outputs = [&node.outputs[..], &stats.outputs].concat();
             nodes.push(Node { op: Conv3x3WithStats { slope: *slope }.into(), outputs, ..node.clone() });
+        } else if let (Some(next), Some((last, beside))) = (Then::of(&node.op), node.inputs.split_last())
+            && let Some(Node { op: Op::GatedConv3x3(GatedConv3x3 { slope: None, then }), inputs, outputs, .. }) =
+                nodes.last_mut()
+            && outputs[..] == [*last]
+            && reads.get(last) == Some(&1)
+        {
+            *then = next;
+            inputs.extend(beside);
+            *outputs = node.outputs.clone();
         } else {
             nodes.push(node.clone());
         }

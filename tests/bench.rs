@@ -73,7 +73,7 @@ fn a_wrong_answer_is_not_timed() {
         Err(Error::Wrong(message)) => assert!(message.contains("of its largest value"), "{message}"),
         other => panic!("{other:?}"),
     };
-    wrong(smoothing(&broken("add", "a[i] + p.k * b[i]", "a[i] + b[i]")));
+    wrong(smoothing(&broken("haar", "p.scale * ((a - b) - (c - d))", "p.scale * ((a - b) + (c - d))")));
     wrong(training(&broken("loss", "dy[i] = sign(", "dy[i] = 1.1 * sign(")));
 }
 

@@ -10,7 +10,7 @@ use sasnet::kernel::{Globals, Kernels, MatrixUnit, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
     Op, Operator, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
-    channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3, coupling::Coupling,
+    channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Then, coupling::Coupling,
     exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss,
     noise::Noise, rows::Rows, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
@@ -346,13 +346,28 @@ fn conv((n, cx, cr, co, h, w, leaky, needs): Conv) -> Case {
     (0..).map(try_with).find(clear).expect("the numbers do not end")
 }
 
+/// What may follow a gated convolution, and how many maps it reads beside its output.
+const THENS: [(Then, usize); 7] = [
+    (Then::Nothing, 0),
+    (Then::Add(Add { beta: 1.0 }), 1),
+    (Then::Add(Add { beta: -1.0 }), 1),
+    (Then::ExpScale(ExpScale { sign: 1.0 }), 0),
+    (Then::ExpScale(ExpScale { sign: -1.0 }), 0),
+    (Then::Coupling(Coupling { inverse: false }), 2),
+    (Then::Coupling(Coupling { inverse: true }), 2),
+];
+
 /// Batch, channels of x, r and y, rows, columns.
-fn gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)) -> Case {
+fn gated_conv(
+    (n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize),
+    (then, beside): (Then, usize),
+) -> Case {
     let mut random = Random::new(n * cx * cr * co * h * w);
     let maps = [Shape::new(n, cx, h, w), Shape::new(n, cr, h, w), Shape::new(n, cr, 1, 1), Shape::new(n, 1, h, w)];
     let weights = [Shape::new(co, cx + cr, 3, 3), Shape::new(1, co, 1, 1)];
-    let inputs = maps.iter().chain(&weights).map(|s| (*s, random.vec(s.len()))).collect();
-    Case::new("conv3x3", GatedConv3x3 { slope: None }, inputs, &[])
+    let beside = vec![Shape::new(n, co, h, w); beside];
+    let inputs = maps.iter().chain(&weights).chain(&beside).map(|s| (*s, random.vec(s.len()))).collect();
+    Case::new("conv3x3", GatedConv3x3 { slope: None, then }, inputs, &[])
 }
 
 /// A convolution whose output's statistics are taken: batch, channels of x and y, rows, columns.
@@ -577,7 +592,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 3, 64, 9, 13, 16),
         (1, 5, 7, 8, 25, 5),
     ];
-    cases.extend(gated.map(gated_conv));
+    cases.extend(gated.into_iter().flat_map(|size| THENS.map(|then| gated_conv(size, then))));
     let with_stats = [(1, 64, 64, 11, 31), (3, 3, 17, 9, 16), (2, 5, 70, 25, 7), (1, 16, 10, 1, 1), (1, 4, 33, 16, 49)];
     cases.extend(with_stats.map(conv_and_stats));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
@@ -700,8 +715,11 @@ fn hidden_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)
 
 /// Both kinds of statistics of a hidden map, and gates applied to it.
 /// Batch, channels of x, r and y, rows, columns. The gates are powers of 2, so that f16 has the gated numbers, too.
-fn hidden_gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)) -> Case {
-    let what = format!("hidden gated conv3x3 {n}x({cx}+{cr})x{h}x{w} to {co}");
+fn hidden_gated_conv(
+    (n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize),
+    (then, beside): (Then, usize),
+) -> Case {
+    let what = format!("hidden gated conv3x3 {n}x({cx}+{cr})x{h}x{w} to {co}, then {then:?}");
     let shapes = [(n, cx, h, w), (n, cr, 1, 1), (n, 1, h, w), (co, cx + cr, 3, 3), (1, co, 1, 1)];
     hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {
         let mut inputs: Vec<Value> = shapes.map(|(n, c, h, w)| hidden.input(Shape::new(n, c, h, w))).into();
@@ -710,7 +728,8 @@ fn hidden_gated_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, 
             numbers.iter_mut().for_each(|v| *v = 0.5f32.powi((*v * 3.0) as i32));
         }
         inputs.insert(1, r);
-        hidden.graph.apply1("conv", GatedConv3x3 { slope: None }, &inputs).unwrap()
+        inputs.extend((0..beside).map(|_| hidden.input(Shape::new(n, co, h, w))));
+        hidden.graph.apply1("conv", GatedConv3x3 { slope: None, then }, &inputs).unwrap()
     })
 }
 
@@ -747,7 +766,8 @@ static HALF_CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let sizes = [(1, 1, 1, 1), (3, 16, 1, 17), (1, 17, 7, 13), (1, 64, 11, 31)];
     let attention = sizes.into_iter().flat_map(hidden_attention);
     let gated = [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (1, 3, 64, 9, 13, 16), (2, 9, 5, 70, 3, 5)];
-    convs.map(hidden_conv).into_iter().chain(gated.map(hidden_gated_conv)).chain(attention).collect()
+    let gated = gated.into_iter().flat_map(|size| THENS.map(|then| hidden_gated_conv(size, then)));
+    convs.map(hidden_conv).into_iter().chain(gated).chain(attention).collect()
 });
 
 /// Every case on a device, twice.
@@ -969,7 +989,12 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3", "forward", "r[((image * p.cr + c - p.cx) * p.h", "r[((image * p.cr + c) * p.h"),
     ("conv3x3", "forward", "put(image, o + 4u, row + 7u, column, a17)", "put(image, o + 4u, row + 7u, column, a16)"),
     ("conv3x3", "forward", "a07 = fma(vec4f(v9), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u", "a07 = fma(vec4f(v8), w2, a07);\n                if DEPTH > 1u {\n                    let w = taps[k + 6u"),
-    ("conv3x3", "forward", "        y[at + 3u * plane] = v.w;", "        y[at + 3u * plane] = v.z;"),
+    ("conv3x3", "forward", "then(at + 3u * plane, v.w)", "then(at + 3u * plane, v.z)"),
+    ("conv3x3", "forward", "then(at + plane, v.y)", "then(at, v.y)"),
+    ("conv3x3", "forward", "a[at] + p.factor * v", "a[at] + v"),
+    ("conv3x3", "forward", "exp(p.factor * tanh(", "exp(tanh("),
+    ("conv3x3", "forward", "a[at] * e[at] + v", "a[at] * e[at] - v"),
+    ("conv3x3", "forward", "(a[at] - v) * e[at]", "a[at] * e[at] - v"),
     ("conv3x3", "forward_hidden", "y_hidden[at + plane] = hide(v.y)", "y_hidden[at + plane] = hide(v.x)"),
     ("conv3x3", "forward_hidden", "let v = f32(r[((image * p.cr + c - p.cx)", "let v = f32(r[((image * p.cr + c)"),
     ("conv3x3", "forward", "v * cgate[image * p.cr + c - p.cx]", "v * cgate[c - p.cx]"),
@@ -982,7 +1007,11 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_matrix", "forward", "e % TILE / TILE_W - 1u", "e % TILE / TILE_W"),
     ("conv3x3_matrix", "forward", "column >= p.w || c >= p.cx + p.cr", "c >= p.cx + p.cr"),
     ("conv3x3_matrix", "forward", "+ c - p.cx) * p.h", "+ c) * p.h"),
-    ("conv3x3_matrix", "forward", "y[at] = activate(v);", "y[at] = v + 0.001;"),
+    ("conv3x3_matrix", "forward", "y[at] = then(at, activate(v));", "y[at] = then(at, v + 0.001);"),
+    ("conv3x3_matrix", "forward", "a[at] + p.factor * v", "a[at] + v"),
+    ("conv3x3_matrix", "forward", "exp(p.factor * tanh(", "exp(tanh("),
+    ("conv3x3_matrix", "forward", "a[at] * e[at] + v", "a[at] * e[at] - v"),
+    ("conv3x3_matrix", "forward", "(a[at] - v) * e[at]", "a[at] * e[at] - v"),
     ("conv3x3_matrix", "forward_hidden", "y_hidden[at] = hide(activate(v));", "y_hidden[at] = hide(v);"),
     ("conv3x3_matrix", "forward_hidden", "f32(packed_in[at]) + f32", "f32"),
     ("conv3x3", "activation_backward", "select(p.slope, 1.0, y_in[i] >= 0.0)", "select(p.slope, 1.0, y_in[i] <= 0.0)"),
@@ -1013,6 +1042,11 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_lanes", "few_9", "let g = cgate[image * p.cr + c];\n                v0 = v0 * g * gate0;\n                v1 = v1 * g * gate1;\n                v2 = v2 * g * gate2;\n                v3 = v3 * g * gate3;\n                v4 = v4 * g * gate4;\n                v5 = v5 * g * gate5;\n                v6 = v6 * g * gate6;\n                v7 = v7 * g * gate7;\n                v8 = v8 * g * gate8;\n                v9 = v9 * g * gate9;\n            }", "let g = cgate[image * p.cr];\n                v0 = v0 * g * gate0;\n            }"),
     ("conv3x3_lanes", "few_3", "v11 = v11 * g * gate11;", "v11 = v11 * gate11;"),
     ("conv3x3_lanes", "few_3", "group.y * 12u", "group.y * 13u"),
+    ("conv3x3_lanes", "few_3", "a[at] + p.factor * v", "a[at] + v"),
+    ("conv3x3_lanes", "few_3", "then(at, activate(v))", "then(0u, activate(v))"),
+    ("conv3x3_lanes", "few_9", "exp(p.factor * tanh(", "exp(tanh("),
+    ("conv3x3_lanes", "few_9", "a[at] * e[at] + v", "a[at] * e[at] - v"),
+    ("conv3x3_lanes", "few_9", "(a[at] - v) * e[at]", "a[at] * e[at] - v"),
     ("conv3x3_lanes", "few_3", "let line13 = min(top + 13u - 1u, p.h", "let line13 = min(top + 12u - 1u, p.h"),
     ("conv3x3_lanes", "few_9", "shifted[2272u + before] + s143 + shifted[2288u + after]", "shifted[2272u + before] + s143"),
     ("conv3x3_lanes", "few_9", "group.y * 8u;\n    let inside = own < p.w;", "group.y * 8u;\n    let inside = own <= p.w;"),

@@ -338,6 +338,28 @@ fn memory_stays_within_its_budget() {
     }
 }
 
+/// A GPU's convolutions do what follows a subnet, but where gradients need their outputs. Of two blocks: on the way down
+/// two sums and, as z is not kept, one scale and one coupling; on the way up two of each.
+#[test]
+fn what_follows_a_subnet_is_done_by_its_convolution() {
+    let config = Config { blocks: vec![2], features: 8, attention: true };
+    let graph = |train| network(&config, Shape::new(1, 3, 16, 16), train);
+    let count = |graph: &Graph, target| {
+        let plan = Plan::new(graph, target).unwrap();
+        let follows = |op: &str| ["add", "exp_scale", "coupling.forward", "coupling.inverse"].contains(&op);
+        plan.steps.iter().filter(|step| follows(step.op)).count()
+    };
+    assert_eq!(count(&graph(None), TARGETS[0]), 10);
+    for target in &TARGETS[1..] {
+        assert_eq!(count(&graph(None), *target), 0, "{target:?}");
+        let stored = graph(Some(true));
+        assert_eq!(count(&stored, *target), count(&stored, TARGETS[0]), "{target:?}");
+        // The first way through the network is without gradients.
+        let reversible = graph(Some(false));
+        assert_eq!(count(&reversible, *target), count(&reversible, TARGETS[0]) - 10, "{target:?}");
+    }
+}
+
 /// Both directions of the network share their weights, and so what is packed of them.
 #[test]
 fn weights_are_packed_once() {

@@ -8,9 +8,11 @@
 //! channels exchanged; `dw[o, i, tap]` = sum over images and p of `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of
 //! `dpre[o]`.
 
-use super::add::CHUNK;
+use super::add::{Add, CHUNK};
 use super::channel_attention::ChannelStats;
-use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check};
+use super::coupling::Coupling;
+use super::exp_scale::ExpScale;
+use super::{Cpu, In, Op, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::{
     Grid, Kernels, Lowering,
@@ -36,12 +38,83 @@ pub struct Conv3x3 {
     pub slope: Option<f64>,
 }
 
-/// `(x, r, cgate (N, Cr), sgate (N, 1, h, w), weight, bias) -> y`: [`Conv3x3`] of x and of r behind its gates
-/// ([`super::gate::Gate`]), for inference ([`crate::fuse`]).
+/// `(x, r, cgate (N, Cr), sgate (N, 1, h, w), weight, bias, what `then` reads beside) -> y`: [`Conv3x3`] of x and of r
+/// behind its gates ([`super::gate::Gate`]), and what follows it, for inference ([`crate::fuse`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatedConv3x3 {
     /// Slope of the LeakyReLU for negative values; None = no activation.
     pub slope: Option<f64>,
+    /// What is done to its output where it is stored; nothing where there is a slope.
+    pub then: Then,
+}
+
+/// What a convolution does to its output: an operator of maps beside it, and of the output as its last input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then {
+    /// Stores it.
+    Nothing,
+    /// Of one map beside it.
+    Add(Add),
+    /// Of none.
+    ExpScale(ExpScale),
+    /// Of two.
+    Coupling(Coupling),
+}
+
+impl Then {
+    /// The operator, where it is one of these.
+    pub fn of(op: &Op) -> Option<Then> {
+        match op {
+            Op::Add(op) => Some(Then::Add(op.clone())),
+            Op::ExpScale(op) => Some(Then::ExpScale(op.clone())),
+            Op::Coupling(op) => Some(Then::Coupling(op.clone())),
+            _ => None,
+        }
+    }
+
+    fn op(&self) -> Option<Op> {
+        match self {
+            Then::Nothing => None,
+            Then::Add(op) => Some(op.clone().into()),
+            Then::ExpScale(op) => Some(op.clone().into()),
+            Then::Coupling(op) => Some(op.clone().into()),
+        }
+    }
+
+    /// The shaders' THEN.
+    fn number(gated: Option<&Then>) -> f64 {
+        match gated {
+            None | Some(Then::Nothing) => 0.0,
+            Some(Then::Add(_)) => 1.0,
+            Some(Then::ExpScale(_)) => 2.0,
+            Some(Then::Coupling(Coupling { inverse })) => {
+                if *inverse {
+                    4.0
+                } else {
+                    3.0
+                }
+            }
+        }
+    }
+
+    /// The shaders' `factor`.
+    fn factor(gated: Option<&Then>) -> f64 {
+        match gated {
+            Some(Then::Add(Add { beta })) => f64::from(*beta),
+            Some(Then::ExpScale(ExpScale { sign })) => f64::from(*sign),
+            _ => 0.0,
+        }
+    }
+
+    /// The maps beside, which a kernel has also where it reads none (bind any map).
+    fn bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
+        let [a, e] = match gated {
+            Some(Then::Add(_)) => [Input(6), Input(0)],
+            Some(Then::Coupling(_)) => [Input(6), Input(7)],
+            _ => [Input(0); 2],
+        };
+        [("a", a), ("e", e)]
+    }
 }
 
 /// [`Conv3x3`] that also gives [`ChannelStats`] of its output (N, 2 Co, ceil(h / 8), ceil(w / 16)), for inference
@@ -80,6 +153,7 @@ struct Sizes {
     h: usize,
     w: usize,
     slope: f64,
+    factor: f64,
     first: usize,
     count: usize,
     splits: usize,
@@ -92,8 +166,13 @@ impl Sizes {
         Sizes { n: map.n, cx: channels(0), cr: channels(1), h: map.h, w: map.w, ..Sizes::default() }
     }
 
-    fn params(self) -> [(&'static str, Param); 10] {
-        let Sizes { n, cx, cr, co, h, w, slope, first, count, splits } = self;
+    /// Those alone on which packed weights depend, so that nodes with the same weights share them.
+    fn packing(self) -> Sizes {
+        Sizes { n: 0, h: 0, w: 0, slope: 0.0, factor: 0.0, ..self }
+    }
+
+    fn params(self) -> [(&'static str, Param); 11] {
+        let Sizes { n, cx, cr, co, h, w, slope, factor, first, count, splits } = self;
         [
             ("n", n.into()),
             ("cx", cx.into()),
@@ -102,6 +181,7 @@ impl Sizes {
             ("h", h.into()),
             ("w", w.into()),
             ("slope", (slope as f32).into()),
+            ("factor", (factor as f32).into()),
             ("first", first.into()),
             ("count", count.into()),
             ("splits", splits.into()),
@@ -137,8 +217,7 @@ impl Operator for Conv3x3 {
 
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
         let (maps, [w, _]) = node.inputs.split_at(node.inputs.len() - 2) else { unreachable!("two remain") };
-        let mut apply =
-            |op: super::Op, inputs: &[Value]| g.apply(&node.name, op, inputs).expect("shapes of the forward pass");
+        let mut apply = |op: Op, inputs: &[Value]| g.apply(&node.name, op, inputs).expect("shapes of the forward pass");
         let dpre = match self.slope {
             Some(slope) => apply(ActivationBackward { slope }.into(), &[node.outputs[0], dy[0].expect("dy")])[0],
             None => dy[0].expect("dy"),
@@ -185,28 +264,35 @@ impl Operator for Conv3x3 {
     }
 }
 
-/// Lowers the convolution of the node's first `maps` inputs; `gates` are those of the second, `tiles` get the statistics.
-fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gates: Option<[Operand; 2]>, tiles: Option<Operand>) {
+/// Lowers the convolution of the node's first `maps` inputs; `gated`: it is [`GatedConv3x3`], and what follows; `tiles`
+/// get the statistics.
+fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gated: Option<&Then>, tiles: Option<Operand>) {
     let (x, y) = (l.inputs[0], l.outputs[0]);
-    let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), ..Sizes::of(x, &l.inputs[..maps]) };
-    let weights = l.inputs.len() - 2;
+    let factor = Then::factor(gated);
+    let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), factor, ..Sizes::of(x, &l.inputs[..maps]) };
+    let weights = weights(maps, gated);
     match l.kernels {
         Kernels::Lanes => {
             let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
-            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gates, packed, Output(0), tiles);
+            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gated, packed, Output(0), tiles);
         }
         // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
         // 16, in no less time.
         Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
-            matrix::forward(l, sizes, maps, gates, Output(0), unit)
+            matrix::forward(l, sizes, maps, gated, Output(0), unit)
         }
-        _ => tiles::forward(l, sizes, maps, gates, Output(0), tiles::Weights::Plain),
+        _ => tiles::forward(l, sizes, maps, gated, Output(0), tiles::Weights::Plain),
     }
 }
 
+/// Place of the weight among the node's inputs; the bias follows.
+fn weights(maps: usize, gated: Option<&Then>) -> usize {
+    if gated.is_some() { 4 } else { maps }
+}
+
 /// The bindings of gates, which a kernel has also where it is told that there are none (bind any map).
-fn gate_bindings(gates: Option<[Operand; 2]>) -> [(&'static str, Operand); 2] {
-    let [cgate, sgate] = gates.unwrap_or([Input(0); 2]);
+fn gate_bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
+    let [cgate, sgate] = if gated.is_some() { [Input(2), Input(3)] } else { [Input(0); 2] };
     [("cgate", cgate), ("sgate", sgate)]
 }
 
@@ -223,13 +309,24 @@ impl Operator for GatedConv3x3 {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [x, r, cgate, sgate, w, b] = arity(inputs)?;
+        let (own, beside) = inputs.split_at(inputs.len().min(6));
+        let [x, r, cgate, sgate, w, b] = arity(own)?;
         super::gate::check_gates([r, cgate, sgate])?;
-        Conv3x3 { slope: self.slope }.infer(&[x, r, w, b])
+        let y = Conv3x3 { slope: self.slope }.infer(&[x, r, w, b])?;
+        match self.then.op() {
+            Some(op) => {
+                check!(self.slope.is_none(), "has a slope, and {op:?} follows");
+                op.infer(&[beside, &y].concat())
+            }
+            None => {
+                check!(beside.is_empty(), "takes 6 inputs, got {}", inputs.len());
+                Ok(y)
+            }
+        }
     }
 
     fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
-        Conv3x3 { slope: self.slope }.macs(inputs, outputs)
+        Conv3x3 { slope: self.slope }.macs(&inputs[..6], outputs)
     }
 
     fn paper_extras(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
@@ -241,20 +338,24 @@ impl Operator for GatedConv3x3 {
     }
 
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
-        cpu::convolve_workspace(inputs[inputs.len() - 2].c, outputs[0])
+        cpu::convolve_workspace(inputs[4].c, outputs[0])
     }
 
-    /// Only the oracle of the kernels: applies the gates first.
+    /// Only the oracle of the kernels: the operators one after the other.
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
-        let [x, r, cgate, sgate, w, b] = x else { unreachable!("six inputs") };
+        let ([x, r, cgate, sgate, w, b], beside) = x.split_at(6) else { unreachable!("six inputs") };
         let mut gated = vec![T::zero(); r.data.len()];
         super::gate::Gate.cpu(&[*r, *cgate, *sgate], &mut [Out { shape: r.shape, data: &mut gated }], cpu);
         let r = In { shape: r.shape, data: &gated };
         Conv3x3 { slope: self.slope }.cpu(&[*x, r, *w, *b], y, cpu);
+        if let Some(op) = self.then.op() {
+            let last = y[0].data.to_vec();
+            op.cpu(&[beside, &[In { shape: y[0].shape, data: &last }]].concat(), y, cpu);
+        }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, 2, Some([Input(2), Input(3)]), None);
+        forward(l, self.slope, 2, Some(&self.then), None);
     }
 }
 

@@ -4,7 +4,7 @@
 //! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
 //! indexes would live in memory.
 
-use super::{Sizes, gate_bindings, tiles};
+use super::{Sizes, Then, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, Operand};
 use glam::UVec3;
 use std::fmt::Write;
@@ -145,7 +145,7 @@ fn few(outputs: usize, rows: usize) -> String {
         let _ = writeln!(gives, "    shifted[{at}u + lane] = {left};\n    shifted[{}u + lane] = {right};", at + 16);
         let _ = writeln!(
             stores,
-            "    put(((image * p.co + {o}u) * p.h + top + {row}u) * p.w + column, \
+            "    put_then(((image * p.co + {o}u) * p.h + top + {row}u) * p.w + column, \
              inner && {o}u < p.co && {row}u + top < p.h, \
              packed_in[bias + min({o}u, p.co - 1u)] + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
             at + 16,
@@ -296,9 +296,7 @@ pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Oper
         Some(b) => ("pack", vec![("w", w), ("b", b)]),
         None => ("pack_turned", vec![("w", w)]),
     };
-    // Nothing but what packing depends on, so that nodes with the same weights share them.
-    let params = Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }.params();
-    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &params)
+    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &sizes.packing().params())
 }
 
 /// Is the kernel for so many outputs one that applies gates?
@@ -311,12 +309,13 @@ pub(super) fn gives_stats(outputs: usize) -> bool {
     !takes_gates(outputs)
 }
 
-/// The convolution with packed weights; `tiles` are given where [`gives_stats`], gates are taken where [`takes_gates`].
+/// The convolution with packed weights; `tiles` are given where [`gives_stats`], gates and what follows
+/// are taken where [`takes_gates`].
 pub(super) fn forward(
     l: &mut Lowering,
     sizes: Sizes,
     (x, r): (Operand, Operand),
-    gates: Option<[Operand; 2]>,
+    gated: Option<&Then>,
     packed: Operand,
     y: Operand,
     tiles: Option<Operand>,
@@ -336,7 +335,10 @@ pub(super) fn forward(
             let tiles = tiles.unwrap_or_else(|| l.scratch(1));
             (constants, [&maps[..], &[("tiles", tiles)]].concat())
         }
-        None => (vec![("GATED", flag(gates.is_some()))], [&maps[..], &gate_bindings(gates)].concat()),
+        None => {
+            let constants = vec![("GATED", flag(gated.is_some())), ("THEN", Then::number(gated))];
+            (constants, [&maps[..], &gate_bindings(gated), &Then::bindings(gated)].concat())
+        }
     };
     l.dispatch(("conv3x3_lanes", kernel), &constants, &bindings, &sizes.params(), Grid::Workgroups(grid));
 }

@@ -1,7 +1,7 @@
 //! The convolution's kernels on cooperative matrices: writes the second part of `shaders/conv3x3_matrix.wgsl`, which
 //! explains them, and lowers to them.
 
-use super::{Sizes, gate_bindings, tiles};
+use super::{Sizes, Then, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
 use glam::UVec3;
 use std::fmt::Write;
@@ -95,14 +95,7 @@ fn forward{suffix}(
 }
 
 /// The convolution of the node's first `maps` inputs, into y or, of f16, a hidden map.
-pub(super) fn forward(
-    l: &mut Lowering,
-    sizes: Sizes,
-    maps: usize,
-    gates: Option<[Operand; 2]>,
-    y: Operand,
-    unit: MatrixUnit,
-) {
+pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option<&Then>, y: Operand, unit: MatrixUnit) {
     let shader = match unit.side {
         8 => "conv3x3_matrix8",
         16 => "conv3x3_matrix16",
@@ -112,18 +105,30 @@ pub(super) fn forward(
     let stack = sizes.co.div_ceil(stacks).next_multiple_of(16);
     let columns = stacks * stack / 4;
     let len = ((sizes.cx + sizes.cr).div_ceil(CHUNK) * CHUNK * 9 + 2) * 4 * columns;
-    let packing = tiles::params(Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }, columns);
-    let w = l.inputs.len() - 2;
+    let packing = tiles::params(sizes.packing(), columns);
+    let w = super::weights(maps, gated);
     let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let gated = ("GATED", f64::from(u8::from(gates.is_some())));
-    let (kernel, written) = if l.half.contains(&y) { ("forward_hidden", "y_hidden") } else { ("forward", "y") };
+    let mut bindings = gate_bindings(gated).to_vec();
+    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
+    let kernel = if l.half.contains(&y) {
+        bindings.push(("y_hidden", y));
+        "forward_hidden"
+    } else {
+        bindings.push(("y", y));
+        bindings.extend(Then::bindings(gated));
+        "forward"
+    };
     l.dispatch(
         (shader, kernel),
-        &[("LANES", f64::from(unit.lanes)), ("STACK", stack as f64), gated],
-        &[&gate_bindings(gates)[..], &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)]]
-            .concat(),
+        &[
+            ("LANES", f64::from(unit.lanes)),
+            ("STACK", stack as f64),
+            ("GATED", f64::from(u8::from(gated.is_some()))),
+            ("THEN", Then::number(gated)),
+        ],
+        &bindings,
         &tiles::params(sizes, columns),
         Grid::Workgroups(UVec3::new(
             sizes.w.div_ceil(16) as u32,

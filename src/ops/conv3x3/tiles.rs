@@ -1,7 +1,7 @@
 //! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and
 //! lowers to them.
 
-use super::{Sizes, gate_bindings};
+use super::{Sizes, Then, gate_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
 use glam::UVec3;
 use std::fmt::Write;
@@ -133,20 +133,12 @@ pub(super) enum Weights {
 }
 
 /// The convolution of the node's first `maps` inputs.
-pub(super) fn forward(
-    l: &mut Lowering,
-    sizes: Sizes,
-    maps: usize,
-    gates: Option<[Operand; 2]>,
-    y: Operand,
-    weights: Weights,
-) {
+pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option<&Then>, y: Operand, weights: Weights) {
     let shape = Shape::of(sizes.co);
     let columns = shape.columns();
     let len = ((sizes.cx + sizes.cr) * 9 + 2) * 4 * columns;
-    let w = l.inputs.len() - 2;
-    // Nothing but what packing depends on, so that nodes with the same weights share them.
-    let packing = params(Sizes { n: 0, h: 0, w: 0, slope: 0.0, ..sizes }, columns);
+    let w = super::weights(maps, gated);
+    let packing = params(sizes.packing(), columns);
     let packed = match weights {
         Weights::Plain => l.prepare(len, (SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing),
         Weights::Turned => l.prepare(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
@@ -154,13 +146,26 @@ pub(super) fn forward(
     // A hidden map is always r; an only one then stands there alone.
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let gated = ("GATED", f64::from(u8::from(gates.is_some())));
-    let (kernel, written) = if l.half.contains(&y) { ("forward_hidden", "y_hidden") } else { ("forward", "y") };
+    let mut bindings = gate_bindings(gated).to_vec();
+    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
+    let kernel = if l.half.contains(&y) {
+        bindings.push(("y_hidden", y));
+        "forward_hidden"
+    } else {
+        bindings.push(("y", y));
+        bindings.extend(Then::bindings(gated));
+        "forward"
+    };
     l.dispatch(
         (SHADER, kernel),
-        &[("GROUPS", shape.groups as f64), ("DEPTH", shape.depth as f64), ("STRIPS", shape.strips as f64), gated],
-        &[&gate_bindings(gates)[..], &[("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed), (written, y)]]
-            .concat(),
+        &[
+            ("GROUPS", shape.groups as f64),
+            ("DEPTH", shape.depth as f64),
+            ("STRIPS", shape.strips as f64),
+            ("GATED", f64::from(u8::from(gated.is_some()))),
+            ("THEN", Then::number(gated)),
+        ],
+        &bindings,
         &params(sizes, columns),
         Grid::Workgroups(UVec3::new(
             sizes.w.div_ceil(COLUMNS) as u32,
