@@ -38,14 +38,6 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (cx + cr, 9, 4 columns), then the bias twice
 @group(0) @binding(9) var<storage, read> packed_in: array<vec4<Hidden>>; // ((cx + cr) 9 + 2, columns)
 
-// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
-// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
-const LOSS = 2048.0;
-
-fn first_bits(v: f32) -> f32 {
-    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
-}
-
 // packed[c, tap, o] = w[o, c, tap], 0 past the last o. Then the bias in two parts.
 // One invocation: one element.
 @compute @workgroup_size(256)
@@ -88,9 +80,6 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
-// What `put` stores of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
-// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
-override THEN: u32 = 0u;
 override GROUPS: u32 = 8u; // of invocations with the same output channels
 override DEPTH: u32 = 2u; // vec4s of output channels that an invocation makes: 1 or 2
 override STRIPS: u32 = 1u; // of 8 rows, one below the other
@@ -145,25 +134,6 @@ fn bias(column: u32) -> vec4f {
 
 fn activate(v: vec4f) -> vec4f {
     return select(p.slope * v, v, v >= vec4f());
-}
-
-@group(0) @binding(19) var<storage, read> a: array<f32>; // (N, co, h, w)
-@group(0) @binding(20) var<storage, read> e: array<f32>; // (N, co, h, w)
-
-fn then(at: u32, v: f32) -> f32 {
-    if THEN == 1u {
-        return a[at] + p.factor * v;
-    }
-    if THEN == 2u {
-        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
-    }
-    if THEN == 3u {
-        return a[at] * e[at] + v;
-    }
-    if THEN == 4u {
-        return (a[at] - v) * e[at];
-    }
-    return v;
 }
 
 // Stores a pixel's output channels o to o + 3.

@@ -41,14 +41,6 @@ fn chunks() -> u32 {
     return (p.cx + p.cr + CHUNK - 1u) / CHUNK;
 }
 
-// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
-// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
-const LOSS = 2048.0;
-
-fn first_bits(v: f32) -> f32 {
-    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
-}
-
 // packed[chunk, tap, i, o] = w[o, CHUNK chunk + i, tap], 0 past the last channels. Then the bias in two parts.
 // One invocation: one element.
 @compute @workgroup_size(256)
@@ -75,9 +67,6 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
-// What `put` stores of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
-// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
-override THEN: u32 = 0u;
 override LANES: u32 = 32u; // invocations of a subgroup at most
 override INVOCATIONS: u32 = 4u * LANES;
 override STACK: u32 = 64u; // output channels of a workgroup: a multiple of 16
@@ -135,25 +124,6 @@ fn place(image: u32, o: u32, row: u32, column: u32) -> u32 {
         return 0xffffffffu;
     }
     return ((image * p.co + o) * p.h + row) * p.w + column;
-}
-
-@group(0) @binding(12) var<storage, read> a: array<f32>; // (N, co, h, w)
-@group(0) @binding(13) var<storage, read> e: array<f32>; // (N, co, h, w)
-
-fn then(at: u32, v: f32) -> f32 {
-    if THEN == 1u {
-        return a[at] + p.factor * v;
-    }
-    if THEN == 2u {
-        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
-    }
-    if THEN == 3u {
-        return a[at] * e[at] + v;
-    }
-    if THEN == 4u {
-        return (a[at] - v) * e[at];
-    }
-    return v;
 }
 
 fn put(image: u32, o: u32, row: u32, column: u32, v: f32) {

@@ -5,6 +5,8 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use std::collections::BTreeMap;
 
 const COMMON: &str = include_str!("../../shaders/common.wgsl");
+/// In front of the convolution's shaders.
+const CONV3X3_COMMON: &str = include_str!("../../shaders/conv3x3_common.wgsl");
 
 macro_rules! shaders {
     ($($name:literal),* $(,)?) => {
@@ -12,7 +14,7 @@ macro_rules! shaders {
     };
 }
 
-/// Every shader but `common.wgsl`: stem and text.
+/// Every shader but those put in front of others: stem and text.
 const SHADERS: &[(&str, &str)] = shaders![
     "adam",
     "add",
@@ -60,15 +62,15 @@ fn prelude(half: bool) -> String {
 pub fn source(stem: &str, half: bool) -> String {
     if let Some((_, side)) = MATRIX_SHADERS.iter().find(|(s, _)| *s == stem) {
         let generated = crate::ops::conv3x3::matrix_unrolled(*side);
-        return format!("enable wgpu_cooperative_matrix;\n{}\n{MATRIX}{generated}", prelude(true));
+        return format!("enable wgpu_cooperative_matrix;\n{}\n{CONV3X3_COMMON}\n{MATRIX}{generated}", prelude(true));
     }
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
-    let generated = match stem {
-        "conv3x3" => crate::ops::conv3x3::tiles_unrolled(half),
-        "conv3x3_lanes" => crate::ops::conv3x3::unrolled(),
-        _ => String::new(),
+    let (common, generated) = match stem {
+        "conv3x3" => (CONV3X3_COMMON, crate::ops::conv3x3::tiles_unrolled(half)),
+        "conv3x3_lanes" => (CONV3X3_COMMON, crate::ops::conv3x3::unrolled()),
+        _ => ("", String::new()),
     };
-    format!("{}\n{text}{generated}", prelude(half))
+    format!("{}\n{common}\n{text}{generated}", prelude(half))
 }
 
 /// Does a shader depend on the type of hidden maps?

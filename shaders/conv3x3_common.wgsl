@@ -1,0 +1,31 @@
+// Put in front of the convolution's shaders, behind common.wgsl: what their stores do beside, and how a bias is packed.
+
+// What a store makes of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
+// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
+override THEN: u32 = 0u;
+@group(0) @binding(40) var<storage, read> a: array<f32>; // (N, co, h, w)
+@group(0) @binding(41) var<storage, read> e: array<f32>; // (N, co, h, w)
+
+fn then(at: u32, v: f32) -> f32 {
+    if THEN == 1u {
+        return a[at] + p.factor * v;
+    }
+    if THEN == 2u {
+        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
+    }
+    if THEN == 3u {
+        return a[at] * e[at] + v;
+    }
+    if THEN == 4u {
+        return (a[at] - v) * e[at];
+    }
+    return v;
+}
+
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
+// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+const LOSS = 2048.0;
+
+fn first_bits(v: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
+}
