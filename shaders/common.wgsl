@@ -11,7 +11,7 @@ struct Globals {
     learning_rate: f32,
     correction1: f32,
     correction2: f32,
-    padding: u32,
+    average: f32,
 }
 
 @group(0) @binding(0) var<uniform> globals: Globals;

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// How the names of unfinished files begin; a killed process leaves one.
+pub const TEMPORARY: &str = ".sasnet-";
+
 /// Writes `path` through a temporary file in the same folder that replaces it only once it is complete and on disk:
 /// whatever fails, and whenever, `path` holds the old contents or the new ones.
 ///
@@ -30,7 +33,7 @@ pub fn atomic_write(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<&mu
     // Without this the file would be readable by its owner alone; the umask still applies.
     #[cfg(unix)]
     builder.permissions(all);
-    let mut file = builder.prefix(".sasnet-").tempfile_in(folder).map_err(Error::io(path))?;
+    let mut file = builder.prefix(TEMPORARY).tempfile_in(folder).map_err(Error::io(path))?;
 
     let mut writer = BufWriter::new(file.as_file_mut());
     fill(&mut writer)?;

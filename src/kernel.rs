@@ -227,8 +227,8 @@ pub struct Globals {
     pub correction1: f32,
     /// 1 - beta2^step, Adam's second bias correction.
     pub correction2: f32,
-    /// To a multiple of 8 bytes.
-    pub padding: u32,
+    /// What the weights of a step count in their moving average: 1 - decay.
+    pub average: f32,
 }
 
 impl Default for Globals {
@@ -241,7 +241,7 @@ impl Default for Globals {
             learning_rate: 0.0,
             correction1: 1.0,
             correction2: 1.0,
-            padding: 0,
+            average: 0.0,
         }
     }
 }

@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+/// Prefixes of what a checkpoint holds beside the weights: Adam's moments, and the weights' moving average.
+pub(crate) const BESIDE: [&str; 3] = [MOMENTS[0], MOMENTS[1], AVERAGE];
+pub(crate) const MOMENTS: [&str; 2] = ["adam.m.", "adam.v."];
+pub(crate) const AVERAGE: &str = "average.";
+
 /// Weights of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
@@ -54,6 +59,15 @@ impl Weights {
         Weights { config: config.clone(), params, metadata: BTreeMap::new() }
     }
 
+    /// Sets the last convolution of every subnet to 0: each block is the identity then.
+    #[must_use]
+    pub fn with_identity_blocks(mut self) -> Weights {
+        let layout = self.config.layout();
+        let last = layout.entries().iter().filter(|entry| entry.name.contains(".conv3."));
+        last.for_each(|entry| self.params[entry.range()].fill(0.0));
+        self
+    }
+
     /// The noise scale to smooth with: that of training. 1, the paper's, where the file does not say.
     pub fn noise(&self) -> Result<f32> {
         self.metadata.get("noise").map_or(Ok(1.0), |text| match text.parse::<f32>() {
@@ -76,12 +90,15 @@ impl Weights {
             header.metadata().clone().unwrap_or_default().into_iter().collect();
         let config = parse_config(&mut metadata)?;
         let layout = config.layout();
-        let params = read_tensors(&file, &layout, "")?;
+        // A checkpoint holds Adam's moments beside the weights, and may hold their average: it can be smoothed with, too.
+        let average = file.names().iter().any(|name| name.starts_with(AVERAGE));
+        let params = read_tensors(&file, &layout, if average { AVERAGE } else { "" })?;
         let weights = Weights { config, params, metadata };
         weights.noise().map_err(|e| e.to_string())?;
-        // A checkpoint holds Adam's moments beside the weights: it can be smoothed with, too.
-        let moment_of = |name| str::strip_prefix(name, "adam.m.").or(str::strip_prefix(name, "adam.v."));
-        let known = |name| layout.get(moment_of(name).unwrap_or(name)).is_some();
+        let known = |name| {
+            let prefixed = BESIDE.iter().find_map(|prefix| str::strip_prefix(name, prefix));
+            layout.get(prefixed.unwrap_or(name)).is_some()
+        };
         if let Some(extra) = file.names().into_iter().filter(|name| !known(name)).min() {
             return Err(format!("the tensor {extra} does not belong to {}", describe(&weights.config)));
         }

@@ -9,10 +9,11 @@ use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::{Globals, Kernels, MatrixUnit, Operand};
 use sasnet::net::{self, Config};
 use sasnet::ops::{
-    Op, Operator, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
-    channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Then, coupling::Coupling,
-    exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss,
-    noise::Noise, rows::Rows, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
+    channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
+    conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
+    haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, spatial_attention::SpatialGate,
+    spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -496,6 +497,30 @@ fn adam(len: usize, clip: f32, size: f32) -> Case {
     .finish()
 }
 
+/// Four steps with a `rest` that falls, as at the start of a run.
+fn average(len: usize) -> Case {
+    let shape = Shape::new(1, 1, 1, len);
+    let mut random = Random::new(len);
+    let mut graph = Graph::new(Layout::default());
+    let w = graph.input("w", shape);
+    let a = graph.persistent("a", shape);
+    graph.apply_in_place("average", Average, &[w], &[a]).unwrap();
+    Case {
+        stem: "average",
+        name: format!("average of {len}"),
+        forward: graph.clone(),
+        graph,
+        inputs: vec![(w, random.vec(len))],
+        state: vec![(a, random.vec(len))],
+        runs: [0.9, 0.5, 0.1, 0.01].map(|average| Globals { average, ..Globals::default() }).into(),
+        of: vec![],
+        wrt: vec![],
+        compared: vec![Compared { name: "a".into(), value: a, kind: Kind::Forward, range: None }],
+        want: vec![],
+    }
+    .finish()
+}
+
 /// The residual block of the network, with all its parameters: `g1` reads 9 channels, `g2` 3.
 fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usize, usize)) -> Case {
     let config = Config { blocks: vec![1], features, attention };
@@ -632,6 +657,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     cases.push(loss(Shape::new(1, 1, 1, 1_052_677), false));
     for len in [1, 255, 257, 1009] {
         cases.extend([(f32::INFINITY, 1.0), (0.1, 1.0), (10.0, 1e-7)].map(|(clip, size)| adam(len, clip, size)));
+        cases.push(average(len));
     }
     cases.push(subnet("g1", 16, true, (1, 7, 13)));
     cases.push(subnet("g2", 17, true, (3, 5, 17)));
@@ -949,6 +975,8 @@ type Mutation = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // a table
 const MUTATIONS: &[Mutation] = &[
+    ("average", "average", "(w[i] - a[i])", "w[i]"),
+    ("average", "average", "globals.average * ", ""),
     ("adam", "adam", "grad[i] * clip[1]", "grad[i]"),
     ("adam", "adam", "p.rest2 * g * g", "p.rest2 * g"),
     ("adam", "adam", "m1 / globals.correction1", "m1"),

@@ -21,7 +21,7 @@ const GLOBALS: Globals = Globals {
     learning_rate: 0.0,
     correction1: 1.0,
     correction2: 1.0,
-    padding: 0,
+    average: 0.0,
 };
 
 /// A network's pass over pictures of a shape.

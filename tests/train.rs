@@ -2,87 +2,16 @@
 
 mod common;
 
-use common::{Ran, files, picture, sasnet, write_picture};
+use common::runs::{Data, NEW, same, settings, small};
+use common::{Ran, picture, sasnet, write_picture};
 use sasnet::exec::Device;
 use sasnet::net::Config;
 use sasnet::tensor::Tensor;
 use sasnet::train::checkpoint::Checkpoint;
-use sasnet::train::data::{Batch, Source};
-use sasnet::train::pairs::find_pairs;
-use sasnet::train::run::{self, CHECKPOINT, Schedule, Validation, WEIGHTS};
+use sasnet::train::data::Batch;
+use sasnet::train::run::{CHECKPOINT, WEIGHTS};
 use sasnet::train::step::{Settings, Trainer};
 use sasnet::weights::Weights;
-use sasnet::{Error, Result};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Folders to train on, and room for runs.
-struct Data(tempfile::TempDir);
-
-impl Data {
-    fn new() -> Data {
-        let data = Data(tempfile::tempdir().unwrap());
-        (0..3).for_each(|i| write_picture(data.path(&format!("structures/{}/{i}.png", i % 2)), 20 + i, 24, i));
-        (0..2).for_each(|i| write_picture(data.path(&format!("textures/{i}.png")), 16, 13, 5 * i));
-        write_picture(data.path("validation/a.png"), 13, 24, 9);
-        data
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs to `settings.steps`, from the checkpoint in the folder where there is one.
-    fn train(&self, out: &str, config: &Config, settings: &Settings, device: &Device, every: u64) -> Result<()> {
-        let source = Source::blend(&self.path("structures"), &self.path("textures"), settings.strength)?;
-        let folder = self.path(out);
-        let checkpoint = folder.join(CHECKPOINT);
-        let mut trainer = match checkpoint.exists() {
-            true => Checkpoint::read(&checkpoint)?.trainer(settings, device)?,
-            false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
-        };
-        let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
-        let schedule = Schedule { folder, checkpoint_every: every, validate_every: every, validation, until: None };
-        run::run(&mut trainer, Arc::new(source), device, &schedule)
-    }
-
-    /// The binary with the same data, on the CPU, a network of one block.
-    fn command(&self, out: &str, arguments: &[&str]) -> Command {
-        let mut command = sasnet();
-        command.arg("train").args(["--adapter", "cpu", "--batch", "2", "--crop", "16"]);
-        for (option, folder) in [("--out", out), ("--structures", "structures"), ("--textures", "textures")] {
-            command.arg(option).arg(self.path(folder));
-        }
-        command.args(arguments);
-        command
-    }
-
-    fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        files(&self.path(out))
-    }
-}
-
-const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
-
-fn small(blocks: usize) -> Config {
-    Config { blocks: vec![blocks], features: 8, attention: true }
-}
-
-fn settings(steps: u64) -> Settings {
-    Settings { batch: 2, crop: 16, rate: 1e-3, steps, seed: 7, ..Settings::default() }
-}
-
-#[track_caller]
-fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
-    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(a), names(b));
-    for (name, bytes) in a {
-        assert!(bytes == &b[name], "{name} differs");
-    }
-}
 
 /// Everything that a complete run leaves.
 const FILES: [&str; 5] = [CHECKPOINT, "loss.csv", "loss.svg", "validation.csv", WEIGHTS];
@@ -207,27 +136,6 @@ fn old_runs_go_on() {
 }
 
 #[test]
-fn a_run_out_of_time_goes_on_as_if_nothing_had_happened() {
-    let data = Data::new();
-    let given = [&NEW[..], &["--steps", "6", "--checkpoint-every", "4"]].concat();
-    Ran::of(&mut data.command("whole", &given)).ok();
-    // So little time that one step is all there is.
-    let limit = ["--max-time", "1e-6"];
-    let ran = Ran::of(&mut data.command("parts", &[&given[..], &limit].concat())).ok();
-    assert!(ran.stderr.contains("the time is up after step 1 of 6: go on with --resume"), "{}", ran.stderr);
-    assert!(!data.files("parts").contains_key(WEIGHTS), "the run is not complete");
-    Ran::of(&mut data.command("parts", &["--resume", "--max-time", "1e-6"])).ok();
-    assert_eq!(Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap().step, 2);
-    Ran::of(&mut data.command("parts", &["--resume", "--max-time", "1000"])).ok();
-    same(&data.files("whole"), &data.files("parts"));
-    for wrong in ["0", "-1", "nan", "some", "1e300"] {
-        let limit = format!("--max-time={wrong}");
-        Ran::of(&mut data.command("no", &[&NEW[..], &[&limit]].concat()))
-            .fails(2, &["a number of minutes, more than 0"]);
-    }
-}
-
-#[test]
 fn the_gpu_gives_the_same_files_too() {
     let data = Data::new();
     let device = Device::Gpu(common::gpu());
@@ -260,52 +168,6 @@ fn any_number_of_threads_gives_the_same_files() {
     }
     same(&data.files("1"), &data.files("2"));
     same(&data.files("1"), &data.files("3"));
-}
-
-/// Ends a child whatever happens to the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_killed_run_goes_on_as_if_nothing_had_happened() {
-    let data = Data::new();
-    let whole = [&NEW[..], &["--steps", "400", "--checkpoint-every", "7"]].concat();
-    let began = Instant::now();
-    Ran::of(&mut data.command("whole", &whole)).ok();
-    let took = began.elapsed();
-    let mut seed = began.elapsed().subsec_nanos() as u64;
-    let mut interrupted = 0;
-    for i in 0..3 {
-        let out = format!("killed {i}");
-        let child = data.command(&out, &whole).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut child = Running(child);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !data.path(&out).join(CHECKPOINT).exists() {
-            assert!(Instant::now() < deadline, "no checkpoint within a minute");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let wait = took.mul_f64(0.7 * (seed >> 33) as f64 / (1u64 << 31) as f64);
-        std::thread::sleep(wait);
-        child.0.kill().unwrap(); // SIGKILL
-        child.0.wait().unwrap();
-        let checkpoint = Checkpoint::read(&data.path(&out).join(CHECKPOINT)).expect("never half a checkpoint");
-        assert!(checkpoint.step.is_multiple_of(7) || checkpoint.step == 400, "{}", checkpoint.step);
-        interrupted += usize::from(checkpoint.step < 400);
-        Ran::of(&mut data.command(&out, &["--resume", "--checkpoint-every", "7"])).ok();
-        let mut left = data.files(&out);
-        // The kill may hit between a temporary file and its new name.
-        left.retain(|name, _| !name.starts_with(".sasnet-"));
-        println!("killed {wait:?} after the first checkpoint, at step {}", checkpoint.step);
-        same(&data.files("whole"), &left);
-    }
-    assert!(interrupted > 0, "every run was done before it was killed");
 }
 
 #[test]
@@ -428,85 +290,6 @@ fn validation_pictures_are_checked_before_the_first_step() {
 }
 
 #[test]
-fn a_checkpoint_onto_a_folder_is_an_error_that_leaves_nothing() {
-    let data = Data::new();
-    data.train("run", &small(1), &settings(3), &Device::Cpu, 10).unwrap();
-    let checkpoint = Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap();
-    let target = data.path("elsewhere").join(CHECKPOINT);
-    std::fs::create_dir_all(target.join("inside")).unwrap();
-    let error = checkpoint.write(&target).unwrap_err().to_string();
-    assert!(error.contains("elsewhere") && error.contains(CHECKPOINT), "{error}");
-    assert_eq!(data.path("elsewhere").read_dir().unwrap().count(), 1, "no temporary file");
-    // The folder was removed while the run was on.
-    let error = checkpoint.write(&data.path("gone").join(CHECKPOINT)).unwrap_err().to_string();
-    assert!(error.contains("gone does not exist: create it first"), "{error}");
-}
-
-#[test]
-fn weights_that_are_not_finite_do_not_replace_a_good_checkpoint() {
-    let data = Data::new();
-    data.train("run", &small(1), &settings(3), &Device::Cpu, 10).unwrap();
-    let path = data.path("run").join(CHECKPOINT);
-    let good = Checkpoint::read(&path).unwrap();
-    let at = good.weights.config.layout().get("blocks.0.g3.conv2.weight").unwrap().offset + 2;
-    let mut bad = good.clone();
-    bad.v[at] = f32::NAN;
-    let error = bad.write(&path).unwrap_err().to_string();
-    assert!(error.contains("the tensor adam.v.blocks.0.g3.conv2.weight has a NaN at element 2"), "{error}");
-    assert_eq!(Checkpoint::read(&path).unwrap(), good);
-}
-
-/// A full disk, as far as one can be had without being root: no file may grow past 32 KB.
-#[cfg(unix)]
-#[test]
-fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
-    let data = Data::new();
-    Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "20"]].concat())).ok();
-    let before = data.files("run");
-    assert!(before[CHECKPOINT].len() > 40_000, "{}", before[CHECKPOINT].len());
-    let resume = data.command("run", &["--resume", "--steps", "40", "--checkpoint-every", "10"]);
-    let mut limited = Command::new("bash");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\""]);
-    limited.arg(resume.get_program()).args(resume.get_args());
-    Ran::of(&mut limited).fails(1, &[CHECKPOINT, "File too large"]);
-    let after = data.files("run");
-    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "no temporary file");
-    assert!(after[CHECKPOINT] == before[CHECKPOINT] && after[WEIGHTS] == before[WEIGHTS]);
-    // Once there is room the run goes on as if nothing had happened.
-    Ran::of(&mut data.command("run", &["--resume", "--steps", "40", "--checkpoint-every", "10"])).ok();
-    Ran::of(&mut data.command("whole", &[&NEW[..], &["--steps", "40"]].concat())).ok();
-    same(&data.files("whole"), &data.files("run"));
-}
-
-#[test]
-fn a_run_that_diverges_says_where_and_keeps_its_checkpoint() {
-    let data = Data::new();
-    Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "10"]].concat())).ok();
-    let before = data.files("run");
-    let mut command = data.command("run", &["--resume", "--steps", "30", "--rate", "1e30"]);
-    let ran = Ran::of(&mut command).fails(1, &["the loss is", "The last checkpoint is good", "than 1.0e30"]);
-    let named = small(1).layout().entries().iter().any(|entry| ran.stderr.contains(&format!(": {} first", entry.name)));
-    assert!(named, "{}", ran.stderr);
-    let after = data.files("run");
-    assert!(after[CHECKPOINT] == before[CHECKPOINT] && after[WEIGHTS] == before[WEIGHTS]);
-    assert_eq!(Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap().step, 10);
-    // Its advice works.
-    Ran::of(&mut data.command("run", &["--resume", "--steps", "30", "--rate", "1e-4"])).ok();
-    assert_eq!(Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap().step, 30);
-
-    let mut bad = Weights::initial(&small(1), 1);
-    let first = bad.config.layout().get("blocks.0.g3.conv3.bias").unwrap().range();
-    bad.params[first].fill(f32::NAN);
-    let mut trainer = Trainer::new(&small(1), &settings(5), &bad.params, &Device::Cpu).unwrap();
-    let pictures = Tensor::stack(&[picture(16, 16, 1), picture(16, 16, 2)]);
-    let batch = Batch { input: pictures.clone(), target: pictures };
-    match trainer.step(&batch) {
-        Err(Error::Diverged(message)) => assert!(message.contains("step 1: the loss is NaN"), "{message}"),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
 fn beginning_and_going_on_where_that_is_wrong() {
     let data = Data::new();
     let resume = |out: &str| Ran::of(&mut data.command(out, &["--resume", "--steps", "4"]));
@@ -516,7 +299,7 @@ fn beginning_and_going_on_where_that_is_wrong() {
     Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "2"]].concat())).ok();
     let before = data.files("run");
     let again = Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "4"]].concat()));
-    again.fails(1, &["run", "has a run already (checkpoint.safetensors)", "--resume"]);
+    again.fails(1, &["run", "has a run already (a checkpoint)", "--resume"]);
     same(&before, &data.files("run"));
 
     let put = |out: &str, bytes: &[u8]| {

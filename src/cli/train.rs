@@ -5,11 +5,12 @@ use sasnet::net::Config;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Source;
 use sasnet::train::pairs::{Pair, find_pairs};
-use sasnet::train::run::{self, CHECKPOINT, Schedule, Validation};
-use sasnet::train::step::Settings;
+use sasnet::train::run::{self, CHECKPOINT, End, Schedule, Validation};
+use sasnet::train::step::{Init, Settings};
 use sasnet::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Train a network. The defaults are the paper's settings.
@@ -42,9 +43,12 @@ pub struct Train {
     /// Steps between validations
     #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     validate_every: u64,
-    /// Steps between checkpoints
+    /// Steps between checkpoints; there is one every ten minutes at least
     #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     checkpoint_every: u64,
+    /// Write checkpoints in parts of at most this size, as 15MiB
+    #[arg(long, value_name = "SIZE", value_parser = super::parse_memory, help_heading = "Validation and checkpoints")]
+    checkpoint_part: Option<u64>,
     /// Stop after the step in which so many minutes are over, with a checkpoint to go on from by --resume
     #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, help_heading = "Validation and checkpoints")]
     max_time: Option<Duration>,
@@ -92,6 +96,12 @@ pub struct Train {
     /// the time, and memory that grows with the depth
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
+    /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity [default: uniform]
+    #[arg(long, value_name = "HOW", conflicts_with = "resume", help_heading = "Settings")]
+    init: Option<InitArg>,
+    /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default: 0]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = "Settings")]
+    ema: Option<f32>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
     #[arg(long, value_name = "FROM,TO", value_parser = parse_strength, help_heading = "Data")]
     strength: Option<(f32, f32)>,
@@ -110,6 +120,39 @@ fn parse_minutes(text: &str) -> Result<Duration, &'static str> {
     seconds.ok_or("give a number of minutes, more than 0")
 }
 
+/// [`Init`] on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum InitArg {
+    Uniform,
+    Identity,
+}
+
+impl From<InitArg> for Init {
+    fn from(init: InitArg) -> Init {
+        match init {
+            InitArg::Uniform => Init::Uniform,
+            InitArg::Identity => Init::Identity,
+        }
+    }
+}
+
+/// Becomes true at Ctrl-C or where the system asks the process to end; a second time ends it at once.
+fn stop_on_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = stop.clone();
+    let handler = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step, with a checkpoint (once more: at once, without)");
+    };
+    // Without a handler the signal ends the process, which loses the steps since the last checkpoint and no more.
+    if let Err(error) = ctrlc::set_handler(handler) {
+        log::warn!("signals end the run at once: {error}");
+    }
+    stop
+}
+
 impl Train {
     /// The settings given here, the rest from `base`.
     fn settings(&self, base: Settings) -> Settings {
@@ -125,6 +168,8 @@ impl Train {
             strength: self.strength.unwrap_or(base.strength),
             seed: self.seed.unwrap_or(base.seed),
             store_activations: self.store_activations.unwrap_or(base.store_activations),
+            init: self.init.map_or(base.init, Into::into),
+            ema: self.ema.unwrap_or(base.ema),
         }
     }
 
@@ -141,12 +186,10 @@ impl Train {
     /// The run so far and how it goes on.
     fn begin(&self) -> Result<(Checkpoint, Settings)> {
         if self.resume {
-            let path = self.out.join(CHECKPOINT);
-            if !path.exists() {
+            let checkpoint = Checkpoint::load(&self.out)?.ok_or_else(|| {
                 let message = format!("has no {CHECKPOINT} to go on from; begin a run without --resume");
-                return Err(Error::file(&self.out, message));
-            }
-            let checkpoint = Checkpoint::read(&path)?;
+                Error::file(&self.out, message)
+            })?;
             let settings = self.settings(checkpoint.settings.clone());
             settings.check(&checkpoint.weights.config)?;
             return Ok((checkpoint, settings));
@@ -175,23 +218,35 @@ impl Train {
         let mut trainer = checkpoint.trainer(&settings, &device)?;
         drop(checkpoint);
         let schedule = Schedule {
-            folder: self.out.clone(),
             checkpoint_every: self.checkpoint_every,
             validate_every: self.validate_every,
             validation,
             until,
+            checkpoint_part: self.checkpoint_part.map(|bytes| bytes as usize),
+            stop: stop_on_signal(),
+            ..Schedule::new(&self.out)
         };
         eprintln!(
             "{} parameters, {} MB for a step",
             trainer.config().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
-        run::run(&mut trainer, source, &device, &schedule)?;
+        let end = run::run(&mut trainer, source, &device, &schedule);
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
-        if done < steps {
-            eprintln!("the time is up after step {done} of {steps}: go on with --resume");
-        } else {
-            eprintln!("wrote {}", self.out.join(run::WEIGHTS).display());
+        match end {
+            Ok(End::Done) => eprintln!("wrote {}", self.out.join(run::WEIGHTS).display()),
+            Ok(End::OutOfTime) => eprintln!("the time is up after step {done} of {steps}: go on with --resume"),
+            Ok(End::Stopped) => eprintln!("stopped after step {done} of {steps}: go on with --resume"),
+            Err(error) => {
+                if let Ok(Some(last)) = Checkpoint::load(&self.out) {
+                    let step = last.step;
+                    eprintln!(
+                        "the run ended after step {done} of {steps}; its last checkpoint is of step {step}: mend what \
+                               the error says, and go on from there with --resume"
+                    );
+                }
+                return Err(error);
+            }
         }
         Ok(())
     }

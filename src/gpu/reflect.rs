@@ -18,6 +18,7 @@ macro_rules! shaders {
 const SHADERS: &[(&str, &str)] = shaders![
     "adam",
     "add",
+    "average",
     "channel_attention",
     "channels",
     "conv3x3",

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 pub mod adam;
 pub mod add;
+pub mod average;
 pub mod channel_attention;
 pub mod channels;
 pub mod conv3x3;
@@ -172,6 +173,7 @@ macro_rules! operators {
 operators! {
     adam::Adam,
     add::Add, add::Scale,
+    average::Average,
     channel_attention::ChannelStats, channel_attention::ChannelStatsBackward,
     channel_attention::ChannelGate, channel_attention::ChannelGateBackward,
     channels::Concat, channels::Split,

@@ -147,7 +147,7 @@ mod tests {
         learning_rate: 0.0,
         correction1: 1.0,
         correction2: 1.0,
-        padding: 0,
+        average: 0.0,
     };
 
     #[test]

@@ -72,11 +72,16 @@ impl Report {
         last.iter().map(|row| row.loss).sum::<f32>() / last.len().max(1) as f32
     }
 
-    /// Appends the new rows to the files and draws the plot.
+    /// Appends the new rows to the files.
     pub fn flush(&mut self) -> Result<()> {
         append(&self.folder.join(LOSSES), &self.losses[self.flushed.0..], self.flushed.0 == 0)?;
         append(&self.folder.join(VALIDATIONS), &self.validations[self.flushed.1..], self.flushed.1 == 0)?;
         self.flushed = (self.losses.len(), self.validations.len());
+        Ok(())
+    }
+
+    /// Draws the plot.
+    pub fn plot(&self) -> Result<()> {
         let svg = plot(&self.losses, &self.validations).map_err(|e| Error::Invalid(format!("the plot: {e}")))?;
         let path = self.folder.join("loss.svg");
         atomic_write(&path, |out| std::io::Write::write_all(out, svg.as_bytes()).map_err(Error::io(&path)))

@@ -1,10 +1,11 @@
 //! A training run in a folder: steps, progress, validation and checkpoints, from the start or from where it stopped.
 
-use super::checkpoint::Checkpoint;
+pub use super::checkpoint::CHECKPOINT;
+use super::checkpoint::{Checkpoint, remove};
 use super::data::{Prefetch, Source};
 use super::pairs::Pair;
 use super::report::{LossRow, Report, ValidationRow};
-use super::step::{Settings, Trainer};
+use super::step::{Init, Settings, Trainer};
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::metrics::score;
@@ -13,12 +14,12 @@ use crate::smooth::{Options, Smoother};
 use crate::tensor::Tensor;
 use crate::weights::{Precision, Weights};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Name of the checkpoint in a run's folder.
-pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Name of the finished weights in a run's folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
@@ -40,15 +41,50 @@ fn inexact(error: f32) -> String {
 pub struct Schedule {
     /// Folder of the run, made where it does not exist.
     pub folder: PathBuf,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints; there is one every ten minutes at least.
     pub checkpoint_every: u64,
+    /// Largest size of a checkpoint's files in bytes; None = one file.
+    pub checkpoint_part: Option<usize>,
     /// Steps between validations.
     pub validate_every: u64,
     /// Pictures to validate on.
     pub validation: Validation,
     /// Stops after the step that passes this time, with a checkpoint.
     pub until: Option<Instant>,
+    /// Stops after the step in which this became true, with a checkpoint.
+    pub stop: Arc<AtomicBool>,
 }
+
+impl Schedule {
+    /// For a run in `folder`: the defaults of `sasnet train`, nothing to validate on.
+    pub fn new(folder: &Path) -> Schedule {
+        Schedule {
+            folder: folder.to_path_buf(),
+            checkpoint_every: 500,
+            checkpoint_part: None,
+            validate_every: 1000,
+            validation: Validation::default(),
+            until: None,
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// Why a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All steps are done.
+    Done,
+    /// [`Schedule::until`] has passed.
+    OutOfTime,
+    /// [`Schedule::stop`] was set.
+    Stopped,
+}
+
+/// Longest time between checkpoints, however many steps that is.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(600);
+/// Time between additions to the tables on disk, where no checkpoint comes first.
+const FLUSH_AFTER: Duration = Duration::from_secs(5);
 
 /// Pictures to validate on, in memory.
 #[derive(Clone, Debug, Default)]
@@ -91,72 +127,155 @@ fn about(pair: &Pair) -> impl Fn(Error) -> Error {
 pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
     config.check()?;
     settings.check(config)?;
-    if folder.join(CHECKPOINT).exists() {
-        let message = format!("has a run already ({CHECKPOINT}); go on with it by --resume, or give another folder");
+    if Checkpoint::exists_in(folder) {
+        let message = "has a run already (a checkpoint); go on with it by --resume, or give another folder";
         return Err(Error::file(folder, message));
     }
-    let weights = Weights::initial(config, settings.seed);
+    let mut weights = Weights::initial(config, settings.seed);
+    if settings.init == Init::Identity {
+        weights = weights.with_identity_blocks();
+    }
     let zero = vec![0.0; weights.params.len()];
-    Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero })
+    let average = (settings.ema > 0.0).then(|| weights.params.clone());
+    Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero, average })
 }
 
-/// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end.
-pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule: &Schedule) -> Result<()> {
+/// Keeps other processes out of a run's folder for as long as it lives; the system lets go when the process ends, however
+/// it ends.
+struct Lock {
+    _folder: Option<File>,
+}
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Lock> {
+        // The folder itself, so that no file is left. Windows cannot open folders.
+        if cfg!(windows) {
+            return Ok(Lock { _folder: None });
+        }
+        let open = File::open(folder).map_err(Error::io(folder))?;
+        match open.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::file(folder, "another process is training here: wait for it")),
+            // Some network file systems know no locks.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(Lock { _folder: Some(open) }),
+        }
+    }
+}
+
+/// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end. The
+/// first checkpoint is that of the start, so that from then on there always is one to go on from.
+///
+/// # Errors
+/// Whatever goes wrong, the last checkpoint is good, and the tables have the steps until then.
+pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule: &Schedule) -> Result<End> {
     let folder = &schedule.folder;
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let settings = trainer.settings().clone();
-    let mut report = Report::open(folder, trainer.steps())?;
-    let mut batches = Prefetch::new(source, settings.seed, trainer.steps() + 1, settings.batch, settings.crop);
-    let weights = Weights::initial(trainer.config(), 0);
-    let mut smoother = Smoother::new(weights, device.clone());
+    let smoother = Smoother::new(Weights::initial(trainer.config(), 0), device.clone());
     for (pair, [input, _]) in &schedule.validation.0 {
         smoother.check(input.shape.h, input.shape.w).map_err(about(pair))?;
     }
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let _lock = Lock::take(folder)?;
+    // What a killed run had begun to write.
+    remove(folder, |name| name.starts_with(crate::file::TEMPORARY))?;
+    if !Checkpoint::exists_in(folder) {
+        Checkpoint::of(trainer)?.save(folder, schedule.checkpoint_part)?;
+    }
+    let report = Report::open(folder, trainer.steps())?;
+    let mut run = Run { trainer, smoother, schedule, report, latest: String::new() };
+    let end = run.steps(source);
+    if end.is_err() {
+        // As far as that is possible: what went wrong may be the disk.
+        let _ = run.report.flush();
+    }
+    end
+}
 
+struct Run<'a> {
+    trainer: &'a mut Trainer,
+    smoother: Smoother,
+    schedule: &'a Schedule,
+    report: Report,
+    /// The last validation, for the progress bar.
+    latest: String,
+}
+
+impl Run<'_> {
+    fn steps(&mut self, source: Arc<Source>) -> Result<End> {
+        let settings = self.trainer.settings().clone();
+        let first = self.trainer.steps() + 1;
+        let mut batches = Prefetch::new(source, settings.seed, first, settings.batch, settings.crop);
+        let bar = bar(self.trainer);
+        let (mut said, mut saved, mut flushed) = (Instant::now(), Instant::now(), Instant::now());
+        let mut accuracy = String::new();
+        let mut warn_above = REBUILT_TO;
+        let mut end = None;
+        while self.trainer.steps() < settings.steps && end.is_none() {
+            let batch = batches.next().expect("batches never end");
+            let p = self.trainer.step(&batch)?;
+            let (loss, gradient_norm, rate, rebuilt) = (p.loss, p.norm, p.rate, p.rebuilt);
+            self.report.loss(LossRow { step: p.step, loss, gradient_norm, rate, rebuilt });
+            if let Some(error) = rebuilt {
+                accuracy = format!(", activations rebuilt to {error:.0e}");
+                if error.is_nan() || error > warn_above {
+                    bar.suspend(|| eprintln!("warning: step {}: {}", p.step, inexact(error)));
+                    warn_above = 10.0 * error;
+                }
+            }
+            let done = p.step == settings.steps;
+            if done || p.step.is_multiple_of(self.schedule.validate_every) {
+                self.validate(p.step)?;
+            }
+            if self.schedule.stop.load(Ordering::Relaxed) {
+                end = Some(End::Stopped);
+            } else if self.schedule.until.is_some_and(|until| Instant::now() >= until) {
+                end = Some(End::OutOfTime);
+            }
+            let due = p.step.is_multiple_of(self.schedule.checkpoint_every) || saved.elapsed() > CHECKPOINT_AFTER;
+            if done || due || end.is_some() {
+                self.report.flush()?;
+                self.report.plot()?;
+                Checkpoint::of(self.trainer)?.save(&self.schedule.folder, self.schedule.checkpoint_part)?;
+                saved = Instant::now();
+            } else if flushed.elapsed() > FLUSH_AFTER {
+                self.report.flush()?;
+                flushed = Instant::now();
+            }
+            bar.set_position(p.step);
+            let latest = &self.latest;
+            let message = format!("loss {:.4}, rate {:.1e}{accuracy}{latest}", self.report.mean_loss(100), p.rate);
+            // Where there is no terminal to draw a bar on, a line now and then.
+            if bar.is_hidden() && (done || said.elapsed() > Duration::from_secs(30)) {
+                eprintln!("step {}/{}, {message}, {} s left", p.step, settings.steps, bar.eta().as_secs());
+                said = Instant::now();
+            }
+            bar.set_message(message);
+        }
+        if self.trainer.steps() < settings.steps {
+            bar.abandon();
+            return Ok(end.expect("something ended the run"));
+        }
+        bar.finish();
+        let weights = Checkpoint::of(self.trainer)?.result();
+        weights.write(&self.schedule.folder.join(WEIGHTS), Precision::F32)?;
+        Ok(End::Done)
+    }
+
+    /// What the run has reached after a step.
+    fn validate(&mut self, step: u64) -> Result<()> {
+        if self.schedule.validation.0.is_empty() {
+            return Ok(());
+        }
+        let params = Checkpoint::of(self.trainer)?.result().params;
+        let psnr = self.schedule.validation.psnr(&mut self.smoother, &params, self.trainer.settings().noise)?;
+        self.report.validation(ValidationRow { step, psnr });
+        self.latest = format!(", validation {psnr:.2} dB");
+        Ok(())
+    }
+}
+
+fn bar(trainer: &Trainer) -> ProgressBar {
     let style = "{elapsed_precise} {bar:30} step {pos}/{len}, {per_sec}, {eta} left, {msg}";
-    let bar = ProgressBar::new(settings.steps).with_position(trainer.steps());
+    let bar = ProgressBar::new(trainer.settings().steps).with_position(trainer.steps());
     bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
     bar.reset_eta();
-    let mut said = Instant::now();
-    let (mut latest, mut accuracy) = (String::new(), String::new());
-    let mut warn_above = REBUILT_TO;
-    let mut out_of_time = false;
-    while trainer.steps() < settings.steps && !out_of_time {
-        let batch = batches.next().expect("batches never end");
-        let p = trainer.step(&batch)?;
-        let (loss, gradient_norm, rate, rebuilt) = (p.loss, p.norm, p.rate, p.rebuilt);
-        report.loss(LossRow { step: p.step, loss, gradient_norm, rate, rebuilt });
-        if let Some(error) = rebuilt {
-            accuracy = format!(", activations rebuilt to {error:.0e}");
-            if error.is_nan() || error > warn_above {
-                bar.suspend(|| eprintln!("warning: step {}: {}", p.step, inexact(error)));
-                warn_above = 10.0 * error;
-            }
-        }
-        let done = p.step == settings.steps;
-        if !schedule.validation.0.is_empty() && (done || p.step.is_multiple_of(schedule.validate_every)) {
-            let psnr = schedule.validation.psnr(&mut smoother, &trainer.params()?, settings.noise)?;
-            report.validation(ValidationRow { step: p.step, psnr });
-            latest = format!(", validation {psnr:.2} dB");
-        }
-        out_of_time = schedule.until.is_some_and(|until| Instant::now() >= until);
-        if done || out_of_time || p.step.is_multiple_of(schedule.checkpoint_every) {
-            report.flush()?;
-            Checkpoint::of(trainer)?.write(&folder.join(CHECKPOINT))?;
-        }
-        bar.set_position(p.step);
-        let message = format!("loss {:.4}, rate {:.1e}{accuracy}{latest}", report.mean_loss(100), p.rate);
-        // Where there is no terminal to draw a bar on, a line now and then.
-        if bar.is_hidden() && (done || said.elapsed() > Duration::from_secs(30)) {
-            eprintln!("step {}/{}, {message}, {} s left", p.step, settings.steps, bar.eta().as_secs());
-            said = Instant::now();
-        }
-        bar.set_message(message);
-    }
-    if trainer.steps() < settings.steps {
-        bar.abandon();
-        return Ok(());
-    }
-    bar.finish();
-    Checkpoint::of(trainer)?.weights.write(&folder.join(WEIGHTS), Precision::F32)
+    bar
 }

@@ -8,10 +8,21 @@ use crate::graph::{Graph, Layout, Value};
 use crate::kernel::Globals;
 use crate::net::Config;
 use crate::net::training::{self, Pass};
-use crate::ops::{adam::Adam, grad_norm::GradNorm, noise::Noise};
+use crate::ops::{adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
+
+/// How the weights begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// All uniform in +-1/sqrt(fan_in) (lineage).
+    #[default]
+    Uniform,
+    /// The same, but every subnet's last convolution 0: each block begins as the identity.
+    Identity,
+}
 
 /// How to train; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +50,13 @@ pub struct Settings {
     /// Keep all activations for the gradient instead of rebuilding them ([`training`]).
     #[serde(default)]
     pub store_activations: bool,
+    /// How the weights begin.
+    #[serde(default)]
+    pub init: Init,
+    /// Decay of the moving average of the weights, which is what a run leaves then; 0 = none. The first steps decay
+    /// faster, by (1 + step) / (10 + step).
+    #[serde(default)]
+    pub ema: f32,
 }
 
 impl Default for Settings {
@@ -55,6 +73,8 @@ impl Default for Settings {
             strength: super::data::STRENGTH,
             seed: 1,
             store_activations: false,
+            init: Init::Uniform,
+            ema: 0.0,
         }
     }
 }
@@ -76,6 +96,9 @@ impl Settings {
         }
         if !(self.noise >= 0.0 && self.noise.is_finite()) {
             return fail(format!("the noise scale is {}; give 0 or more", self.noise));
+        }
+        if !(0.0..1.0).contains(&self.ema) {
+            return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }
         if let Some(from) = self.decay_from
             && from >= self.steps
@@ -137,6 +160,7 @@ struct Values {
     params: Value,
     m: Value,
     v: Value,
+    average: Option<Value>,
 }
 
 /// The graph of a step, and its values that are set and read.
@@ -151,7 +175,11 @@ fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
     let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
     let params = g.params();
     g.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v])?;
-    Ok((g, Values { x, target, pass, clip, params, m, v }))
+    let average = (settings.ema > 0.0).then(|| g.persistent_like_params("average"));
+    if let Some(average) = average {
+        g.apply_in_place("average", Average, &[params], &[average])?;
+    }
+    Ok((g, Values { x, target, pass, clip, params, m, v, average }))
 }
 
 /// What a step costs on `target`.
@@ -168,14 +196,17 @@ impl Trainer {
         let layout = config.layout();
         let mut exec = Executor::new(graph, device)?;
         exec.write(values.params, params)?;
+        values.average.map_or(Ok(()), |average| exec.write(average, params))?;
         Ok(Trainer { config: config.clone(), settings: settings.clone(), layout, exec, step: 0, values })
     }
 
-    /// Goes on after `step` steps, with Adam's moments of then.
-    pub fn restore(&mut self, step: u64, m: &[f32], v: &[f32]) -> Result<()> {
+    /// Goes on after `step` steps, with Adam's moments of then, and the weights' average where there was one.
+    pub fn restore(&mut self, step: u64, m: &[f32], v: &[f32], average: Option<&[f32]>) -> Result<()> {
         self.step = step;
         self.exec.write(self.values.m, m)?;
-        self.exec.write(self.values.v, v)
+        self.exec.write(self.values.v, v)?;
+        let average = self.values.average.zip(average);
+        average.map_or(Ok(()), |(value, average)| self.exec.write(value, average))
     }
 
     /// The network.
@@ -213,6 +244,11 @@ impl Trainer {
         Ok([self.exec.read(self.values.m)?, self.exec.read(self.values.v)?])
     }
 
+    /// The average of the weights now, flat; None without [`Settings::ema`].
+    pub fn average(&mut self) -> Result<Option<Vec<f32>>> {
+        self.values.average.map(|average| self.exec.read(average)).transpose()
+    }
+
     /// One step on a batch.
     ///
     /// # Errors
@@ -232,6 +268,7 @@ impl Trainer {
             learning_rate: rate,
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
+            average: 1.0 - self.settings.ema.min((1.0 + step as f32) / (10.0 + step as f32)),
             ..Globals::default()
         })?;
         let loss = self.exec.read(self.values.pass.loss)?[0];

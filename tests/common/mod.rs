@@ -1,6 +1,8 @@
 //! What the tests share.
 #![allow(dead_code)] // no test uses all of it
 
+pub mod runs;
+
 use sasnet::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
 use sasnet::image;
 use sasnet::kernel::Kernels;

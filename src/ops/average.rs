@@ -1,0 +1,43 @@
+//! A moving average of the weights over the steps of a training run: a += rest (w - a), rest = 1 - decay
+//! (Polyak & Juditsky, as an exponential average).
+//!
+//! `rest` may change from step to step: [`crate::kernel::Globals::average`].
+
+use super::add::CHUNK;
+use super::{Cpu, In, Operator, Out, Real, arity};
+use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// weights, updating their average in place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Average;
+
+impl Operator for Average {
+    fn name(&self) -> &'static str {
+        "average"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [_] = arity(inputs)?;
+        Ok(vec![])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let rest = T::of(cpu.globals.average.into());
+        (y[0].data.par_chunks_mut(CHUNK)).zip(x[0].data.par_chunks(CHUNK)).for_each(|(a, w)| {
+            a.iter_mut().zip(w).for_each(|(a, w)| *a += rest * (*w - *a));
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let len = l.inputs[0].len();
+        l.dispatch(
+            ("average", "average"),
+            &[],
+            &[("w", Input(0)), ("a", Output(0))],
+            &[("len", len.into())],
+            Grid::Linear(len),
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Small training runs for the tests.
+
+use super::{files, sasnet, write_picture};
+use sasnet::Result;
+use sasnet::exec::Device;
+use sasnet::net::Config;
+use sasnet::train::checkpoint::Checkpoint;
+use sasnet::train::data::Source;
+use sasnet::train::pairs::find_pairs;
+use sasnet::train::run::{self, Schedule, Validation};
+use sasnet::train::step::Settings;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+/// Folders to train on, and room for runs.
+pub struct Data(tempfile::TempDir);
+
+impl Data {
+    pub fn new() -> Data {
+        let data = Data(tempfile::tempdir().unwrap());
+        (0..3).for_each(|i| write_picture(data.path(&format!("structures/{}/{i}.png", i % 2)), 20 + i, 24, i));
+        (0..2).for_each(|i| write_picture(data.path(&format!("textures/{i}.png")), 16, 13, 5 * i));
+        write_picture(data.path("validation/a.png"), 13, 24, 9);
+        data
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs to `settings.steps`, from the checkpoint in the folder where there is one.
+    pub fn train(&self, out: &str, config: &Config, settings: &Settings, device: &Device, every: u64) -> Result<()> {
+        let source = Source::blend(&self.path("structures"), &self.path("textures"), settings.strength)?;
+        let folder = self.path(out);
+        let mut trainer = match Checkpoint::exists_in(&folder) {
+            true => Checkpoint::load(&folder)?.unwrap().trainer(settings, device)?,
+            false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
+        };
+        let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
+        let schedule =
+            Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::new(&folder) };
+        run::run(&mut trainer, Arc::new(source), device, &schedule).map(|_| ())
+    }
+
+    /// The binary with the same data, on the CPU, a network of one block.
+    pub fn command(&self, out: &str, arguments: &[&str]) -> Command {
+        let mut command = sasnet();
+        command.arg("train").args(["--adapter", "cpu", "--batch", "2", "--crop", "16"]);
+        for (option, folder) in [("--out", out), ("--structures", "structures"), ("--textures", "textures")] {
+            command.arg(option).arg(self.path(folder));
+        }
+        command.args(arguments);
+        command
+    }
+
+    pub fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        files(&self.path(out))
+    }
+}
+
+pub const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
+
+pub fn small(blocks: usize) -> Config {
+    Config { blocks: vec![blocks], features: 8, attention: true }
+}
+
+pub fn settings(steps: u64) -> Settings {
+    Settings { batch: 2, crop: 16, rate: 1e-3, steps, seed: 7, ..Settings::default() }
+}
+
+#[track_caller]
+pub fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(a), names(b));
+    for (name, bytes) in a {
+        assert!(bytes == &b[name], "{name} differs");
+    }
+}
