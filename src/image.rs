@@ -155,12 +155,24 @@ pub fn size(path: impl AsRef<Path>) -> Result<(usize, usize)> {
 pub fn write(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     let path = path.as_ref();
     let format = format_of(path)?;
+    atomic_write(path, |writer| encode(writer, format, picture).map_err(unwritable(path)))
+}
+
+/// As [`write()`], 8-bit codes of a picture of `h` x `w`: red, green and blue of one pixel after the other.
+pub(crate) fn write_codes(path: impl AsRef<Path>, (h, w): (usize, usize), codes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let format = format_of(path)?;
     atomic_write(path, |writer| {
-        encode(writer, format, picture).map_err(|e| match e {
-            image::ImageError::IoError(e) => Error::io(path)(e),
-            e => Error::file(path, format!("cannot be written: {e}")),
-        })
+        image::write_buffer_with_format(writer, codes, w as u32, h as u32, ExtendedColorType::Rgb8, format)
+            .map_err(unwritable(path))
     })
+}
+
+fn unwritable(path: &Path) -> impl Fn(image::ImageError) -> Error {
+    move |e| match e {
+        image::ImageError::IoError(e) => Error::io(path)(e),
+        e => Error::file(path, format!("cannot be written: {e}")),
+    }
 }
 
 /// The format that [`write()`] would choose: to be asked before a long computation.

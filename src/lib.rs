@@ -31,7 +31,8 @@
 //!    spoken. [`kernel`] is what the two sides say to each other; bindings, parameters and workgroup sizes go by their
 //!    names in the shader and are reflected from it.
 //! 5. [`weights`] is the file format (safetensors, PyTorch's names and layouts). [`train`] has data, the step,
-//!    checkpoints and the run; [`metrics`] PSNR and SSIM; [`mod@bench`] measures speed and memory.
+//!    checkpoints and the run; [`metrics`] PSNR and SSIM, [`contact_sheet`] pictures side by side; [`mod@bench`] measures
+//!    speed and memory.
 //!
 //! # Conventions
 //!
@@ -48,6 +49,7 @@
 
 pub mod bands;
 pub mod bench;
+pub mod contact_sheet;
 pub mod error;
 pub mod exec;
 pub mod file;
