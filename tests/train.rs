@@ -9,12 +9,12 @@ use sasnet::net::Config;
 use sasnet::tensor::Tensor;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Batch;
-use sasnet::train::run::{CHECKPOINT, WEIGHTS};
+use sasnet::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
 use sasnet::train::step::{Settings, Trainer};
 use sasnet::weights::Weights;
 
 /// Everything that a complete run leaves.
-const FILES: [&str; 5] = [CHECKPOINT, "loss.csv", "loss.svg", "validation.csv", WEIGHTS];
+const FILES: [&str; 6] = [CHECKPOINT, "loss.csv", "loss.svg", SAMPLES, "validation.csv", WEIGHTS];
 
 #[test]
 fn the_same_seed_gives_the_same_files() {

@@ -6,6 +6,7 @@ use super::data::{Prefetch, Source};
 use super::pairs::Pair;
 use super::report::{LossRow, Report, ValidationRow};
 use super::step::{Init, Settings, Trainer};
+use crate::contact_sheet::{ContactSheet, difference};
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::metrics::score;
@@ -103,17 +104,12 @@ impl Validation {
         };
         Ok(Validation(pairs.iter().map(read).collect::<Result<_>>()?))
     }
-
-    /// Mean PSNR, without ensemble.
-    fn psnr(&self, smoother: &mut Smoother, params: &[f32], noise: f32) -> Result<f64> {
-        smoother.set_params(params)?;
-        let options = Options { noise: Some(noise), ..Options::default() };
-        let psnr =
-            |(_, [input, truth]): &(_, [Tensor; 2])| Ok(score(&smoother.smooth(input, &options, || ())?, truth)?.psnr);
-        let sum = self.0.iter().map(psnr).sum::<Result<f64>>()?;
-        Ok(sum / self.0.len() as f64)
-    }
 }
+
+/// Name of the contact sheet of samples in a run's folder.
+pub const SAMPLES: &str = "samples.png";
+/// Pictures on it, and the largest side of each, pixels.
+const SAMPLES_SHOWN: (usize, usize) = (6, 320);
 
 /// Makes an error say which picture it is about.
 fn about(pair: &Pair) -> impl Fn(Error) -> Error {
@@ -180,7 +176,8 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
         Checkpoint::of(trainer)?.save(folder, schedule.checkpoint_part)?;
     }
     let report = Report::open(folder, trainer.steps())?;
-    let mut run = Run { trainer, smoother, schedule, report, latest: String::new() };
+    let drawn = if schedule.validation.0.is_empty() { drawn(&source, trainer.settings()) } else { vec![] };
+    let mut run = Run { trainer, smoother, schedule, drawn, report, latest: String::new() };
     let end = run.steps(source);
     if end.is_err() {
         // As far as that is possible: what went wrong may be the disk.
@@ -189,10 +186,20 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
     end
 }
 
+/// Samples of the kind that the run trains on, but of no step, for runs without validation pictures.
+fn drawn(source: &Source, settings: &Settings) -> Vec<(String, [Tensor; 2])> {
+    let batch = source.batch(settings.seed, u64::MAX, SAMPLES_SHOWN.0, settings.crop);
+    (0..SAMPLES_SHOWN.0)
+        .map(|i| (format!("sample {}", i + 1), [&batch.input, &batch.target].map(|x| x.image(i))))
+        .collect()
+}
+
 struct Run<'a> {
     trainer: &'a mut Trainer,
     smoother: Smoother,
     schedule: &'a Schedule,
+    /// What to show where there is nothing to validate on.
+    drawn: Vec<(String, [Tensor; 2])>,
     report: Report,
     /// The last validation, for the progress bar.
     latest: String,
@@ -259,16 +266,36 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// What the run has reached after a step.
+    /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact sheet.
     fn validate(&mut self, step: u64) -> Result<()> {
-        if self.schedule.validation.0.is_empty() {
-            return Ok(());
+        self.smoother.set_params(&Checkpoint::of(self.trainer)?.result().params)?;
+        let options = Options { noise: Some(self.trainer.settings().noise), ..Options::default() };
+        let mut sheet =
+            ContactSheet::new(&["input", &format!("after step {step}"), "truth", "difference x4"], SAMPLES_SHOWN.1)?;
+        let validation = &self.schedule.validation.0;
+        let name = |pair: &Pair| pair.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let pictures: Vec<(String, &[Tensor; 2])> = match validation.is_empty() {
+            true => self.drawn.iter().map(|(label, pictures)| (label.clone(), pictures)).collect(),
+            false => validation.iter().map(|(pair, pictures)| (name(pair), pictures)).collect(),
+        };
+        // Spread over the set: neighbours are often one picture with different textures.
+        let shown = |i: usize| i * SAMPLES_SHOWN.0 / pictures.len() != (i + 1) * SAMPLES_SHOWN.0 / pictures.len();
+        let mut sum = 0.0;
+        for (i, (label, [input, truth])) in pictures.iter().enumerate() {
+            let y = self.smoother.smooth(input, &options, || ())?;
+            if !validation.is_empty() {
+                sum += score(&y, truth)?.psnr;
+            }
+            if shown(i) {
+                sheet.row(label, &[input, &y, truth, &difference(&y, truth, 4.0)?])?;
+            }
         }
-        let params = Checkpoint::of(self.trainer)?.result().params;
-        let psnr = self.schedule.validation.psnr(&mut self.smoother, &params, self.trainer.settings().noise)?;
-        self.report.validation(ValidationRow { step, psnr });
-        self.latest = format!(", validation {psnr:.2} dB");
-        Ok(())
+        if !validation.is_empty() {
+            let psnr = sum / pictures.len() as f64;
+            self.report.validation(ValidationRow { step, psnr });
+            self.latest = format!(", validation {psnr:.2} dB");
+        }
+        sheet.write(self.schedule.folder.join(SAMPLES))
     }
 }
 
