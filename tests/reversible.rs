@@ -160,6 +160,31 @@ fn gpu() {
     }
 }
 
+/// Mixed precision: with the kernels that keep hidden maps in f16 the way forward is in f16, and the way back, which
+/// computes the same maps again, in f32. Its gradient must be that of f64 to 1 %, as a whole: f16 rounds each map to
+/// 5e-4, and activations near 0 take the other side of the LeakyReLU.
+#[test]
+fn gradients_hold_in_mixed_precision() {
+    for kernels in common::half_kernels() {
+        let device = Device::Gpu(common::gpu_with(kernels));
+        for config in configs() {
+            let case = Case::new(&config, 0);
+            let (mixed, want) = (case.on(&device, false), case.in_f64(false));
+            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let error = norm(&mut mixed.grads.iter().zip(&want.grads).map(|(a, b)| a - b));
+            let error = error / norm(&mut want.grads.iter().copied());
+            let loss = (mixed.loss - want.loss).abs() / want.loss;
+            let rebuilt = mixed.rebuilt.unwrap();
+            println!("{config:?} {kernels:?}: gradient {error:.1e}, loss {loss:.1e}, rebuilt to {rebuilt:.1e}");
+            assert!(
+                error < 0.01 && loss < 1e-3 && rebuilt < 1e-2,
+                "{config:?} {kernels:?}: {error}, {loss}, {rebuilt}"
+            );
+            assert!(error > 1e-6, "{config:?} {kernels:?}: nothing is in f16");
+        }
+    }
+}
+
 /// The comparison would notice a wrong gradient: here that of a weight that is off by 1e-3.
 #[test]
 fn another_gradient_is_noticed() {

@@ -16,7 +16,7 @@
 #   SASNET_ADAPTER=NAME  the adapter [default: NVIDIA];  SASNET_RUNNER=COMMAND  starts programs on a Vulkan driver;
 #   PYTHON=COMMAND [default: python3]
 #
-# Back on the first, to put a checkpoint together and take the run's tables over, before the next `prepare --run RUN`:
+# Back on the first, to take the checkpoint and the run's tables over, before the next `prepare --run RUN`:
 #   tools/gpu_run.sh join RESULTS RUN
 set -euo pipefail
 shopt -s nullglob
@@ -79,7 +79,7 @@ prepare() {
   fi
   if [ -n "$run" ]; then
     mkdir -p "$folder/run"
-    cp "$run"/checkpoint.safetensors "$run"/*.csv "$folder/run/"
+    cp "$run"/checkpoint* "$run"/*.csv "$folder/run/"
   fi
   du -sh "$folder" >&2
   [ "$(du -sb "$folder" | cut -f1)" -le $((64 << 20)) ] || echo "warning: more than 64 MiB" >&2
@@ -87,9 +87,9 @@ prepare() {
 
 join() {
   mkdir -p "$2"
-  cat "$1"/checkpoint.part.* >"$2/checkpoint.part"
-  mv "$2/checkpoint.part" "$2/checkpoint.safetensors"
-  for f in "$1"/{loss,validation}.csv "$1"/weights.safetensors; do [ ! -e "$f" ] || cp "$f" "$2/"; done
+  rm -f "$2"/checkpoint*
+  cp "$1"/checkpoint* "$2/"
+  for f in "$1"/{loss,validation}.csv "$1"/{weights.safetensors,samples.png}; do [ ! -e "$f" ] || cp "$f" "$2/"; done
 }
 
 # What the parts on the GPU machine begin with.
@@ -170,16 +170,16 @@ train() {
   local data=$folder/data run=$folder/run
   mkdir -p "$data" "$run"
   [ -e "$data/structures" ] || tar -C "$data" -xf "$folder/data.tar"
-  [ ! -e "$run/checkpoint.safetensors" ] || resume=(--resume)
-  local options=(--out "$run" --structures "$data/structures" --textures "$data/textures" --adapter "$SASNET_ADAPTER")
+  [ ! -e "$run/checkpoint.json" ] && [ ! -e "$run/checkpoint.safetensors" ] || resume=(--resume)
+  local options=(--out "$run" --checkpoint-part 15MiB --structures "$data/structures" --textures "$data/textures" --adapter "$SASNET_ADAPTER")
   if [ -e "$data/validate" ]; then
     options+=(--validate "$data/validate")
     [ ! -e "$data/truths" ] || options+=(--validate-truths "$data/truths")
   fi
   step "$results/train.log" "$(left)" "${sasnet[@]}" train "${options[@]}" "${resume[@]}" --max-time "$minutes" "$@"
-  cp "$run"/*.csv "$results/"
-  [ ! -e "$run/weights.safetensors" ] || cp "$run/weights.safetensors" "$results/"
-  split -b 15M -d "$run/checkpoint.safetensors" "$results/checkpoint.part."
+  rm -f "$results"/checkpoint*
+  cp "$run"/checkpoint* "$run"/*.csv "$results/"
+  for f in "$run"/{weights.safetensors,samples.png}; do [ ! -e "$f" ] || cp "$f" "$results/"; done
   finish
 }
 
