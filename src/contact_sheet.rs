@@ -65,7 +65,7 @@ impl ContactSheet {
         let pictures: Vec<Tensor> = pictures.iter().map(|p| shrink(p, self.cell)).collect();
         let row = self.add(self.line());
         self.text(row, MARGIN, self.width() - 2 * MARGIN, label);
-        let row = self.add(pictures.iter().map(|p| p.shape.h).max().unwrap_or(0) + MARGIN);
+        let row = self.add(pictures.iter().map(|p| p.shape.h).max().unwrap_or(0) + 2 * MARGIN);
         for (column, picture) in pictures.iter().enumerate() {
             let Shape { h, w, .. } = picture.shape;
             let left = self.left(column) + (self.cell - w) / 2;
@@ -157,7 +157,7 @@ pub fn difference(a: &Tensor, b: &Tensor, gain: f32) -> Result<Tensor> {
 }
 
 /// Scales a picture down so that no side is longer than `side`: each pixel is the mean over the area that it covers.
-fn shrink(x: &Tensor, side: usize) -> Tensor {
+pub fn shrink(x: &Tensor, side: usize) -> Tensor {
     let Shape { h, w, .. } = x.shape;
     let longest = h.max(w);
     if longest <= side {
@@ -214,7 +214,7 @@ mod tests {
         small.data[3 * 5 + 5 + 2] = 1.0; // green of (1, 2)
         sheet.row("a", &[&red, &small]).unwrap();
         sheet.row("b", &[&small, &small]).unwrap();
-        assert_eq!(sheet.size(), (first + line + 48 + line + 3 + 8, 104));
+        assert_eq!(sheet.size(), (first + line + 56 + line + 3 + 16, 104));
 
         let top = first + line;
         // 20 columns in the middle of 40, from 8 + 10 on.
@@ -227,7 +227,7 @@ mod tests {
             (top + 1, 56 + 17 + 1, [0, 77, 0]),
             (top + 1, 56 + 17 + 2, [0, 255, 0]),
             (top + 3, 56 + 17, [BACKGROUND; 3]),
-            (top + 48 + line + 1, 8 + 17 + 2, [0, 255, 0]),
+            (top + 56 + line + 1, 8 + 17 + 2, [0, 255, 0]),
         ] {
             assert_eq!(pixel(&sheet, y, x), expected, "row {y}, column {x}");
         }

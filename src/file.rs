@@ -51,6 +51,20 @@ pub fn atomic_write(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<&mu
     Ok(())
 }
 
+/// Makes the folder that `path` goes into, and finds out now what would stop [`atomic_write`] there after hours of work.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be made or written to, [`Error::File`] where `path` is a folder.
+pub fn prepare(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Err(Error::file(path, "is a folder; give the name of a file in it"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    tempfile::Builder::new().prefix(".sasnet-").tempfile_in(folder).map(drop).map_err(Error::io(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +114,20 @@ mod tests {
         write(&link, "new").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
         assert!(link.symlink_metadata().unwrap().is_symlink());
+    }
+
+    #[test]
+    fn prepared_files_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/er/a.txt");
+        prepare(&path).unwrap();
+        assert_eq!(path.parent().unwrap().read_dir().unwrap().count(), 0, "nothing is left there");
+        write(&path, "new").unwrap();
+        prepare(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        let text = |path: &Path| prepare(path).unwrap_err().to_string();
+        assert!(text(folder.path()).contains("is a folder"));
+        assert!(text(&path.join("b")).contains("a.txt"), "a file is in the folder's place");
     }
 
     #[test]

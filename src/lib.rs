@@ -51,6 +51,7 @@ pub mod bands;
 pub mod bench;
 pub mod contact_sheet;
 pub mod error;
+pub mod eval;
 pub mod exec;
 pub mod file;
 pub mod fuse;

@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 
 /// The scores of one picture. The `y` variants are those of the luma alone: BT.601 as in MATLAB's `rgb2ycbcr`,
 /// `16 + 65.481 R + 128.553 G + 24.966 B` with R, G, B in 0..1, not rounded.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scores {
     /// Peak signal-to-noise ratio over all values in dB, peak 255; infinite for equal pictures.
     pub psnr: f64,
@@ -23,8 +23,13 @@ pub struct Scores {
 
 /// One line of a table of scores: a picture's, before (`_in`) and after smoothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns are the fields of `Scores`")]
+#[expect(missing_docs, reason = "the other columns are the fields of `Scores`")]
 pub struct Row {
+    /// Set of pictures.
+    pub set: String,
+    /// What smoothed.
+    pub network: String,
+    /// The picture's name.
     pub image: String,
     pub psnr_in: f64,
     pub ssim_in: f64,
@@ -37,9 +42,11 @@ pub struct Row {
 }
 
 impl Row {
-    /// The scores of the picture called `image`.
-    pub fn new(image: impl Into<String>, input: Scores, output: Scores) -> Row {
+    /// The scores of the picture `image` of a set, smoothed by a network.
+    pub fn new([set, network, image]: [&str; 3], input: Scores, output: Scores) -> Row {
         Row {
+            set: set.into(),
+            network: network.into(),
             image: image.into(),
             psnr_in: input.psnr,
             ssim_in: input.ssim,
@@ -54,6 +61,11 @@ impl Row {
 }
 
 impl Scores {
+    /// dB of PSNR that `self` has more than `input`; 0 where both are infinite.
+    pub fn gain(&self, input: &Scores) -> f64 {
+        if self.psnr == input.psnr { 0.0 } else { self.psnr - input.psnr }
+    }
+
     /// The average of each score over pictures, as the papers report them; `None` for none.
     pub fn mean(scores: &[Scores]) -> Option<Scores> {
         let mean = |f: fn(&Scores) -> f64| scores.iter().map(f).sum::<f64>() / scores.len() as f64;
@@ -228,11 +240,11 @@ mod tests {
     #[test]
     fn rows_keep_every_digit() {
         let s = Scores { psnr: 1.0 / 3.0, ssim: 0.1 + 0.2, psnr_y: f64::INFINITY, ssim_y: -0.0 };
-        let row = Row::new("a, b", s, Scores { psnr: 2.0 / 3.0, ..s });
+        let row = Row::new(["x y", "\"n\"", "a, b"], s, Scores { psnr: 2.0 / 3.0, ..s });
         let mut table = csv::Writer::from_writer(Vec::new());
         table.serialize(&row).unwrap();
         let bytes = table.into_inner().unwrap();
-        assert!(bytes.starts_with(b"image,psnr_in,ssim_in,psnr,ssim,psnr_y_in,ssim_y_in,psnr_y,ssim_y\n"));
+        assert!(bytes.starts_with(b"set,network,image,psnr_in,ssim_in,psnr,ssim,psnr_y_in,ssim_y_in,psnr_y,ssim_y\n"));
         let back: Row = csv::Reader::from_reader(&bytes[..]).deserialize().next().unwrap().unwrap();
         assert_eq!(back, row);
     }

@@ -13,7 +13,7 @@ use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 
 /// How to smooth.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Options {
     /// Scale of the noise in z's place, 0 = none; None = the scale that the weights were trained with.
     pub noise: Option<f32>,
@@ -75,6 +75,11 @@ impl Smoother {
     /// Bytes allocated on the device for what is built.
     pub fn allocated_bytes(&self) -> u64 {
         self.built.iter().map(|b| b.exec.allocated_bytes()).sum()
+    }
+
+    /// The weights in use.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     /// The device that it runs on.

@@ -9,7 +9,6 @@ use sasnet::geometry::Flip;
 use sasnet::gpu::{list_adapters, list_kernels};
 use sasnet::image::{self, Picture, quantise};
 use sasnet::kernel::Kernels;
-use sasnet::metrics::{Row, score};
 use sasnet::smooth::{Options, Smoother};
 use sasnet::tensor::{Shape, Tensor};
 use sasnet::weights::{Precision, Weights};
@@ -371,56 +370,6 @@ fn plan_prints_the_papers_numbers() {
     plan(&["--size", "60000x60000"]).fails(1, &["32 bits"]);
     plan(&["--features", "5000"]).fails(1, &["features are 5000"]);
     plan(&["--weights", "x", "--blocks", "1"]).fails(2, &["--weights", "--blocks"]);
-}
-
-fn table(path: &Path) -> Vec<Row> {
-    csv::Reader::from_path(path).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
-}
-
-#[test]
-fn eval_scores_before_and_after() {
-    let f = Folder::new(1.0);
-    for (i, name) in ["a.png", "b.png"].into_iter().enumerate() {
-        write_picture(f.path("in").join(name), 13, 18 + i, i);
-        write_picture(f.path("gt").join(name), 13, 18 + i, i + 5);
-        let [left, right] = [i + 5, i].map(|seed| picture(13, 18 + i, seed));
-        let rows = left.data.chunks(18 + i).zip(right.data.chunks(18 + i));
-        let both: Vec<f32> = rows.flat_map(|(l, r)| [l, r].concat()).collect();
-        std::fs::create_dir_all(f.path("both")).unwrap();
-        let both = Tensor::new(Shape::new(1, 3, 13, 2 * (18 + i)), both);
-        image::write(f.path("both").join(name), &both.into()).unwrap();
-    }
-    let eval = |arguments: &[&str]| {
-        Ran::of(f.command("eval").args(arguments).args(["--adapter", "cpu", "--weights", "w.safetensors"]))
-    };
-    let mut smoother = Smoother::new(f.weights.clone(), Device::Cpu);
-    let mut expected = |options: &Options| -> Vec<Row> {
-        let row = |(i, name)| {
-            let (x, truth) = (picture(13, 18 + i, i), picture(13, 18 + i, i + 5));
-            // As the command reads them: through a file of 8 bits.
-            let y = smoother.smooth(&x, options, || ()).unwrap();
-            Row::new(name, score(&x, &truth).unwrap(), score(&y, &truth).unwrap())
-        };
-        ["a", "b"].into_iter().enumerate().map(row).collect()
-    };
-    let one = eval(&["in", "gt", "--csv", "new/scores.csv", "--save", "new/results", "--seed", "4"]).ok();
-    let rows = table(&f.path("new/scores.csv"));
-    assert_eq!(rows, expected(&noise(1.0, 4)));
-    assert!(rows.iter().all(|row| row.psnr_in != row.psnr), "the two columns are not one");
-    let mean = (rows[0].psnr + rows[1].psnr) / 2.0;
-    let last = one.stdout.lines().last().unwrap();
-    assert!(last.starts_with("mean") && last.contains(&format!(" {mean:.2} ")), "{mean} is not in {last}");
-    assert_eq!(f.names("new/results"), ["a.png", "b.png"]);
-    assert!(f.bytes("new/results/b.png") == f.expected("in/b.png", "b.png", &noise(1.0, 4)));
-
-    eval(&["both", "--csv", "both.csv", "--noise", "0", "--ensemble"]).ok();
-    assert_eq!(table(&f.path("both.csv")), expected(&Options { ensemble: true, ..noise(0.0, 0) }));
-
-    f.picture("small/x.png", 10, 40);
-    eval(&["small"]).fails(1, &["small/x.png", "SSIM needs 11 x 11"]);
-    eval(&["in", "small"]).fails(1, &["no ground truth for a.png"]);
-    eval(&["in/a.png", "gt/b.png"]).fails(1, &["13 rows x 18 columns", "13 x 19"]);
-    eval(&["none"]).fails(1, &["none: No such file"]);
 }
 
 /// A PNG of one bit a pixel that says how large it is, and no more.

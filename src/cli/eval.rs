@@ -1,95 +1,233 @@
 //! `sasnet eval`
 
-use super::{Network, about, create_folder_of, progress, say};
+use super::{Smoothing, count, progress, say};
 use clap::Args;
-use sasnet::file::atomic_write;
-use sasnet::image::{Picture, write};
-use sasnet::metrics::{Row, Scores, score};
-use sasnet::train::pairs::find_pairs;
+use indicatif::ProgressBar;
+use sasnet::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
+use sasnet::file::{atomic_write, prepare};
+use sasnet::image::{Picture, format_of, write};
+use sasnet::smooth::Smoother;
+use sasnet::train::pairs::{INPUT_FOLDERS, Pair, find_pairs, find_set};
+use sasnet::weights::Weights;
 use sasnet::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
-/// Score the network on pictures with ground truths: PSNR and SSIM of each and their means, before and after.
+/// Score networks on pictures with ground truths: PSNR and SSIM before and after, as a table of sets and networks.
 #[derive(Args)]
 pub struct Eval {
     /// Folder of inputs (or one); without TRUTHS, side-by-side pictures, ground truth left
-    inputs: PathBuf,
+    #[arg(required_unless_present = "sets", conflicts_with = "sets")]
+    inputs: Option<PathBuf>,
     /// Folder of ground truths: of the same names, or an input's name without its texture (S3.png for S3T7.png)
     truths: Option<PathBuf>,
-    /// Also write the table as CSV, in full precision
+    /// A set of pictures, a row of the table: a folder with input/ and gt/ in it, or with side-by-side pictures, or with
+    /// S3T7.png beside S3.png. Several sets: --set A=DIR --set B=DIR
+    #[arg(long = "set", value_name = "[NAME=]DIR")]
+    sets: Vec<String>,
+    /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `shipped` is the built-in model
+    /// [default: shipped]
+    #[arg(long, value_name = "[LABEL=]FILE")]
+    weights: Vec<String>,
+    #[command(flatten)]
+    smoothing: Smoothing,
+    /// Print each picture's scores, too
+    #[arg(long)]
+    per_image: bool,
+    /// Print the scores of the luma (Y), too
+    #[arg(long)]
+    luma: bool,
+    /// Print each network's parameters, multiply-accumulates and noise scale, too (the paper's Table 3)
+    #[arg(long)]
+    details: bool,
+    /// Print the gains over the input that the paper reports on the real sets, too
+    #[arg(long)]
+    published: bool,
+    /// Write what is printed, too
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write each picture's scores as CSV, in full precision
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Also write the results there, as PNG
+    /// Write everything as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the pictures of each set that gain least PSNR by the first network as a contact sheet: input, results, ground
+    /// truth, differences
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// How many of each set are on the sheet
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "sheet", value_parser = clap::value_parser!(u16).range(1..))]
+    worst: u16,
+    /// Write the results there, as PNG; of several sets and networks in folders of their names
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
-    #[command(flatten)]
-    network: Network,
 }
 
 impl Eval {
-    /// Scores all pairs.
+    /// Scores all networks on all sets.
     pub fn run(self) -> Result<()> {
-        let pairs = find_pairs(&self.inputs, self.truths.as_deref())?;
-        if let Some(folder) = &self.save {
-            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let sets = self.sets()?;
+        let networks = self.networks()?;
+        let labels: Vec<&str> = networks.iter().map(|(label, ..)| label.as_str()).collect();
+        let mut log = Log {
+            bar: ProgressBar::hidden(),
+            save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels)).transpose()?,
+            worst: self.sheet.as_ref().map(|_| Worst::new(self.worst.into())),
+        };
+        [&self.markdown, &self.csv, &self.json, &self.sheet].into_iter().flatten().try_for_each(prepare)?;
+        self.sheet.as_ref().map(format_of).transpose()?;
+
+        let device = self.smoothing.adapter.open()?;
+        let options = self.smoothing.options();
+        let pictures: usize = sets.iter().map(|set| set.pairs.len()).sum();
+        log.bar = progress(pictures * networks.len() * options.passes());
+        // All networks stay on the device at once.
+        let max_memory = self.smoothing.max_memory.map(|bytes| bytes / networks.len() as u64);
+        let contestant = |(label, file, weights): &(String, String, Weights)| Contestant {
+            label: label.clone(),
+            file: file.clone(),
+            smoother: Smoother::new(weights.clone(), device.clone()).with_max_memory(max_memory),
+        };
+        let mut contestants: Vec<Contestant> = networks.iter().map(contestant).collect();
+        for set in &sets {
+            let sides = if set.pairs[0].truth.is_none() { ", ground truth left, input right" } else { "" };
+            eprintln!("{}: {}{sides}", set.name, count(set.pairs.len()));
         }
-        self.csv.as_deref().map_or(Ok(()), create_folder_of)?;
-        let (mut smoother, options) = (self.network.open()?, self.network.options());
-        let bar = progress(pairs.len() * options.passes());
-        let (mut rows, mut before, mut after) = (vec![], vec![], vec![]);
-        for pair in &pairs {
-            let name = pair.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            bar.set_message(name.clone());
-            let (h, w) = pair.size()?;
-            smoother.check(h, w).map_err(about(&pair.input))?;
-            let (input, truth) = pair.read()?;
-            let before_it = score(&input, &truth).map_err(about(&pair.input))?;
-            let y = smoother.smooth(&input, &options, || bar.inc(1)).map_err(about(&pair.input))?;
-            let after_it = score(&y, &truth).map_err(about(&pair.input))?;
-            rows.push(Row::new(name.clone(), before_it, after_it));
-            before.push(before_it);
-            after.push(after_it);
-            if let Some(folder) = &self.save {
-                write(folder.join(format!("{name}.png")), &Picture::from(y))?;
+        let report = evaluate(&sets, &mut contestants, &options, &mut log)?;
+        log.bar.finish_and_clear();
+
+        let shown =
+            Shown { luma: self.luma, details: self.details, per_image: self.per_image, published: self.published };
+        let text = report.markdown(shown);
+        if let Some(path) = &self.markdown {
+            atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
+        }
+        self.csv.as_deref().map_or(Ok(()), |path| report.write_csv(path))?;
+        self.json.as_deref().map_or(Ok(()), |path| report.write_json(path))?;
+        if let (Some(path), Some(worst)) = (&self.sheet, &log.worst) {
+            worst.sheet(&labels)?.write(path)?;
+        }
+        say!("{}", text.trim_end());
+        Ok(())
+    }
+
+    fn sets(&self) -> Result<Vec<Set>> {
+        if let Some(inputs) = &self.inputs {
+            let pairs = find_pairs(inputs, self.truths.as_deref())?;
+            return Ok(vec![Set { name: set_name(inputs), pairs }]);
+        }
+        let set = |text: &String| {
+            let (name, folder) = named(text, "--set", "NAME=DIR")?;
+            let folder = Path::new(folder);
+            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: find_set(folder)? })
+        };
+        self.sets.iter().map(set).collect()
+    }
+
+    /// Labels, files and weights.
+    fn networks(&self) -> Result<Vec<(String, String, Weights)>> {
+        let shipped = [SHIPPED.to_string()];
+        let given = if self.weights.is_empty() { &shipped[..] } else { &self.weights };
+        let given = given.iter().map(|text| named(text, "--weights", "LABEL=FILE")).collect::<Result<Vec<_>>>()?;
+        let stem = |file: &str| Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stems: BTreeSet<String> = given.iter().map(|(_, file)| stem(file)).collect();
+        let network = |(label, file): &(Option<&str>, &str)| {
+            // Where all are called weights.safetensors, their folders tell them apart.
+            let own = || if stems.len() == given.len() { stem(file) } else { file.to_string() };
+            let weights = match *file {
+                SHIPPED if !Path::new(SHIPPED).exists() => Weights::builtin(),
+                file => Weights::read(Path::new(file))?,
+            };
+            Ok((label.map_or_else(own, String::from), file.to_string(), weights))
+        };
+        given.iter().map(network).collect()
+    }
+}
+
+const SHIPPED: &str = "shipped";
+
+/// `NAME=PATH` or a path alone, which may hold a = where it exists.
+fn named<'a>(text: &'a str, option: &str, form: &str) -> Result<(Option<&'a str>, &'a str)> {
+    match text.split_once('=') {
+        Some(_) if Path::new(text).exists() => Ok((None, text)),
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((Some(name), path)),
+        None if !text.is_empty() => Ok((None, text)),
+        _ => Err(Error::Invalid(format!("{option} {text}: give {form}"))),
+    }
+}
+
+/// The set's name for its folder, or for that of its inputs.
+fn set_name(folder: &Path) -> String {
+    let path = absolute(folder).unwrap_or_else(|_| folder.into());
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let own = name(&path).unwrap_or_else(|| "pictures".into());
+    let is_inputs = INPUT_FOLDERS.iter().any(|known| known.eq_ignore_ascii_case(&own));
+    path.parent().and_then(name).filter(|_| is_inputs).unwrap_or(own)
+}
+
+/// What is done with each picture.
+struct Log {
+    bar: ProgressBar,
+    save: Option<Save>,
+    worst: Option<Worst>,
+}
+
+impl Watch for Log {
+    fn checks(&mut self, pair: &Pair) {
+        self.bar.set_message(format!("checking {}", pair.name()));
+    }
+
+    fn begins(&mut self, set: &Set, pair: &Pair) {
+        self.bar.set_message(format!("{}/{}", set.name, pair.name()));
+    }
+
+    fn passed(&mut self) {
+        self.bar.inc(1);
+    }
+
+    fn scored(&mut self, seen: &Seen) -> Result<()> {
+        self.worst.as_mut().map_or(Ok(()), |worst| worst.add(seen))?;
+        self.save.as_ref().map_or(Ok(()), |save| save.write(seen))
+    }
+}
+
+/// Where the results go: the folder of each set, for each network.
+struct Save(BTreeMap<String, Vec<PathBuf>>);
+
+impl Save {
+    fn new(folder: &Path, sets: &[Set], labels: &[&str]) -> Result<Save> {
+        let part = |name: &str, of: usize| if of > 1 { folder_name(name) } else { String::new() };
+        let folders = |set: &Set| -> Vec<PathBuf> {
+            let of_set = folder.join(part(&set.name, sets.len()));
+            labels.iter().map(|label| of_set.join(part(label, labels.len()))).collect()
+        };
+        let mut files = BTreeSet::new();
+        for (set, folders) in sets.iter().map(|set| (set, folders(set))) {
+            for (pair, folder) in set.pairs.iter().flat_map(|pair| folders.iter().map(move |folder| (pair, folder))) {
+                let path = folder.join(format!("{}.png", pair.name()));
+                if let Some(path) = files.replace(path) {
+                    let message = format!("two results would be called so, one of them of {}", pair.input.display());
+                    return Err(Error::file(path, message + ": rename one, its set or its network"));
+                }
             }
         }
-        bar.finish_and_clear();
-        if let Some(path) = &self.csv {
-            write_csv(path, &rows)?;
+        files.iter().try_for_each(prepare)?;
+        Ok(Save(sets.iter().map(|set| (set.name.clone(), folders(set))).collect()))
+    }
+
+    fn write(&self, seen: &Seen) -> Result<()> {
+        for (folder, result) in self.0[seen.set].iter().zip(seen.results) {
+            write(folder.join(format!("{}.png", seen.image.name)), &Picture::from(result.clone()))?;
         }
-        print(&rows, &before, &after);
         Ok(())
     }
 }
 
-fn print(rows: &[Row], before: &[Scores], after: &[Scores]) {
-    let mean = |scores| Scores::mean(scores).expect("at least one pair was found");
-    let mean = Row::new("mean", mean(before), mean(after));
-    let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or(0).max("image".len());
-    say!("{:width$}    input PSNR   SSIM     PSNR   SSIM   Y: input PSNR   SSIM     PSNR   SSIM", "image");
-    for r in rows.iter().chain([&mean]) {
-        say!(
-            "{:width$}  {:12.2} {:.4}   {:6.2} {:.4}   {:13.2} {:.4}   {:6.2} {:.4}",
-            r.image,
-            r.psnr_in,
-            r.ssim_in,
-            r.psnr,
-            r.ssim,
-            r.psnr_y_in,
-            r.ssim_y_in,
-            r.psnr_y,
-            r.ssim_y
-        );
-    }
-}
-
-fn write_csv(path: &Path, rows: &[Row]) -> Result<()> {
-    atomic_write(path, |out| {
-        let mut writer = csv::Writer::from_writer(&mut *out);
-        rows.iter().try_for_each(|row| writer.serialize(row)).map_err(|e| Error::file(path, e.to_string()))?;
-        writer.flush().map_err(Error::io(path))?;
-        drop(writer);
-        out.flush().map_err(Error::io(path))
-    })
+/// A name as that of a folder.
+fn folder_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || " ._-+".contains(c) { c } else { '-' };
+    let name: String = name.chars().map(plain).collect();
+    if name.chars().all(|c| c == '.') { "-".repeat(name.len()) } else { name }
 }

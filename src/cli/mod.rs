@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::exec::Device;
 use sasnet::net::Config;
-use sasnet::smooth::{Options, Smoother};
+use sasnet::smooth::Options;
 use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
 use sasnet::{Error, Result};
@@ -34,12 +34,9 @@ macro_rules! say {
 }
 use say;
 
-/// Which network on which device, and how it smooths: the same for `smooth` and `eval`.
+/// How to smooth, and on which device: the same for `smooth` and `eval`.
 #[derive(Args)]
-pub struct Network {
-    /// Weights to use instead of the built-in ones
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+pub struct Smoothing {
     /// Average the eight flips and rotations: better, eight times as slow
     #[arg(long)]
     ensemble: bool,
@@ -57,19 +54,10 @@ pub struct Network {
     adapter: Adapter,
 }
 
-impl Network {
+impl Smoothing {
     /// The options of each picture.
     fn options(&self) -> Options {
         Options { noise: self.noise, seed: self.seed, ensemble: self.ensemble }
-    }
-
-    /// Opens weights and device, and says which device it is.
-    fn open(&self) -> Result<Smoother> {
-        let weights = match &self.weights {
-            Some(path) => Weights::read(path)?,
-            None => Weights::builtin(),
-        };
-        Ok(Smoother::new(weights, self.adapter.open()?).with_max_memory(self.max_memory))
     }
 }
 
@@ -164,9 +152,8 @@ fn about(picture: &Path) -> impl Fn(Error) -> Error {
     move |error| Error::file(picture, error.to_string())
 }
 
-/// Creates the folder that a file goes into, so that this does not fail after the work is done.
-fn create_folder_of(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(Error::io(folder)))
+fn count(pictures: usize) -> String {
+    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
 }
 
 /// A bar over `total` passes through the network.

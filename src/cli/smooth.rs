@@ -1,8 +1,11 @@
 //! `sasnet smooth`
 
-use super::{Network, about, create_folder_of, progress};
+use super::{Smoothing, about, count, progress};
 use clap::Args;
+use sasnet::file::prepare;
 use sasnet::image::{format_of, pictures, read, size, write};
+use sasnet::smooth::Smoother;
+use sasnet::weights::Weights;
 use sasnet::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,15 +19,20 @@ pub struct Smooth {
     /// File for one picture (its extension is the format); folder for several, which keep their names
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
+    /// Weights to use instead of the built-in ones
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
-    network: Network,
+    smoothing: Smoothing,
 }
 
 impl Smooth {
     /// Smooths all pictures; one that fails does not stop the others.
     pub fn run(self) -> Result<()> {
         let jobs = self.jobs()?;
-        let (mut smoother, options) = (self.network.open()?, self.network.options());
+        let weights = self.weights.as_deref().map_or_else(|| Ok(Weights::builtin()), Weights::read)?;
+        let (device, options) = (self.smoothing.adapter.open()?, self.smoothing.options());
+        let mut smoother = Smoother::new(weights, device).with_max_memory(self.smoothing.max_memory);
         let bar = progress(jobs.len() * options.passes());
         let mut failed = vec![];
         for (input, output) in &jobs {
@@ -58,7 +66,7 @@ impl Smooth {
         let one_file = inputs.len() == 1 && !self.inputs[0].is_dir() && !self.out.is_dir();
         if one_file {
             format_of(&self.out)?;
-            create_folder_of(&self.out)?;
+            prepare(&self.out)?;
             return Ok(vec![(inputs[0].clone(), self.out.clone())]);
         }
         if self.out.is_file() {
@@ -79,8 +87,4 @@ impl Smooth {
         std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out))?;
         Ok(jobs)
     }
-}
-
-fn count(pictures: usize) -> String {
-    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
 }

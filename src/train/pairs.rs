@@ -37,6 +37,11 @@ impl Pair {
         }
     }
 
+    /// The input's file name, without extension.
+    pub fn name(&self) -> String {
+        self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Rows and columns of the input, from the file's header.
     ///
     /// # Errors
@@ -90,10 +95,83 @@ pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
         None => input_files.into_iter().map(|input| Pair { input, truth: None }).collect(),
         Some(truths) => pair_by_name(inputs, input_files, truths)?,
     };
+    sizes_fit(pairs)
+}
+
+fn sizes_fit(pairs: Vec<Pair>) -> Result<Vec<Pair>> {
     for pair in &pairs {
         pair.check(image::size(&pair.input)?, pair.truth.as_ref().map(image::size).transpose()?)?;
     }
     Ok(pairs)
+}
+
+/// What a folder of inputs may be called, in capitals too.
+pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
+/// What a folder of ground truths may be called, in capitals too.
+pub const TRUTH_FOLDERS: [&str; 5] = ["gt", "truth", "truths", "clean", "ground_truth"];
+
+const SET_LAYOUTS: &str = "expected one of
+  SET/
+    input/  a.png  S3T7.png  photo_T07.png    (or inputs, textured, blended)
+    gt/     a.png  S3.png    photo.png        (or truth, truths, clean, ground_truth)
+  SET/      S3.png  S3T1.png  S3T2.png ...    inputs named after their ground truth and a texture, beside it
+  SET/      a.png  b.png ...                  both in one picture: ground truth left, input right";
+
+/// The pairs of one set of pictures: a folder with inputs and ground truths in folders of their own
+/// ([`INPUT_FOLDERS`], [`TRUTH_FOLDERS`]; paired as by [`find_pairs`]), a folder of both where each input is named after
+/// its ground truth, or side-by-side pictures.
+///
+/// # Errors
+/// [`Error::File`] where the folder is none of these, with the layouts, or the sizes of a pair differ, naming the
+/// pictures; [`Error::Io`] where a folder cannot be read.
+pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
+    let wrong = |problem: String| Error::file(set, format!("{problem}; {SET_LAYOUTS}"));
+    if !set.metadata().map_err(Error::io(set))?.is_dir() {
+        return Err(wrong("is a file, not a folder".into()));
+    }
+    let mut folders = [vec![], vec![]];
+    for entry in set.read_dir().map_err(Error::io(set))? {
+        let path = entry.map_err(Error::io(set))?.path();
+        for (found, names) in folders.iter_mut().zip([&INPUT_FOLDERS[..], &TRUTH_FOLDERS]) {
+            if path.is_dir() && names.iter().any(|name| name.eq_ignore_ascii_case(file_name(&path))) {
+                found.push(path.clone());
+            }
+        }
+    }
+    match [&folders[0][..], &folders[1]] {
+        [[inputs], [truths]] => return find_pairs(inputs, Some(truths)),
+        [[], []] => {}
+        [[inputs], []] => return Err(wrong(format!("holds {}, but no folder of ground truths", file_name(inputs)))),
+        [[], [truths]] => return Err(wrong(format!("holds {}, but no folder of inputs", file_name(truths)))),
+        [several, others] => {
+            let several = if several.len() > 1 { several } else { others };
+            let names = names(&several.iter().collect::<Vec<_>>());
+            return Err(wrong(format!("holds {names}: which one? Rename or move the others")));
+        }
+    }
+    let files =
+        pictures(set).map_err(|_| wrong("holds no pictures and no folders of inputs and ground truths".into()))?;
+    let by_stem: HashMap<&str, &PathBuf> = files.iter().map(|path| (stem(path), path)).collect();
+    let truth_of = |path: &PathBuf| by_stem.get(without_texture(stem(path))?).copied();
+    let pairs: Vec<Pair> = (files.iter())
+        .filter_map(|path| truth_of(path).map(|truth| Pair { input: path.clone(), truth: Some(truth.clone()) }))
+        .collect();
+    let is_used = |path: &PathBuf| pairs.iter().any(|p| p.input == *path || p.truth.as_ref() == Some(path));
+    if !pairs.is_empty() {
+        let lonely: Vec<&PathBuf> = files.iter().filter(|path| !is_used(path)).collect();
+        return match lonely.is_empty() {
+            true => sizes_fit(pairs),
+            false => Err(wrong(format!("neither input nor ground truth: {}", names(&lonely)))),
+        };
+    }
+    find_pairs(set, None).map_err(|error| match error {
+        Error::File { path, message } => Error::file(path, format!("{message}; {SET_LAYOUTS}")),
+        other => other,
+    })
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Vec<Pair>> {
@@ -236,6 +314,45 @@ mod tests {
         assert!(size.contains("2 rows x 3 columns") && size.contains("4 x 5"), "{size}");
         let odd = find_pairs(folder(&[("a.png", 2, 3)]).path(), None).unwrap_err().to_string();
         assert!(odd.contains("3 columns cannot be"), "{odd}");
+    }
+
+    /// Names of inputs and ground truths below a set's folder.
+    fn set(files: &[&str]) -> Result<Vec<String>> {
+        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
+        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().replace('\\', "/");
+        let pair = |p: Pair| [Some(name(&p.input)), p.truth.as_deref().map(name)].into_iter().flatten().collect();
+        Ok(find_set(folder.path())?.into_iter().map(|p| -> Vec<String> { pair(p) }).map(|p| p.join(" ")).collect())
+    }
+
+    #[test]
+    fn every_layout_of_a_set() {
+        assert_eq!(set(&["input/a.png", "gt/a.png", "readme.png"]).unwrap(), ["input/a.png gt/a.png"]);
+        assert_eq!(set(&["Textured/S1T2.png", "CLEAN/S1.png"]).unwrap(), ["Textured/S1T2.png CLEAN/S1.png"]);
+        let flat = ["S1.png", "S1T1.png", "S1T2.png", "p.png", "p_T07.png"];
+        assert_eq!(set(&flat).unwrap(), ["S1T1.png S1.png", "S1T2.png S1.png", "p_T07.png p.png"]);
+        assert_eq!(set(&["a.png", "b.png"]).unwrap(), ["a.png", "b.png"]);
+    }
+
+    #[test]
+    fn what_is_no_set() {
+        let error = |files: &[&str]| set(files).unwrap_err().to_string();
+        for (files, part) in [
+            (&["input/a.png"][..], "holds input, but no folder of ground truths"),
+            (&["gt/a.png", "a.png"], "holds gt, but no folder of inputs"),
+            (&["other/a.png"], "holds no pictures and no folders"),
+            (&["S1.png", "S1T1.png", "x.png"], "neither input nor ground truth: x.png"),
+        ] {
+            let text = error(files);
+            assert!(text.contains(part) && text.contains("SET/\n    input/  a.png"), "{text}");
+        }
+        let two = error(&["input/a.png", "inputs/a.png", "gt/a.png"]);
+        assert!(two.contains("input, inputs: which one?") || two.contains("inputs, input: which one?"), "{two}");
+        assert!(error(&["input/a.png", "input/b.png", "gt/a.png"]).contains("no ground truth for b.png"));
+        let odd = find_set(folder(&[("a.png", 2, 3)]).path()).unwrap_err().to_string();
+        assert!(odd.contains("a.png: 3 columns") && odd.contains("gt/     a.png"), "{odd}");
+        let file = folder(&[("a.png", 2, 2)]);
+        assert!(find_set(&file.path().join("a.png")).unwrap_err().to_string().contains("is a file"));
+        assert!(matches!(find_set(&file.path().join("b")), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -1,0 +1,348 @@
+//! `sasnet eval`: networks side by side on sets of pictures.
+
+mod common;
+
+use common::{Ran, picture, sasnet, small_weights, write_picture};
+use sasnet::contact_sheet::{ContactSheet, difference};
+use sasnet::eval::Worst;
+use sasnet::exec::Device;
+use sasnet::image;
+use sasnet::metrics::{Row, Scores, score};
+use sasnet::smooth::{Options, Smoother};
+use sasnet::tensor::{Shape, Tensor};
+use sasnet::weights::{Precision, Weights};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Seeds of the pictures: an input's, which its ground truth's is 5 more than.
+const SETS: [(&str, &[(&str, usize)]); 2] = [("kodim", &[("a", 0), ("b", 1)]), ("traced", &[("S1T1", 2)])];
+
+/// Two sets and two networks, one of which adds noise.
+struct Bench {
+    folder: tempfile::TempDir,
+    networks: [(&'static str, Weights); 2],
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let networks = [("plain", small_weights(&[1], 4, false, 0.0)), ("noisy", small_weights(&[2], 8, true, 1.0))];
+        for (label, weights) in &networks {
+            weights.write(&folder.path().join(format!("{label}.safetensors")), Precision::F32).unwrap();
+        }
+        let bench = Bench { folder, networks };
+        for (name, seed) in SETS[0].1 {
+            bench.pair(&format!("kodim/input/{name}.png"), &format!("kodim/gt/{name}.png"), *seed);
+        }
+        bench.pair("traced/S1T1.png", "traced/S1.png", 2);
+        bench
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn pair(&self, input: &str, truth: &str, seed: usize) {
+        write_picture(self.path(input), 13, 18 + seed, seed);
+        write_picture(self.path(truth), 13, 18 + seed, seed + 5);
+    }
+
+    /// `sasnet eval` in the folder, on the CPU.
+    fn eval(&self, arguments: &[&str]) -> Ran {
+        let mut command = sasnet();
+        Ran::of(command.arg("eval").current_dir(self.folder.path()).args(arguments).args(["--adapter", "cpu"]))
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    fn rows(&self, name: &str) -> Vec<Row> {
+        csv::Reader::from_path(self.path(name)).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
+    }
+
+    /// What a network makes of a picture.
+    fn smoothed(&self, network: usize, seed: usize, options: &Options) -> Tensor {
+        let mut smoother = Smoother::new(self.networks[network].1.clone(), Device::Cpu);
+        smoother.smooth(&picture(13, 18 + seed, seed), options, || ()).unwrap()
+    }
+
+    fn before(&self, seed: usize) -> Scores {
+        score(&picture(13, 18 + seed, seed), &picture(13, 18 + seed, seed + 5)).unwrap()
+    }
+
+    fn after(&self, network: usize, seed: usize, options: &Options) -> Scores {
+        score(&self.smoothed(network, seed, options), &picture(13, 18 + seed, seed + 5)).unwrap()
+    }
+
+    fn expected(&self, networks: &[usize], options: &Options) -> Vec<Row> {
+        let mut rows = vec![];
+        for (set, images) in SETS {
+            for &(image, seed) in images {
+                for &network in networks {
+                    let (label, after) = (self.networks[network].0, self.after(network, seed, options));
+                    rows.push(Row::new([set, label, image], self.before(seed), after));
+                }
+            }
+        }
+        rows
+    }
+}
+
+const BOTH_SETS: [&str; 4] = ["--set", "kodim", "--set", "traced"];
+const BOTH_NETWORKS: [&str; 4] = ["--weights", "plain.safetensors", "--weights", "noisy=noisy.safetensors"];
+
+fn mean(scores: &[Scores]) -> Scores {
+    Scores::mean(scores).unwrap()
+}
+
+fn cell(s: &Scores) -> String {
+    format!("{:.2} / {:.4}", s.psnr, s.ssim)
+}
+
+/// The cells of a table, line by line, its heading first; all lines are of one width.
+fn table(markdown: &str) -> Vec<Vec<&str>> {
+    let lines: Vec<&str> = markdown.lines().take_while(|line| line.starts_with('|')).collect();
+    assert!(lines.len() > 2 && lines.iter().all(|line| line.len() == lines[0].len()), "{markdown}");
+    assert!(lines[1].starts_with("|--") && lines[1].ends_with("--:|"), "{markdown}");
+    let cells = lines.iter().map(|line| line.trim_matches('|').split('|').map(str::trim).collect());
+    cells.enumerate().filter(|(i, _)| *i != 1).map(|(_, row)| row).collect()
+}
+
+#[test]
+fn two_sets_and_two_networks() {
+    let b = Bench::new();
+    let files = "--csv new/s.csv --json new/r.json --markdown new/t.md --sheet new/sheet.png --worst 1 --save new/save";
+    let arguments: Vec<&str> =
+        [&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "4"]].concat().into_iter().chain(files.split(' ')).collect();
+    let ran = b.eval(&[&arguments[..], &["--details", "--luma", "--per-image"]].concat()).ok();
+    assert!(ran.stderr.contains("kodim: 2 pictures") && ran.stderr.contains("traced: 1 picture"), "{}", ran.stderr);
+    let options = Options { seed: 4, ..Options::default() };
+    let expected = b.expected(&[0, 1], &options);
+    assert_eq!(b.rows("new/s.csv"), expected);
+    assert!(expected.iter().all(|row| row.psnr != row.psnr_in) && expected[0].psnr != expected[1].psnr);
+
+    // Means: kodim's of two pictures, traced's of one.
+    let kodim = [0, 1].map(|network| mean(&[0, 1].map(|seed| b.after(network, seed, &options))));
+    let kodim_in = mean(&[b.before(0), b.before(1)]);
+    assert_eq!(ran.stdout, b.text("new/t.md"));
+    let rows = table(&ran.stdout);
+    assert_eq!(rows[0], ["set", "input", "plain", "noisy"]);
+    assert_eq!(rows[1], ["kodim", &cell(&kodim_in), &cell(&kodim[0]), &cell(&kodim[1])]);
+    assert_eq!(rows[2][..2], ["kodim, Y", &format!("{:.2} / {:.4}", kodim_in.psnr_y, kodim_in.ssim_y)]);
+    assert_eq!(rows[3][..2], ["traced", &cell(&b.before(2))]);
+    let parameters = [0, 1].map(|i| b.networks[i].1.config.layout().parameters());
+    assert_eq!(rows[5][0], "parameters");
+    assert_eq!([2, 3].map(|i| rows[5][i].replace(',', "").parse::<usize>().unwrap()), parameters);
+    // The plan's own figure.
+    let plan = Ran::of(sasnet().args(["plan", "--weights", b.path("noisy.safetensors").to_str().unwrap()])).ok().stdout;
+    let full = plan.lines().find(|line| line.contains("the full network")).unwrap();
+    assert!(rows[6][0] == "GMAC at 512x384" && full.contains(&format!(" {} GMAC", rows[6][3])), "{full}");
+    assert_eq!(rows[7], ["noise scale", "", "0", "1"]);
+    assert!(ran.stdout.contains("means over 2 of kodim, 1 of traced.\n"), "{}", ran.stdout);
+    let images = table(&ran.stdout[ran.stdout.find("| picture").unwrap()..]);
+    let names: Vec<&str> = images.iter().map(|row| row[0]).collect();
+    assert_eq!(names, ["picture", "kodim/a", "kodim/a, Y", "kodim/b", "kodim/b, Y", "traced/S1T1", "traced/S1T1, Y"]);
+    assert_eq!(images[3][3], cell(&b.after(1, 1, &options)));
+
+    let json: Value = serde_json::from_str(&b.text("new/r.json")).unwrap();
+    let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}"));
+    let close = |pointer: &str, value: f64| assert!((number(pointer) - value).abs() < 1e-12, "{pointer}");
+    close("/sets/0/networks/1/psnr", kodim[1].psnr);
+    close("/sets/0/input/ssim_y", kodim_in.ssim_y);
+    close("/sets/0/images/1/networks/0/ssim", b.after(0, 1, &options).ssim);
+    close("/sets/1/images/0/width", 20.0);
+    close("/networks/0/parameters", parameters[0] as f64);
+    close("/networks/1/noise", 1.0);
+    close("/options/seed", 4.0);
+    assert!((number("/networks/1/gmac") - rows[6][3].parse::<f64>().unwrap()).abs() < 0.0051);
+    for (pointer, text) in [
+        ("/networks/1/metadata/blocks", "2"),
+        ("/networks/0/file", "plain.safetensors"),
+        ("/networks/0/label", "plain"),
+        ("/sets/1/name", "traced"),
+        ("/sets/0/images/1/name", "b"),
+        ("/version", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(json.pointer(pointer).and_then(Value::as_str), Some(text), "{pointer}");
+    }
+    assert!(json["device"].as_str().unwrap().starts_with("CPU, "));
+
+    // The results, and the sheet: the worst of each set by the first network.
+    let gain = |seed: usize| b.after(0, seed, &options).psnr - b.before(seed).psnr;
+    let worst = if gain(0) < gain(1) { ("a", 0) } else { ("b", 1) };
+    let captions = ["input", "plain", "noisy", "ground truth", "plain: difference x4", "noisy: difference x4"];
+    let mut sheet = ContactSheet::new(&captions, Worst::CELL).unwrap();
+    for (set, (name, seed)) in [("kodim", worst), ("traced", ("S1T1", 2))] {
+        let (x, truth) = (picture(13, 18 + seed, seed), picture(13, 18 + seed, seed + 5));
+        let y = [0, 1].map(|network| b.smoothed(network, seed, &options));
+        let d = [0, 1].map(|network| difference(&y[network], &truth, 4.0).unwrap());
+        let dbs = [b.before(seed), b.after(0, seed, &options), b.after(1, seed, &options)].map(|s| s.psnr);
+        let label = format!("{set}/{name}  {:.2} -> {:.2}, {:.2} dB", dbs[0], dbs[1], dbs[2]);
+        sheet.row(&label, &[&x, &y[0], &y[1], &truth, &d[0], &d[1]]).unwrap();
+        for (network, y) in ["plain", "noisy"].into_iter().zip(&y) {
+            let saved = image::read(b.path(format!("new/save/{set}/{network}/{name}.png"))).unwrap().tensor;
+            assert_eq!(image::quantise(&saved), image::quantise(y), "{set} {network} {name}");
+        }
+    }
+    sheet.write(b.path("expected.png")).unwrap();
+    assert!(std::fs::read(b.path("new/sheet.png")).unwrap() == std::fs::read(b.path("expected.png")).unwrap());
+}
+
+#[test]
+fn options_reach_the_networks() {
+    let b = Bench::new();
+    let run = |more: &[&str]| {
+        b.eval(&[&BOTH_SETS[..], &BOTH_NETWORKS, &["--csv", "s.csv"], more].concat()).ok();
+        b.rows("s.csv")
+    };
+    let plain = run(&[]);
+    assert_eq!(plain, b.expected(&[0, 1], &Options::default()));
+    let ensemble = run(&["--noise", "0.5", "--ensemble", "--seed", "3"]);
+    assert_eq!(ensemble, b.expected(&[0, 1], &Options { noise: Some(0.5), seed: 3, ensemble: true }));
+    assert!(plain != ensemble);
+
+    // The networks share the memory: each gets half of it.
+    let mut smoother = Smoother::new(b.networks[1].1.clone(), Device::Cpu);
+    let mut peak = |seed| {
+        smoother.smooth(&picture(13, 18 + seed, seed), &Options::default(), || ()).unwrap();
+        smoother.last_plan().unwrap().1.peak_bytes()
+    };
+    let needed = [0, 1, 2].map(&mut peak).into_iter().max().unwrap();
+    let [enough, less] = [2 * needed, needed + 1].map(|bytes| bytes.to_string());
+    assert_eq!(run(&["--max-memory", &enough]), plain);
+    let less = [&BOTH_SETS[..], &["--max-memory", &less]].concat();
+    b.eval(&[&less[..], &BOTH_NETWORKS].concat()).fails(1, &["18x13 pixels do not fit"]);
+    b.eval(&[&less[..], &BOTH_NETWORKS[2..]].concat()).ok();
+}
+
+#[test]
+fn one_set_and_one_network() {
+    let b = Bench::new();
+    let noisy = ["--weights", "noisy.safetensors"];
+    let options = Options { seed: 4, ..Options::default() };
+    let eval = |arguments: &[&str]| b.eval(&[arguments, &noisy, &["--seed", "4", "--csv", "s.csv"]].concat()).ok();
+    let expected: Vec<Row> = b.expected(&[1], &options).into_iter().filter(|row| row.set == "kodim").collect();
+    let ran = eval(&["kodim/input", "kodim/gt", "--save", "results", "--sheet", "sheet.png"]);
+    assert_eq!(b.rows("s.csv"), expected, "a set named after the folder");
+    assert_eq!(table(&ran.stdout)[0], ["set", "input", "noisy"]);
+    let names: Vec<_> = b.path("results").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.len() == 2 && names.contains(&"b.png".into()), "{names:?}");
+    let (_, width) = image::size(b.path("sheet.png")).unwrap();
+    assert_eq!(width, 8 + 4 * (Worst::CELL + 8), "input, result, ground truth, difference");
+
+    // Side by side, ground truth left.
+    for (name, seed) in SETS[0].1 {
+        let w = 18 + seed;
+        let [left, right] = [seed + 5, *seed].map(|seed| picture(13, w, seed));
+        let rows = left.data.chunks(w).zip(right.data.chunks(w));
+        let both: Vec<f32> = rows.flat_map(|(l, r)| [l, r].concat()).collect();
+        std::fs::create_dir_all(b.path("both")).unwrap();
+        let both = Tensor::new(Shape::new(1, 3, 13, 2 * w), both);
+        image::write(b.path(format!("both/{name}.png")), &both.into()).unwrap();
+    }
+    for arguments in [&["both"][..], &["--set", "both"], &["--set", "K|O=both"]] {
+        let ran = eval(arguments);
+        let name = arguments.last().unwrap().split('=').next().unwrap();
+        let expected: Vec<Row> = expected.iter().map(|row| Row { set: name.into(), ..row.clone() }).collect();
+        assert_eq!(b.rows("s.csv"), expected);
+        assert!(ran.stderr.contains(&format!("{name}: 2 pictures, ground truth left, input right")), "{}", ran.stderr);
+        assert!(ran.stdout.contains(&format!("\n| {} ", name.replace('|', "\\|"))), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_shipped_model_and_the_papers_gains() {
+    let b = Bench::new();
+    let ran = b.eval(&["--set", "traced", "--published"]).ok();
+    assert_eq!(table(&ran.stdout)[0], ["set", "input", "shipped"]);
+    let gains = table(&ran.stdout[ran.stdout.find("| gain").unwrap()..]);
+    assert_eq!(gains[0], ["gain in PSNR, dB", "shipped", "SASNet, published"]);
+    assert_eq!((gains[1][0], gains[1][2]), ("traced", ""));
+    let weights = Weights::builtin();
+    let y = Smoother::new(weights, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default(), || ()).unwrap();
+    let gain = score(&y, &picture(13, 20, 7)).unwrap().psnr - b.before(2).psnr;
+    assert_eq!(gains[1][1], format!("{gain:.2}"));
+    assert_eq!(gains[2..], [["SPS, the real set", "", "12.9"], ["NKS, the real set", "", "6.7"]]);
+    assert!(ran.stdout.contains("Published, on the real sets (not these pictures)"));
+    let without = b.eval(&["--set", "traced", "--weights", "shipped"]).ok().stdout;
+    assert!(!without.contains("ublished") && table(&without) == table(&ran.stdout));
+}
+
+#[test]
+fn equal_pictures_have_infinite_psnr() {
+    let b = Bench::new();
+    write_picture(b.path("same/input/a.png"), 13, 13, 1);
+    write_picture(b.path("same/gt/a.png"), 13, 13, 1);
+    let ran = b.eval(&["--set", "same", "--json", "r.json", "--csv", "s.csv", "--published"]).ok();
+    assert_eq!(table(&ran.stdout)[1][1], "inf / 1.0000");
+    let json: Value = serde_json::from_str(&b.text("r.json")).unwrap();
+    assert!(json["sets"][0]["input"]["psnr"].is_null() && json["sets"][0]["networks"][0]["psnr"].is_f64());
+    assert_eq!(b.rows("s.csv")[0].psnr_in, f64::INFINITY);
+}
+
+#[test]
+fn networks_of_one_file_name() {
+    let b = Bench::new();
+    for (folder, label) in [("1", "plain"), ("2", "noisy")] {
+        std::fs::create_dir(b.path(folder)).unwrap();
+        std::fs::copy(b.path(format!("{label}.safetensors")), b.path(folder).join("w.safetensors")).unwrap();
+    }
+    let both = ["--set", "traced", "--weights", "1/w.safetensors", "--weights", "2/w.safetensors"];
+    let ran = b.eval(&[&both[..], &["--save", "out"]].concat()).ok();
+    assert_eq!(table(&ran.stdout)[0][2..], ["1/w.safetensors", "2/w.safetensors"]);
+    assert!(b.path("out/1-w.safetensors/S1T1.png").exists() && b.path("out/2-w.safetensors/S1T1.png").exists());
+}
+
+#[test]
+fn mistakes_are_found_before_the_work() {
+    let b = Bench::new();
+    let fails = |code: i32, arguments: &[&str], parts: &[&str]| {
+        let ran = b.eval(arguments).fails(code, parts);
+        assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    };
+    let set = ["--set", "kodim"];
+    fails(2, &[], &["INPUTS"]);
+    fails(2, &["kodim/input", "--set", "kodim"], &["cannot be used with"]);
+    fails(2, &["--set", "kodim", "--worst", "3"], &["--sheet"]);
+    fails(2, &["--set", "kodim", "--sheet", "s.png", "--worst", "0"], &["0 is not in 1.."]);
+    for wrong in ["=kodim", "kodim=", ""] {
+        fails(1, &["--set", wrong], &["--set", "give NAME=DIR"]);
+        fails(
+            1,
+            &["--set", "kodim", "--weights", wrong],
+            &[if wrong == "kodim=" { "LABEL=FILE" } else { "--weights" }],
+        );
+    }
+    fails(1, &["--set", "none"], &["none: No such file"]);
+    fails(1, &["--set", "."], &["holds no pictures and no folders", "input/  a.png", "gt/     a.png"]);
+    fails(1, &["--set", "a=kodim", "--set", "a=traced"], &["two sets are called \"a\""]);
+    fails(1, &[&set[..], &["--weights", "a=shipped", "--weights", "a=plain.safetensors"]].concat(), &["two networks"]);
+    fails(1, &[&set[..], &["--weights", "none"]].concat(), &["none: No such file"]);
+
+    // Outputs. Nothing is there that could be mistaken for a result.
+    for option in ["--csv", "--json", "--markdown", "--sheet", "--save"] {
+        fails(1, &[&set[..], &[option, "plain.safetensors/x.png"]].concat(), &["plain.safetensors"]);
+    }
+    fails(1, &[&set[..], &["--csv", "traced"]].concat(), &["traced: is a folder"]);
+    fails(1, &[&set[..], &["--sheet", "s.gif"]].concat(), &["s.gif: the extension must say"]);
+    let twins = ["--set", "a/b=kodim", "--set", "a-b=kodim", "--save", "out"];
+    fails(1, &twins, &["two results would be called so"]);
+
+    // Pictures: the last one of the last set.
+    b.pair("bad/input/a.png", "bad/gt/a.png", 0);
+    write_picture(b.path("bad/input/z.png"), 10, 40, 1);
+    write_picture(b.path("bad/gt/z.png"), 10, 40, 1);
+    let bad = [&set[..], &["--set", "bad", "--save", "saved"]].concat();
+    fails(1, &bad, &["bad/input/z.png", "SSIM needs 11 x 11"]);
+    write_picture(b.path("bad/gt/z.png"), 11, 40, 1);
+    fails(1, &bad, &["bad/input/z.png: 10 rows x 40 columns", "11 x 40: make them one size"]);
+    write_picture(b.path("bad/input/z.png"), 11, 40, 1);
+    let bytes = std::fs::read(b.path("bad/gt/z.png")).unwrap();
+    std::fs::write(b.path("bad/gt/z.png"), &bytes[..bytes.len() / 2]).unwrap();
+    fails(1, &bad, &["bad/gt/z.png: not a picture that can be read"]);
+    assert!(!b.path("saved/kodim/a.png").exists(), "nothing was smoothed before");
+    std::fs::remove_file(b.path("bad/gt/z.png")).unwrap();
+    fails(1, &bad, &["no ground truth for z.png"]);
+    fails(1, &["kodim/input/a.png", "kodim/gt/b.png"], &["13 rows x 18 columns", "13 x 19"]);
+}
