@@ -68,7 +68,7 @@ impl Data {
 const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
 
 fn small(blocks: usize) -> Config {
-    Config { blocks: vec![blocks], features: 8, attention: true }
+    Config { blocks: vec![blocks], features: 8, attention: true, ..Config::default() }
 }
 
 fn settings(steps: u64) -> Settings {
