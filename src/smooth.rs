@@ -92,7 +92,8 @@ impl Smoother {
     /// # Errors
     /// [`Error::TooLarge`] with the largest size of this shape that fits the device.
     pub fn check(&self, h: usize, w: usize) -> Result<()> {
-        self.fits(h, w).map_err(|error| self.too_large(h, w, error))
+        let max_memory = self.memory();
+        self.fits(h, w, max_memory).map_err(|error| self.too_large(h, w, max_memory, error))
     }
 
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1]. `progress` is called after
@@ -161,7 +162,7 @@ impl Smoother {
         let mut max_memory = self.memory();
         loop {
             let (banded, plan) = Bands::within(&self.weights.config, shape, self.device.target(), max_memory)
-                .map_err(|error| self.too_large(shape.h, shape.w, error))?;
+                .map_err(|error| self.too_large(shape.h, shape.w, max_memory, error))?;
             let planned = plan.peak_bytes();
             while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > max_memory - planned {
                 self.built.remove(0);
@@ -192,19 +193,20 @@ impl Smoother {
         free.min(self.max_memory.unwrap_or(u64::MAX))
     }
 
-    fn fits(&self, h: usize, w: usize) -> Result<()> {
+    fn fits(&self, h: usize, w: usize, max_memory: u64) -> Result<()> {
         let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
         let shape = Shape::new(1, 3, side(h), side(w));
-        Bands::fit(&self.weights.config, shape, self.device.target(), self.memory())
+        Bands::fit(&self.weights.config, shape, self.device.target(), max_memory)
     }
 
-    /// The error for a picture that does not fit, with the largest of its shape that does.
-    fn too_large(&self, h: usize, w: usize, error: Error) -> Error {
+    /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where it
+    /// were asked for anew, what fitted a moment ago might not, as other programs take some.
+    fn too_large(&self, h: usize, w: usize, max_memory: u64, error: Error) -> Error {
         let Error::TooLarge(message) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
             let [h, w] = scaled(part);
-            self.fits(h, w).is_ok()
+            self.fits(h, w, max_memory).is_ok()
         };
         // Bisection of the sides' factor; 20 halvings find a side of a million pixels to the pixel.
         let (mut low, mut high) = (0.0, 1.0);
