@@ -48,7 +48,8 @@ fn killed_runs_go_on_as_if_nothing_had_happened() {
             let resume = Checkpoint::exists_in(&data.path(&out));
             // The first checkpoint may be missing only until it is written.
             let begin = if resume { vec!["--resume", "--checkpoint-every", "3"] } else { arguments.clone() };
-            let part: &[&str] = if (runs + random.below(2)) % 3 == 0 { &["--checkpoint-part", "20kB"] } else { &[] };
+            let part: &[&str] =
+                if (runs + random.below(2)).is_multiple_of(3) { &["--checkpoint-part", "20kB"] } else { &[] };
             let mut command = data.command(&out, &[&begin, part].concat());
             let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             let mut child = Running(child);
