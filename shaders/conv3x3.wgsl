@@ -184,8 +184,9 @@ fn put_hidden(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
 @group(0) @binding(13) var<storage, read> dy: array<f32>; // (N, co, h, w)
 @group(0) @binding(14) var<storage, read_write> dx: array<f32>; // the shape of y
 
-// y = act(v) keeps v's sign for a slope > 0, so that y itself says which side v was on:
-//   dv = dy * act'(v) = dy * (y >= 0 ? 1 : slope).
+// y = act(v) keeps v's sign for a slope > 0, and for slope 0 is above 0 just where v is, so that y itself says which side
+// v was on:
+//   dv = dy * act'(v) = dy * (y > 0 ? 1 : slope).
 // One invocation: one element; dx is dv.
 @compute @workgroup_size(256)
 fn activation_backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -193,7 +194,7 @@ fn activation_backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_w
     if i >= p.n * p.co * p.h * p.w {
         return;
     }
-    dx[i] = dy[i] * select(p.slope, 1.0, y_in[i] >= 0.0);
+    dx[i] = dy[i] * select(p.slope, 1.0, y_in[i] > 0.0);
 }
 
 // backward_weight: pairs of output channels side by side, four input channels side by side, and parts that share the

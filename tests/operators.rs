@@ -12,8 +12,8 @@ use sasnet::ops::{
     Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
     conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
-    haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, spatial_attention::SpatialGate,
-    spatial_attention::SpatialStats,
+    haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,
+    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -332,19 +332,49 @@ fn channels((n, ca, cb, h, w): (usize, usize, usize, usize, usize)) -> [Case; 2]
 /// Batch, channels of x and r (0: none) and of y, rows, columns, LeakyReLU, and which of x and r need a gradient.
 type Conv = (usize, usize, usize, usize, usize, usize, bool, [bool; 2]);
 
-fn conv((n, cx, cr, co, h, w, leaky, needs): Conv) -> Case {
-    let op = Conv3x3 { slope: leaky.then_some(net::LEAKY_SLOPE) };
-    let try_with = |seed| {
+fn conv(conv: Conv) -> Case {
+    conv_with(conv.6.then_some(net::LEAKY_SLOPE), conv)
+}
+
+/// The same with a LeakyReLU of another slope.
+fn conv_with(slope: Option<f64>, (n, cx, cr, co, h, w, _, needs): Conv) -> Case {
+    let case = |seed, slope| {
         let mut random = Random::new(seed);
         let weights = [Shape::new(co, cx + cr, 3, 3), Shape::new(1, co, 1, 1)];
         let maps = [cx, cr].map(|c| Shape::new(n, c, h, w));
         let maps = if cr == 0 { &maps[..1] } else { &maps[..] };
         let inputs = maps.iter().chain(&weights).map(|s| (*s, random.vec(s.len()))).collect();
-        Case::new("conv3x3", op.clone(), inputs, &[&needs[..maps.len()], &[true, true]].concat())
+        Case::new("conv3x3", Conv3x3 { slope }, inputs, &[&needs[..maps.len()], &[true, true]].concat())
     };
-    // Where y is nearer to 0 than f32 can tell, the gradient of the LeakyReLU may take either side.
-    let clear = |case: &Case| !leaky || case.want[0].iter().all(|y| y.abs() * case.want[0].len() as f64 > 0.3);
-    (0..).map(try_with).find(clear).expect("the numbers do not end")
+    // Where y would be nearer to 0 than f32 can tell, the gradient of the LeakyReLU may take either side.
+    let clear = |seed: &usize| {
+        let y = &case(*seed, None).want[0];
+        slope.is_none() || y.iter().all(|v| v.abs() * y.len() as f64 > 0.3)
+    };
+    case((0..).find(clear).expect("the numbers do not end"), slope)
+}
+
+/// A convolution whose output is exactly 0: which side of the LeakyReLU that is must be the same everywhere.
+fn conv_at_kink(slope: f64) -> Case {
+    let mut random = Random::new(3);
+    let [x, w, b] = [Shape::new(2, 3, 5, 7), Shape::new(5, 3, 3, 3), Shape::new(1, 5, 1, 1)];
+    let inputs = vec![(x, vec![0.0; x.len()]), (w, random.vec(w.len())), (b, vec![0.0; b.len()])];
+    Case::new("conv3x3", Conv3x3 { slope: Some(slope) }, inputs, &[true; 3])
+}
+
+/// Batch, channels, rows and columns of y.
+fn max_pool((n, c, h, w): (usize, usize, usize, usize), ties: bool) -> Case {
+    let shape = Shape::new(n, c, 2 * h, 2 * w);
+    let x = Random::new(shape.len()).vec(shape.len());
+    Case::new("max_pool", MaxPool, vec![(shape, if ties { with_ties(x) } else { x })], &[true])
+}
+
+/// Batch, channels of x and y, rows and columns of x, side.
+fn pixel_conv((n, ci, co, h, w, side): (usize, usize, usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * ci * co * h * w);
+    let weight = if side == 1 { Shape::new(co, ci, 1, 1) } else { Shape::new(ci, co, 2, 2) };
+    let shapes = [Shape::new(n, ci, h, w), weight, Shape::new(1, co, 1, 1)];
+    Case::new("pixel_conv", PixelConv { side }, shapes.map(|s| (s, random.vec(s.len()))).to_vec(), &[true; 3])
 }
 
 /// What may follow a gated convolution, and how many maps it reads beside its output.
@@ -584,6 +614,22 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     for size in [(1, 1, 1, 1), (3, 3, 1, 17), (1, 3, 7, 13), (3, 1, 31, 11), (1, 1, 255, 1), (1, 1, 1, 257)] {
         cases.extend([false, true].map(|inverse| haar(size, inverse)));
     }
+    for size in [(1, 1, 1, 1), (3, 3, 1, 17), (1, 3, 7, 13), (1, 1, 255, 1), (2, 1, 1, 257)] {
+        cases.extend([false, true].map(|ties| max_pool(size, ties)));
+    }
+    let pixel_convs = [
+        (1, 1, 1, 1, 1, 1),
+        (1, 1, 1, 1, 1, 2),
+        (3, 3, 5, 1, 17, 2),
+        (3, 16, 3, 7, 13, 1),
+        (1, 17, 3, 8, 8, 2),
+        (1, 63, 33, 5, 13, 2),
+        (2, 64, 70, 3, 7, 1),
+        (1, 65, 16, 16, 1, 2),
+        (2, 6, 4, 65, 63, 2),
+        (1, 64, 3, 31, 65, 1),
+    ];
+    cases.extend(pixel_convs.map(pixel_conv));
     for size in [(1, 1, 1, 1, 1), (3, 3, 9, 1, 5), (1, 9, 64, 7, 13), (3, 12, 5, 5, 1), (1, 3, 2, 3, 17)] {
         cases.extend(channels(size));
     }
@@ -608,6 +654,9 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (3, 3, 0, 3, 65, 63, true, BOTH),
     ];
     cases.extend(convs.map(conv));
+    let relus = [(1, 3, 0, 5, 9, 17, true, BOTH), (2, 16, 0, 33, 7, 9, true, BOTH), (1, 32, 40, 35, 5, 18, true, BOTH)];
+    cases.extend(relus.map(|conv| conv_with(Some(0.0), conv)));
+    cases.extend([0.0, net::LEAKY_SLOPE].map(conv_at_kink));
     // The lanes have gated kernels for up to 9 outputs.
     let gated = [
         (2, 2, 3, 3, 25, 14),
@@ -914,6 +963,10 @@ fn gradients_agree_with_finite_differences() {
         conv((2, 2, 3, 4, 3, 4, true, BOTH)),
         conv((1, 2, 3, 4, 3, 4, false, [false, true])),
         conv((1, 2, 3, 2, 3, 4, false, [true, false])),
+        conv_with(Some(0.0), (2, 2, 3, 4, 3, 4, true, BOTH)),
+        max_pool((2, 3, 2, 3), false),
+        pixel_conv((2, 3, 4, 3, 4, 1)),
+        pixel_conv((2, 3, 2, 3, 4, 2)),
         channel_attention((2, 5, 4, 3, 4), false),
         channel_attention((1, 3, 4, 1, 1), false),
         gate((2, 5, 3, 4)),
@@ -1042,7 +1095,8 @@ const MUTATIONS: &[Mutation] = &[
     ("conv3x3_matrix", "forward", "(a[at] - v) * e[at]", "a[at] * e[at] - v"),
     ("conv3x3_matrix", "forward_hidden", "y_hidden[at] = hide(activate(v));", "y_hidden[at] = hide(v);"),
     ("conv3x3_matrix", "forward_hidden", "f32(packed_in[at]) + f32", "f32"),
-    ("conv3x3", "activation_backward", "select(p.slope, 1.0, y_in[i] >= 0.0)", "select(p.slope, 1.0, y_in[i] <= 0.0)"),
+    ("conv3x3", "activation_backward", "select(p.slope, 1.0, y_in[i] > 0.0)", "select(p.slope, 1.0, y_in[i] < 0.0)"),
+    ("conv3x3", "activation_backward", "y_in[i] > 0.0", "y_in[i] >= 0.0"),
     ("conv3x3", "backward_weight", "sums1[7] = fma(vec4f(d1.y)", "sums1[7] = fma(vec4f(d0.y)"),
     ("conv3x3", "backward_weight", "bias += d3 + d4 + d1", "bias += d3 + d4"),
     ("conv3x3", "backward_weight", "add_taps(at + 2u, vec2f(), vec2f(), d3)", "add_taps(at + 2u, vec2f(), d3, vec2f())"),
@@ -1107,11 +1161,31 @@ const MUTATIONS: &[Mutation] = &[
     ("loss", "partial", "abs(y[i] - goal[i])", "y[i] - goal[i]"),
     ("loss", "total", "sum / f32(p.len)", "sum"),
     ("loss", "backward", "sign(y[i] - goal[i])", "select(1.0, -1.0, y[i] < goal[i])"),
+    ("max_pool", "forward", "max(x[at + 2u * p.w], x[at + 2u * p.w + 1u])", "x[at + 2u * p.w]"),
+    ("max_pool", "forward", "4u * (i / p.w) * p.w", "2u * (i / p.w) * p.w"),
+    ("max_pool", "backward", "x[other] > x[winner]", "x[other] >= x[winner]"),
+    ("max_pool", "backward", "select(0.0, dy[i], place == winner)", "dy[i]"),
+    ("max_pool", "backward", "for (var k = 1u; k < 4u; k++)", "for (var k = 1u; k < 3u; k++)"),
     ("noise", "noise", "round < 10u", "round < 9u"),
     ("noise", "noise", "globals.origin.y + column", "column"),
     ("noise", "noise", "-0.0013888889", "0.0013888889"),
     ("noise", "noise", "q == 1u || q == 2u", "q == 2u || q == 3u"),
     ("noise", "noise", "p.first_row + row", "row"),
+    ("pixel_conv", "forward", "b[q / (p.side * p.side)]", "b[0]"),
+    ("pixel_conv", "forward", "w[c * p.step_c + q * p.step_q]", "w[c * rows() + q]"),
+    ("pixel_conv", "forward", "return x[(image * p.ci + c)", "return x[(c)"),
+    ("pixel_conv", "forward", "p.side + t / p.side", "p.side + t % p.side"),
+    ("pixel_conv", "forward", "fma(vec4f(l.w), r, sums[3])", "fma(vec4f(l.z), r, sums[3])"),
+    ("pixel_conv", "backward_input", "w_at(c + 1u, q)", "w_at(c, q)"),
+    ("pixel_conv", "backward_input", "first < rows(); first", "first < p.co; first"),
+    ("pixel_conv", "backward_input", "dx[(image * p.ci + c)", "dx[(c)"),
+    ("pixel_conv", "backward_weight", "return 1.0;", "return 0.0;"),
+    ("pixel_conv", "backward_weight", "piece < p.n * pieces; piece", "piece < pieces; piece"),
+    ("pixel_conv", "backward_weight", "piece % pieces * DEPTH", "piece % pieces"),
+    ("pixel_conv", "backward_weight", "q >= rows() || s >= p.h * p.w", "q >= rows()"),
+    ("pixel_conv", "reduce_weight", "split < p.splits", "split < 1u"),
+    ("pixel_conv", "reduce_weight", "select(1u, cell, is_bias)", "1u"),
+    ("pixel_conv", "reduce_weight", "i / rows() * p.step_c + i % rows() * p.step_q", "i"),
     ("rows", "rows", "p.first * p.w + i % band", "i % band"),
     ("rows", "rows", "p.to * p.w + i % band", "i % band"),
     ("rows", "rows", "channel * p.xh * p.w", "channel * p.yh * p.w"),

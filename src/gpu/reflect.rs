@@ -30,8 +30,10 @@ const SHADERS: &[(&str, &str)] = shaders![
     "haar",
     "haar_inverse",
     "loss",
+    "max_pool",
     "noise",
     "peak",
+    "pixel_conv",
     "rows",
     "spatial_attention",
 ];

@@ -3,10 +3,10 @@
 //!
 //! Two inputs, because g's last convolution reads concat[x, r] and a copy of 64 channels would cost a pass.
 //!
-//! Gradients. With dpre = dy where y >= 0, slope dy elsewhere (LeakyReLU keeps the sign, so its output tells):
-//! dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the convolution of dpre with the flipped kernel and the
-//! channels exchanged; `dw[o, i, tap]` = sum over images and p of `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of
-//! `dpre[o]`.
+//! Gradients. With dpre = dy where y > 0, slope dy elsewhere (the output tells: LeakyReLU keeps the sign, and ReLU, of slope
+//! 0, makes 0 of all that is not above): dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the convolution of
+//! dpre with the flipped kernel and the channels exchanged; `dw[o, i, tap]` = sum over images and p of
+//! `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of `dpre[o]`.
 
 use super::add::{Add, CHUNK};
 use super::channel_attention::ChannelStats;
@@ -34,7 +34,7 @@ pub(crate) use tiles::unrolled as tiles_unrolled;
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv3x3 {
-    /// Slope of the LeakyReLU for negative values; None = no activation.
+    /// Slope of the LeakyReLU for negative values, 0 = ReLU; None = no activation.
     pub slope: Option<f64>,
 }
 
@@ -128,7 +128,7 @@ pub struct Conv3x3WithStats {
 /// (y, dy) -> dpre: the gradient before the activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivationBackward {
-    /// Slope of the LeakyReLU.
+    /// Slope of the LeakyReLU, 0 = ReLU.
     pub slope: f64,
 }
 
@@ -416,7 +416,7 @@ impl Operator for ActivationBackward {
         dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
             let (y, dy) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
             for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = if *y >= T::zero() { *dy } else { slope * *dy };
+                *dx = if *y > T::zero() { *dy } else { slope * *dy };
             }
         });
     }

@@ -22,7 +22,9 @@ pub mod grad_norm;
 pub mod haar;
 pub mod haar_inverse;
 pub mod loss;
+pub mod max_pool;
 pub mod noise;
+pub mod pixel_conv;
 pub mod rows;
 pub mod spatial_attention;
 
@@ -184,7 +186,9 @@ operators! {
     grad_norm::GradNorm,
     haar::Haar, haar_inverse::HaarInverse,
     loss::L1Loss, loss::L1LossBackward,
+    max_pool::MaxPool, max_pool::MaxPoolBackward,
     noise::Noise,
+    pixel_conv::PixelConv, pixel_conv::PixelConvBackward,
     rows::Rows,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
@@ -290,6 +294,47 @@ fn tree<T: Real>(mut lanes: [T; 16]) -> T {
         }
     }
     lanes[0]
+}
+
+/// dst (m, n; rows `dst_stride` apart) = beta dst + a (m, k) b (k, n), with strides (row, column) of a and b.
+#[allow(clippy::too_many_arguments)] // a matrix product has three operands, each with its strides
+pub(crate) fn product<T: Real>(
+    (m, n, k): (usize, usize, usize),
+    dst: *mut T,
+    dst_stride: usize,
+    beta: T,
+    a: &[T],
+    (a_row, a_col): (usize, usize),
+    b: &[T],
+    (b_row, b_col): (usize, usize),
+) {
+    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_col, "a covers {m}x{k}");
+    assert!(b.len() > (k - 1) * b_row + (n - 1) * b_col, "b covers {k}x{n}");
+    let one = T::one();
+    // SAFETY: a and b are checked above; dst is the caller's, who owns m rows of n elements there.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst,
+            1,
+            dst_stride as isize,
+            beta != T::zero(),
+            a.as_ptr(),
+            a_col as isize,
+            a_row as isize,
+            b.as_ptr(),
+            b_col as isize,
+            b_row as isize,
+            beta,
+            one,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
 }
 
 /// 1 / (1 + exp(-x))

@@ -4,7 +4,7 @@
 //! product, or one product gives nine partial *outputs* that are added up shifted (col2im). The side with fewer
 //! channels is the one to multiply by nine.
 
-use super::super::super::{Cpu, In, Out, Real, Workspace, sum, sum_by};
+use super::super::super::{Cpu, In, Out, Real, Workspace, product, sum, sum_by};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -49,47 +49,6 @@ impl<T> Shared<T> {
     fn at(&self, offset: usize) -> *mut T {
         // SAFETY: callers stay inside the allocation that the pointer was made from.
         unsafe { self.0.add(offset) }
-    }
-}
-
-/// dst (m, n; rows `dst_stride` apart) = beta dst + a (m, k) b (k, n), with strides (row, column) of a and b.
-#[allow(clippy::too_many_arguments)] // a matrix product has three operands, each with its strides
-fn product<T: Real>(
-    (m, n, k): (usize, usize, usize),
-    dst: *mut T,
-    dst_stride: usize,
-    beta: T,
-    a: &[T],
-    (a_row, a_col): (usize, usize),
-    b: &[T],
-    (b_row, b_col): (usize, usize),
-) {
-    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_col, "a covers {m}x{k}");
-    assert!(b.len() > (k - 1) * b_row + (n - 1) * b_col, "b covers {k}x{n}");
-    let one = T::one();
-    // SAFETY: a and b are checked above; dst is the caller's, who owns m rows of n elements there.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst,
-            1,
-            dst_stride as isize,
-            beta != T::zero(),
-            a.as_ptr(),
-            a_col as isize,
-            a_row as isize,
-            b.as_ptr(),
-            b_col as isize,
-            b_row as isize,
-            beta,
-            one,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
     }
 }
 

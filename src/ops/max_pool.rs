@@ -1,0 +1,98 @@
+//! 2x2 max pooling: y[i, j] is the largest of the cell x[2i..2i+2, 2j..2j+2].
+//!
+//! Gradient: y[i, j] is one element of its cell, so dx = dy there and 0 at the other three. Of equal ones that is the first
+//! in row-major order.
+
+use super::{Cpu, In, Operator, Out, Real, arity, check};
+use crate::graph::{Graph, Node, Value};
+use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::tensor::Shape;
+use rayon::prelude::*;
+
+/// x (N, C, H, W), H and W even -> y (N, C, H/2, W/2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxPool;
+
+/// (x, dy) -> dx.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxPoolBackward;
+
+const SHADER: &str = "max_pool";
+
+fn params(y: Shape) -> [(&'static str, Param); 3] {
+    [("h", y.h.into()), ("w", y.w.into()), ("cells", y.len().into())]
+}
+
+/// The four places of cell `i` of a plane in x, whose rows have `2 w` elements, in row-major order.
+fn cell(i: usize, w: usize) -> [usize; 4] {
+    let at = i / w * 4 * w + i % w * 2;
+    [at, at + 1, at + 2 * w, at + 2 * w + 1]
+}
+
+/// The first place of a cell's largest element.
+fn winner<T: Real>(x: &[T], cell: [usize; 4]) -> usize {
+    cell.into_iter().reduce(|best, at| if x[at] > x[best] { at } else { best }).expect("a cell has four")
+}
+
+impl Operator for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [x] = arity(inputs)?;
+        check!(x.h % 2 == 0 && x.w % 2 == 0, "x is {x}, its height and width must be even");
+        Ok(vec![Shape::new(x.n, x.c, x.h / 2, x.w / 2)])
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        let inputs = [node.inputs[0], dy[0].expect("dy")];
+        vec![Some(g.apply1(&node.name, MaxPoolBackward, &inputs).expect("shapes of the forward pass"))]
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
+        let (plane, w) = (y[0].shape.plane(), y[0].shape.w);
+        let planes = y[0].data.par_chunks_mut(plane).zip(x[0].data.par_chunks(4 * plane));
+        planes.for_each(|(y, x)| {
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = x[winner(x, cell(i, w))];
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let y = l.outputs[0];
+        let bindings = [("x", Input(0)), ("y", Output(0))];
+        l.dispatch((SHADER, "forward"), &[], &bindings, &params(y), Grid::Linear(y.len()));
+    }
+}
+
+impl Operator for MaxPoolBackward {
+    fn name(&self) -> &'static str {
+        "max_pool.backward"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [x, dy] = arity(inputs)?;
+        check!(MaxPool.infer(&[x])? == [dy], "x is {x}, dy is {dy}");
+        Ok(vec![x])
+    }
+
+    fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
+        let [x, dy] = x else { unreachable!("two inputs") };
+        let (plane, w) = (dy.shape.plane(), dy.shape.w);
+        let inputs = x.data.par_chunks(4 * plane).zip(dy.data.par_chunks(plane));
+        dx[0].data.par_chunks_mut(4 * plane).zip(inputs).for_each(|(dx, (x, dy))| {
+            dx.fill(T::zero());
+            for (i, dy) in dy.iter().enumerate() {
+                dx[winner(x, cell(i, w))] = *dy;
+            }
+        });
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let dy = l.inputs[1];
+        let bindings = [("x", Input(0)), ("dy", Input(1)), ("dx", Output(0))];
+        l.dispatch((SHADER, "backward"), &[], &bindings, &params(dy), Grid::Linear(dy.len()));
+    }
+}
