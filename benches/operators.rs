@@ -10,7 +10,7 @@ use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::reflect;
 use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::Globals;
-use sasnet::net::{self, Config, training};
+use sasnet::net::{self, Architecture, Config, training};
 use sasnet::ops::{Operator, adam::Adam, grad_norm::GradNorm, noise::Noise};
 use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
@@ -49,28 +49,33 @@ fn devices() -> Vec<Device> {
     std::iter::once(Device::Cpu).chain(gpu).collect()
 }
 
-/// A training step of two blocks with 64 features on 256x192, and smoothing that in slabs: every operator's operands.
-fn uses() -> [(Graph, CpuExecutor<f32>); 2] {
+/// A training step of two blocks with 64 features on 256x192, smoothing that in slabs, and a training step of a U-net with
+/// 32 features: every operator's operands.
+fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
     let config = Config { blocks: vec![2], ..Config::default() };
+    let unet = Config { features: 32, ..Config::of(Architecture::Unet) };
     let shape = Shape::new(1, 3, 192, 256);
 
-    let mut step = Graph::new(config.layout());
-    let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
-    let noise = Noise { shape: config.z_shape(shape), first_row: 0 };
-    let noise = step.apply1("noise", noise, &[]).expect("noise has a shape");
-    let pass = training::pass(&mut step, &config, [x, noise, target], true).expect("the network's shapes fit");
-    let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
-    let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
-    let params = step.params();
-    step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+    let step = |config: &Config| {
+        let mut step = Graph::new(config.layout());
+        let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
+        let noise = config.z_shape(shape).map(|shape| Noise { shape, first_row: 0 });
+        let noise = noise.map(|noise| step.apply1("noise", noise, &[]).expect("noise has a shape"));
+        let pass = training::pass(&mut step, config, [x, target], noise, true).expect("the network's shapes fit");
+        let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
+        let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
+        let params = step.params();
+        step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+        step
+    };
 
     let slabs = Bands { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
-    [step, slabs].map(|mut graph| {
+    [(step(&config), &config), (slabs, &config), (step(&unet), &unet)].map(|(mut graph, config)| {
         let all: Vec<Value> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
         let inputs = graph.inputs().to_vec();
         all.into_iter().chain(inputs.clone()).for_each(|value| graph.output(value));
         let mut exec = CpuExecutor::<f32>::new(graph.clone()).expect("all values fit");
-        exec.get_mut(graph.params()).copy_from_slice(&Weights::initial(&config, 1).params);
+        exec.get_mut(graph.params()).copy_from_slice(&Weights::initial(config, 1).params);
         for (i, input) in inputs.into_iter().enumerate() {
             exec.get_mut(input).copy_from_slice(&bench::picture(graph.shape(input), 7919 - 12 * i).data);
         }
@@ -79,13 +84,13 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 2] {
     })
 }
 
-/// Every operator with every shape of a training step, and what slabs need beside.
+/// Every operator with every shape of a training step, and what slabs and a U-net need beside.
 fn operators(c: &mut Criterion) {
     let uses = uses();
     let devices = devices();
     let mut seen = BTreeSet::new();
     for (step, values, node) in uses.iter().flat_map(|(g, exec)| g.nodes().iter().map(move |node| (g, exec, node))) {
-        // Slabs repeat what whole pictures need, in other sizes.
+        // The others repeat what the first needs, in other sizes.
         let new = |name: &String| !seen.iter().any(|s: &String| s.split(' ').next() == name.split(' ').next());
         let shapes: Vec<Shape> = node.inputs.iter().map(|v| step.shape(*v)).collect();
         let name = format!("{} {shapes:?}", node.op.name());

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Value};
-use crate::net::{self, Config, SLAB_ROWS};
+use crate::net::{self, Architecture, Config, SLAB_ROWS};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 
@@ -50,7 +50,7 @@ impl Bands {
     /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where none does, with what the smallest needs.
+    /// [`Error::TooLarge`] where none does, with what the smallest needs; only SASNet can be cut.
     pub fn within(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<(Banded, Plan)> {
         let mut tried = Tried { max_memory, ..Tried::default() };
         for bands in Bands::all(config, shape) {
@@ -63,7 +63,7 @@ impl Bands {
                 return Ok((banded, plan));
             }
         }
-        Err(tried.error())
+        Err(tried.error(config))
     }
 
     /// Is there a way? In less time than [`Bands::within`] takes, by the plans of a network of fewer blocks.
@@ -75,12 +75,15 @@ impl Bands {
                 return Ok(());
             }
         }
-        Err(tried.error())
+        Err(tried.error(config))
     }
 
     /// All that are tried, the fastest first: counts in steps of a half or less.
     fn all(config: &Config, shape: Shape) -> impl DoubleEndedIterator<Item = Bands> {
-        let most = shape.h.div_ceil(SLAB_ROWS * config.scale()).min(MOST);
+        let most = match config.architecture {
+            Architecture::Sasnet => shape.h.div_ceil(SLAB_ROWS * config.scale()).min(MOST),
+            _ => 1,
+        };
         let next = |&n: &usize| (n < most).then(|| (n + n.div_ceil(2)).min(most));
         let counts: Vec<usize> = std::iter::successors(Some(1), next).collect();
         let again: Vec<usize> = counts[1..].to_vec();
@@ -137,10 +140,14 @@ impl Tried {
         Ok(false)
     }
 
-    fn error(self) -> Error {
+    fn error(self, config: &Config) -> Error {
+        let uncut = match config.architecture {
+            Architecture::Sasnet => String::new(),
+            other => format!(" (an architecture {} cannot be cut into slabs)", other.name()),
+        };
         match (self.smallest, self.impossible) {
             (Some(bytes), _) => Error::TooLarge(format!(
-                "needs {:.1} MB of memory, {:.1} MB are there",
+                "needs {:.1} MB of memory, {:.1} MB are there{uncut}",
                 bytes as f64 / 1e6,
                 self.max_memory as f64 / 1e6
             )),

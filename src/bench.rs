@@ -8,7 +8,7 @@ use crate::exec::{CpuExecutor, Device, Executor};
 use crate::gpu::{Command, Gpu};
 use crate::graph::Graph;
 use crate::kernel::{Dispatch, Globals, Grid, Operand};
-use crate::net::{self, Config};
+use crate::net::{self, Architecture, Config};
 use crate::plan::{Plan, Step};
 use crate::smooth;
 use crate::tensor::{Shape, Tensor};
@@ -406,8 +406,8 @@ fn check_training(weights: &Weights, device: &Device, settings: &Settings, say: 
     let mut graph = Graph::new(weights.config.layout());
     let shape = batch.input.shape;
     let (x, target) = (graph.input("x", shape), graph.input("target", shape));
-    let noise = graph.input("noise", weights.config.z_shape(shape)); // zero
-    let grads = net::training::pass(&mut graph, &weights.config, [x, noise, target], true)?.grads;
+    let noise = weights.config.z_shape(shape).map(|shape| graph.input("noise", shape)); // zero
+    let grads = net::training::pass(&mut graph, &weights.config, [x, target], noise, true)?.grads;
     let params = graph.params();
     let mut oracle = CpuExecutor::<f64>::new(graph)?;
     widen(oracle.get_mut(params), &weights.params);
@@ -526,8 +526,11 @@ fn process_peak() -> Option<u64> {
     Some(1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
 }
 
-/// The network with both directions complete and z kept: what the paper's Table 2 counts.
+/// The network, SASNet with both directions complete and z kept: what the paper's Table 2 counts.
 pub fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
+    if config.architecture != Architecture::Sasnet {
+        return Plan::new(&smooth::graph(config, shape)?.0, Device::Cpu.target());
+    }
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
     let (y_cor, z) = net::downscale(&mut g, config, x, true)?;

@@ -19,6 +19,7 @@
 //! crops the result.
 //!
 //! 1. [`net`] is the network on one page, as calls that build a [`graph`]: operators on values, in order, plain data.
+//!    [`net::unet`] has the two that the paper's Table 3 compares with.
 //!    For training, [`net::training`] appends the gradient, operator by operator; activations are rebuilt from each
 //!    block's output, so that memory does not grow with the depth.
 //! 2. [`ops`] holds the operators, one file each: shape rule, derivation of the gradient, CPU implementation, and how it

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! At scale x4 and x8 the transform and the blocks come two and three times. Layer names are those of the weights file.
+//!
+//! [`Config::architecture`] may name another network ([`unet`]); [`smooth`] and [`training::pass`] build any.
 
 use crate::error::{Error, Result};
 use crate::graph::{Gradients, Graph, Layout, Node, Value};
@@ -18,38 +20,89 @@ use crate::ops::{
 use crate::tensor::Shape;
 
 pub mod training;
+pub mod unet;
 
 /// Slope of the LeakyReLU (lineage: InvDN).
 pub const LEAKY_SLOPE: f64 = 0.2;
 
+/// A kind of network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// The paper's.
+    Sasnet,
+    /// A plain auto-encoder ([`unet`]).
+    AutoEncoder,
+    /// A U-net ([`unet`]).
+    Unet,
+}
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Architecture; 3] = [Architecture::Sasnet, Architecture::AutoEncoder, Architecture::Unet];
+
+    /// Its name, on the command line and in the weights file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::Sasnet => "sasnet",
+            Architecture::AutoEncoder => "autoencoder",
+            Architecture::Unet => "unet",
+        }
+    }
+}
+
+impl std::str::FromStr for Architecture {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|a| a.name() == name).ok_or(format!("give one of: {names}"))
+    }
+}
+
 /// Which network: what the weights file's metadata says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Invertible blocks at each scale, the finest first: `[16]` is the paper's, `[8, 8]` its x4, `[8, 8, 8]` its x8.
+    /// Its kind.
+    pub architecture: Architecture,
+    /// SASNet's invertible blocks at each scale, the finest first: `[16]` is the paper's, `[8, 8]` its x4, `[8, 8, 8]` its
+    /// x8. Of the others empty.
     pub blocks: Vec<usize>,
-    /// Width F of the subnets.
+    /// Width F of SASNet's subnets, or of the others' first level.
     pub features: usize,
-    /// Channel and spatial attention (CBAM) in every subnet.
+    /// Channel and spatial attention (CBAM) in every subnet of SASNet.
     pub attention: bool,
 }
 
 impl Default for Config {
     /// The paper's: x2, 16 blocks, 64 features, with attention.
     fn default() -> Self {
-        Config { blocks: vec![16], features: 64, attention: true }
+        Config::of(Architecture::Sasnet)
     }
 }
 
 impl Config {
-    /// 2, 4 or 8: sides of an image are padded to a multiple of it.
+    /// The full-size network of a kind; SASNet's is the paper's.
+    pub fn of(architecture: Architecture) -> Self {
+        let sasnet = architecture == Architecture::Sasnet;
+        Config { architecture, blocks: if sasnet { vec![16] } else { vec![] }, features: 64, attention: sasnet }
+    }
+
+    /// 2, 4, 8 or 16: sides of an image are padded to a multiple of it.
     pub fn scale(&self) -> usize {
-        1 << self.blocks.len()
+        match self.architecture {
+            Architecture::Sasnet => 1 << self.blocks.len(),
+            _ => 1 << (unet::LEVELS - 1),
+        }
     }
 
     /// Checks the ranges that the network is defined for.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::Invalid(what));
-        if !(1..=3).contains(&self.blocks.len()) || self.blocks.iter().any(|b| !(1..=64).contains(b)) {
+        if self.architecture != Architecture::Sasnet {
+            if !self.blocks.is_empty() || self.attention {
+                return fail(format!("an architecture {} has neither blocks nor attention", self.architecture.name()));
+            }
+        } else if !(1..=3).contains(&self.blocks.len()) || self.blocks.iter().any(|b| !(1..=64).contains(b)) {
             return fail(format!(
                 "blocks are {:?}; give one, two or three numbers from 1 to 64 (x2, x4, x8)",
                 self.blocks
@@ -68,6 +121,9 @@ impl Config {
 
     /// Names, dimensions and order of all parameters.
     pub fn layout(&self) -> Layout {
+        if self.architecture != Architecture::Sasnet {
+            return unet::layout(self);
+        }
         let mut layout = Layout::default();
         let (f, k) = (self.features, (self.features / 16).max(4));
         let levels = self.blocks.iter().enumerate().flat_map(|(level, &count)| std::iter::repeat_n(level, count));
@@ -91,10 +147,10 @@ impl Config {
         layout
     }
 
-    /// Shape of z (and of the noise in its place) for an image of shape `x`.
-    pub fn z_shape(&self, x: Shape) -> Shape {
-        let scale = self.scale();
-        Shape::new(x.n, self.z_channels(self.blocks.len() - 1), x.h / scale, x.w / scale)
+    /// Shape of z (and of the noise in its place) for an image of shape `x`; None for networks without.
+    pub fn z_shape(&self, x: Shape) -> Option<Shape> {
+        let (level, scale) = (self.blocks.len().checked_sub(1)?, self.scale());
+        Some(Shape::new(x.n, self.z_channels(level), x.h / scale, x.w / scale))
     }
 }
 
@@ -358,10 +414,13 @@ pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Valu
 /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and slabs, not
 /// clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. The noise in z's place has
 /// the scale and seed of [`crate::kernel::Globals`]. `keep_features`: where there are several slabs, the features of all
-/// wait for the channel gates, instead of being computed twice.
+/// wait for the channel gates, instead of being computed twice. Only SASNet takes several slabs, and noise.
 pub fn smooth(g: &mut Graph, c: &Config, x: &[Value], keep_features: bool) -> Result<Slabs> {
+    let Some(shapes) = x.iter().map(|v| c.z_shape(g.shape(*v))).collect::<Option<Vec<Shape>>>() else {
+        let &[x] = x else { return Err(Error::Invalid(format!("{} slabs of a network that takes one", x.len()))) };
+        return Ok(vec![unet::forward(g, c, x)?]);
+    };
     let mut row = 0;
-    let shapes: Vec<Shape> = x.iter().map(|v| c.z_shape(g.shape(*v))).collect();
     let mut way = Way { keep_features, ..Way::new(g, c, None) };
     let [y_cor, _] = way.down(x.to_vec(), false)?;
     let noise = shapes.into_iter().map(|shape| {
@@ -385,7 +444,7 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_papers() {
         let count = |blocks: &[usize], attention| {
-            Config { blocks: blocks.to_vec(), features: 64, attention }.layout().parameters()
+            Config { blocks: blocks.to_vec(), attention, ..Config::default() }.layout().parameters()
         };
         assert_eq!(count(&[16], true), 2_151_984);
         assert_eq!(count(&[16], false), 2_119_392);
@@ -400,6 +459,12 @@ mod tests {
             assert!(config.check().is_err(), "{config:?}");
         }
         assert!(Config { features: 0, ..Config::default() }.check().is_err());
-        assert!(Config::default().check().is_ok());
+        assert!(Config { blocks: vec![], ..Config::of(Architecture::Sasnet) }.check().is_err());
+        for architecture in Architecture::ALL {
+            assert_eq!(architecture.name().parse(), Ok(architecture));
+            assert!(Config::of(architecture).check().is_ok());
+            let mixed = Config { architecture, ..Config::default() };
+            assert_eq!(mixed.check().is_ok(), architecture == Architecture::Sasnet);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{Entry, Layout};
-use crate::net::Config;
+use crate::net::{Architecture, Config};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -118,45 +118,59 @@ impl Weights {
 
     /// The header's metadata: the network, and the rest.
     pub(crate) fn header(&self) -> BTreeMap<String, String> {
-        let blocks: Vec<String> = self.config.blocks.iter().map(usize::to_string).collect();
         let mut header = self.metadata.clone();
-        header.insert("blocks".into(), blocks.join(","));
+        if self.config.architecture == Architecture::Sasnet {
+            let blocks: Vec<String> = self.config.blocks.iter().map(usize::to_string).collect();
+            header.insert("blocks".into(), blocks.join(","));
+            header.insert("attention".into(), if self.config.attention { "cbam" } else { "none" }.into());
+        } else {
+            header.insert("architecture".into(), self.config.architecture.name().into());
+        }
         header.insert("features".into(), self.config.features.to_string());
-        header.insert("attention".into(), if self.config.attention { "cbam" } else { "none" }.into());
         header.insert("scale".into(), self.config.scale().to_string());
         header
     }
 }
 
 fn describe(config: &Config) -> String {
-    let Config { blocks, features, attention } = config;
+    let Config { architecture, blocks, features, attention } = config;
+    if *architecture != Architecture::Sasnet {
+        return format!("the architecture {} of {features} features", architecture.name());
+    }
     format!(
         "a network of {blocks:?} blocks, {features} features, {} attention",
         if *attention { "with" } else { "without" }
     )
 }
 
-/// Takes the network's configuration out of the metadata.
+/// Takes the network's configuration out of the metadata, which says so only where it is no SASNet.
 pub(crate) fn parse_config(metadata: &mut BTreeMap<String, String>) -> Result<Config, String> {
+    let architecture = metadata.remove("architecture").map_or(Ok(Architecture::Sasnet), |name| {
+        name.parse().map_err(|hint| format!("the header's \"architecture\" is {name:?}; {hint}"))
+    })?;
     let mut take = |key: &str| metadata.remove(key).ok_or(format!("the header's metadata has no \"{key}\""));
     let wrong = |key: &str, value: &str, want: &str| format!("the header's \"{key}\" is {value:?}, not {want}");
-    let text = take("blocks")?;
-    let blocks = text.split(',').map(|b| b.trim().parse::<usize>()).collect::<Result<Vec<_>, _>>();
-    let blocks = blocks.map_err(|_| wrong("blocks", &text, "numbers separated by commas"))?;
+    let mut config = Config::of(architecture);
+    if architecture == Architecture::Sasnet {
+        let text = take("blocks")?;
+        let blocks = text.split(',').map(|b| b.trim().parse::<usize>()).collect::<Result<Vec<_>, _>>();
+        config.blocks = blocks.map_err(|_| wrong("blocks", &text, "numbers separated by commas"))?;
+    }
     let text = take("features")?;
-    let features = text.parse().map_err(|_| wrong("features", &text, "a number"))?;
-    let text = take("attention")?;
-    let attention = match text.as_str() {
-        "cbam" => true,
-        "none" => false,
-        _ => return Err(wrong("attention", &text, "\"cbam\" or \"none\"")),
-    };
-    let config = Config { blocks, features, attention };
+    config.features = text.parse().map_err(|_| wrong("features", &text, "a number"))?;
+    if architecture == Architecture::Sasnet {
+        let text = take("attention")?;
+        config.attention = match text.as_str() {
+            "cbam" => true,
+            "none" => false,
+            _ => return Err(wrong("attention", &text, "\"cbam\" or \"none\"")),
+        };
+    }
     config.check().map_err(|e| e.to_string())?;
     if let Ok(text) = take("scale")
         && text != config.scale().to_string()
     {
-        return Err(wrong("scale", &text, &format!("{}, which the blocks make it", config.scale())));
+        return Err(wrong("scale", &text, &format!("{}, which the network makes it", config.scale())));
     }
     Ok(config)
 }

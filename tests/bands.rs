@@ -15,7 +15,7 @@ use sasnet::weights::Weights;
 use std::sync::LazyLock;
 
 fn weights(blocks: &[usize], features: usize, attention: bool) -> Weights {
-    Weights::initial(&Config { blocks: blocks.to_vec(), features, attention }, 5)
+    Weights::initial(&Config { blocks: blocks.to_vec(), features, attention, ..Config::default() }, 5)
 }
 
 /// Small networks of every kind.
@@ -99,7 +99,7 @@ fn small_bindings_are_enough() {
 
 #[test]
 fn slabs_are_multiples_of_the_tiles() {
-    let config = Config { blocks: vec![1, 1], features: 4, attention: true };
+    let config = Config { blocks: vec![1, 1], features: 4, attention: true, ..Config::default() };
     let banded = Bands { count: 3, keep_features: true }.graph(&config, Shape::new(1, 3, 500, 8)).unwrap();
     let heights: Vec<usize> = banded.x.iter().map(|x| banded.graph.shape(*x).h).collect();
     assert_eq!((heights.iter().sum::<usize>(), heights.len()), (500, 3));

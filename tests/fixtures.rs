@@ -1,4 +1,4 @@
-//! Every tensor of the outside fixtures (float64 results of an independent JAX model), on each executor.
+//! Every tensor of the outside fixtures (float64 results of independent JAX models), on each executor.
 
 mod common;
 
@@ -64,10 +64,20 @@ impl Fixture {
         self.tensors.contains_key("dy")
     }
 
+    /// Of a network of Table 3 (`tools/reference/unet_jax.py`).
+    fn is_unet(&self) -> bool {
+        self.metadata.contains_key("architecture")
+    }
+
     fn config(&self) -> Config {
+        if let Some(architecture) = self.metadata.get("architecture") {
+            let features = self.number("features") as usize;
+            return Config { features, ..Config::of(architecture.parse().unwrap()) };
+        }
         let blocks = self.metadata.get("blocks").map_or(1, |b| b.parse().unwrap());
         let attention = self.metadata.get("attention").is_none_or(|a| a == "cbam");
-        Config { blocks: vec![blocks], features: self.number("features") as usize, attention }
+        let features = self.number("features") as usize;
+        Config { blocks: vec![blocks], features, attention, ..Config::default() }
     }
 }
 
@@ -229,13 +239,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
         for (value, name) in [(x, "x"), (target, "target"), (noise, "noise")] {
             exec.set(value, fixture.data(name));
         }
-        exec.run(&Globals {
-            clip: fixture.number("clip") as f32,
-            learning_rate: fixture.number("lr") as f32,
-            correction1: (1.0 - 0.9f64.powi(step as i32)) as f32,
-            correction2: (1.0 - 0.999f64.powi(step as i32)) as f32,
-            ..Globals::default()
-        });
+        exec.run(&globals(fixture, step));
         losses.push(exec.get(loss)[0]);
         if step == 1 {
             report.compare("output", "y_cor", &exec.get(y_cor), fixture.data("y_cor"), tolerance.output);
@@ -260,7 +264,8 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut graph = Graph::new(config.layout());
     let inputs = ["x", "noise", "target"];
     let values = inputs.map(|name| graph.input(name, fixture.shape(name)));
-    let pass = training::pass(&mut graph, &config, values, false).unwrap();
+    let [x, noise, target] = values;
+    let pass = training::pass(&mut graph, &config, [x, target], Some(noise), false).unwrap();
     let mut exec = E::new(graph.clone());
     set_params(&mut exec, &mut graph, fixture, "");
     inputs.iter().zip(values).for_each(|(name, value)| exec.set(value, fixture.data(name)));
@@ -293,9 +298,87 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     report.finish(&fixture.name, fixture.tensors.len() - 3 + 2);
 }
 
+/// The parameters of a network of Table 3, flat: a linear congruential generator's numbers in [-1, 1) times sqrt(6 / fan_in)
+/// of the weight, all in f32.
+fn generated(fixture: &Fixture) -> Vec<f64> {
+    let layout = fixture.config().layout();
+    let mut params = vec![0.0; layout.len()];
+    let (mut state, mut bound) = (fixture.number("seed") as u32, 0f32);
+    for entry in layout.entries() {
+        if entry.name.ends_with("weight") {
+            bound = (6.0 / entry.fan_in() as f64).sqrt() as f32;
+        }
+        for v in &mut params[entry.range()] {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *v = f64::from(((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * bound);
+        }
+    }
+    params
+}
+
+/// The elements of a tensor that a fixture of Table 3 has, which are `count`.
+fn sampled(values: &[f64], count: usize) -> Vec<f64> {
+    (0..count).map(|i| values[i * values.len() / count]).collect()
+}
+
+/// A network of Table 3: forward, gradient, training.
+fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
+    let mut report = Report::default();
+    let mut graph = Graph::new(fixture.config().layout());
+    let [x, target] = ["x", "target"].map(|name| graph.input(name, fixture.shape(name)));
+    let y = net::smooth(&mut graph, &fixture.config(), &[x], true).unwrap()[0];
+    let loss = net::loss(&mut graph, y, target).unwrap();
+    let (grads, dx) = graph.backward(loss, &[x]).unwrap();
+    let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
+    let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
+    let params = graph.params();
+    graph.apply_in_place("adam", Op::Adam(Adam::default()), &[grads, clip], &[params, m, v]).unwrap();
+    [y, loss, dx[0], clip].into_iter().for_each(|v| graph.output(v));
+    let mut exec = E::new(graph.clone());
+    exec.set(params, &generated(fixture));
+    let compare_params = |report: &mut Report, kind, prefix: &str, got: &[f64], tolerance| {
+        for entry in graph.layout().entries() {
+            let (name, values) = (format!("{prefix}.{}", entry.name), &got[entry.range()]);
+            let want = fixture.data(&name);
+            report.compare(kind, &name, &sampled(values, want.len()), want, tolerance);
+        }
+    };
+    let mut losses = vec![];
+    for step in 1..=fixture.data("train.losses").len() {
+        [(x, "x"), (target, "target")].into_iter().for_each(|(value, name)| exec.set(value, fixture.data(name)));
+        exec.run(&globals(fixture, step));
+        losses.push(exec.get(loss)[0]);
+        if step == 1 {
+            report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
+            report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
+            report.compare("gradient", "norm", &exec.get(clip)[..1], fixture.data("norm"), tolerance.gradient);
+            compare_params(&mut report, "gradient", "grad", &exec.get(grads), tolerance.gradient);
+        }
+    }
+    report.compare("losses", "train.losses", &losses, fixture.data("train.losses"), tolerance.losses);
+    compare_params(&mut report, "trained", "trained", &exec.get(params), tolerance.trained);
+    // All but x and target are results.
+    report.finish(&fixture.name, fixture.tensors.len() - 2);
+}
+
+fn globals(fixture: &Fixture, step: usize) -> Globals {
+    Globals {
+        clip: fixture.number("clip") as f32,
+        learning_rate: fixture.number("lr") as f32,
+        correction1: (1.0 - 0.9f64.powi(step as i32)) as f32,
+        correction2: (1.0 - 0.999f64.powi(step as i32)) as f32,
+        ..Globals::default()
+    }
+}
+
 fn all<E: Executor>(tolerance: &Tolerance) {
     for fixture in Fixture::all() {
-        if fixture.is_subnet() { subnet::<E>(&fixture, tolerance) } else { network::<E>(&fixture, tolerance) }
+        let compare = match (fixture.is_subnet(), fixture.is_unet()) {
+            (true, _) => subnet::<E>,
+            (_, true) => unet::<E>,
+            _ => network::<E>,
+        };
+        compare(&fixture, tolerance);
     }
 }
 
@@ -324,6 +407,10 @@ fn gpu_lanes() {
 /// its size; and g's outputs, which three such layers make, are a part of what they are added to.
 const HALF: f64 = 2.0 / 2048.0;
 
+/// A U-net has nine hidden maps one behind the other, each a whole input of the next level instead of a part of a sum:
+/// three times as much, by independent errors of each.
+const HALF_UNET: f64 = 3.0 * HALF;
+
 /// Inference with hidden maps in f16.
 #[test]
 fn gpu_hidden() {
@@ -332,26 +419,39 @@ fn gpu_hidden() {
             let config = fixture.config();
             let mut graph = Graph::new(config.layout());
             let x = graph.input("x", fixture.shape("x"));
-            let noise = graph.input("noise", fixture.shape("noise"));
-            let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
-            let y = net::upscale(&mut graph, &config, y_cor, noise).unwrap();
-            [y_cor, y].into_iter().for_each(|v| graph.output(v));
+            let (mut inputs, mut outputs) = (vec![(x, "x")], vec![]);
+            if fixture.is_unet() {
+                outputs.push((net::smooth(&mut graph, &config, &[x], true).unwrap()[0], "y"));
+            } else {
+                let noise = graph.input("noise", fixture.shape("noise"));
+                let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
+                inputs.push((noise, "noise"));
+                outputs.extend([(y_cor, "y_cor"), (net::upscale(&mut graph, &config, y_cor, noise).unwrap(), "y")]);
+            }
+            outputs.iter().for_each(|(v, _)| graph.output(*v));
             let exec = GpuExecutor::new(graph.clone(), common::gpu_with(kernels)).unwrap();
             exec.poison().unwrap();
-            for entry in graph.layout().clone().entries() {
-                let data: Vec<f32> = fixture.data(&format!("param.{}", entry.name)).iter().map(|v| *v as f32).collect();
-                exec.write(graph.param(&entry.name).unwrap(), &data).unwrap();
+            let f32s = |data: &[f64]| data.iter().map(|v| *v as f32).collect::<Vec<_>>();
+            if fixture.is_unet() {
+                exec.write(graph.params(), &f32s(&generated(fixture))).unwrap();
+            } else {
+                for entry in graph.layout().clone().entries() {
+                    let data = f32s(fixture.data(&format!("param.{}", entry.name)));
+                    exec.write(graph.param(&entry.name).unwrap(), &data).unwrap();
+                }
             }
-            for (value, name) in [(x, "x"), (noise, "noise")] {
-                exec.write(value, &fixture.data(name).iter().map(|v| *v as f32).collect::<Vec<_>>()).unwrap();
+            for (value, name) in inputs {
+                exec.write(value, &f32s(fixture.data(name))).unwrap();
             }
             exec.run(&Globals::default()).unwrap();
             let mut report = Report::default();
-            for (value, name) in [(y_cor, "y_cor"), (y, "y")] {
+            let results = outputs.len();
+            let tolerance = if fixture.is_unet() { HALF_UNET } else { HALF };
+            for (value, name) in outputs {
                 let got: Vec<f64> = exec.read(value).unwrap().into_iter().map(f64::from).collect();
-                report.compare("output", name, &got, fixture.data(name), HALF);
+                report.compare("output", name, &got, fixture.data(name), tolerance);
             }
-            report.finish(&format!("{}, {}", fixture.name, kernels.name()), 2);
+            report.finish(&format!("{}, {}", fixture.name, kernels.name()), results);
         }
     }
 }

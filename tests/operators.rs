@@ -553,7 +553,7 @@ fn average(len: usize) -> Case {
 
 /// The residual block of the network, with all its parameters: `g1` reads 9 channels, `g2` 3.
 fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usize, usize)) -> Case {
-    let config = Config { blocks: vec![1], features, attention };
+    let config = Config { blocks: vec![1], features, attention, ..Config::default() };
     let mut layout = Layout::default();
     for entry in config.layout().entries().iter().filter(|e| e.name.contains(g)) {
         layout.push(entry.name.clone(), &entry.dims);
@@ -892,7 +892,7 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
 /// on and with those around them, are those of the whole, to the bit.
 #[test]
 fn rows_alone_are_those_of_the_whole() {
-    let (config, halo, w) = (Config { blocks: vec![1], features: 20, attention: false }, 3, 37);
+    let (config, halo, w) = (Config { blocks: vec![1], features: 20, attention: false, ..Config::default() }, 3, 37);
     let all = [vec![Kernels::Lanes, Kernels::Tiles], common::half_kernels()].concat();
     let x = Random::new(7).vec(9 * 80 * w);
     for kernels in all {

@@ -8,7 +8,7 @@ use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::Gpu;
 use sasnet::graph::{Graph, Layout, Place, Value};
 use sasnet::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
-use sasnet::net::{self, Config, training};
+use sasnet::net::{self, Architecture, Config, training};
 use sasnet::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
@@ -218,8 +218,8 @@ fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
         return g;
     };
     let target = g.input("target", shape);
-    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape), first_row: 0 }, &[]).unwrap();
-    let pass = training::pass(&mut g, config, [x, noise, target], store_activations).unwrap();
+    let noise = config.z_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap());
+    let pass = training::pass(&mut g, config, [x, target], noise, store_activations).unwrap();
     let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
     let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();
     let params = g.params();
@@ -228,12 +228,17 @@ fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
 }
 
 fn networks() -> impl Iterator<Item = Graph> {
+    let unets = [Architecture::AutoEncoder, Architecture::Unet].into_iter().flat_map(|architecture| {
+        let config = Config { features: 3, ..Config::of(architecture) };
+        [None, Some(true)].map(|train| network(&config, Shape::new(2, 3, 16, 48), train))
+    });
     let configs = [(vec![2], 8, true), (vec![3], 5, false), (vec![1, 2], 4, true), (vec![1, 1, 1], 4, true)];
-    configs.into_iter().flat_map(|(blocks, features, attention)| {
-        let config = Config { blocks, features, attention };
+    let sasnets = configs.into_iter().flat_map(|(blocks, features, attention)| {
+        let config = Config { blocks, features, attention, ..Config::default() };
         let shape = Shape::new(2, 3, 3 * config.scale(), 5 * config.scale());
         [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
-    })
+    });
+    sasnets.chain(unets)
 }
 
 #[test]
@@ -249,8 +254,11 @@ fn no_two_live_values_of_the_network_share_a_buffer() {
 /// The simulation would notice.
 #[test]
 fn a_shared_buffer_is_noticed() {
-    let graph =
-        network(&Config { blocks: vec![1], features: 4, attention: true }, Shape::new(1, 3, 6, 10), Some(false));
+    let graph = network(
+        &Config { blocks: vec![1], features: 4, attention: true, ..Config::default() },
+        Shape::new(1, 3, 6, 10),
+        Some(false),
+    );
     let plan = Plan::new(&graph, TARGETS[1]).unwrap();
     let reusable = |at: &Location| !plan.buffers[at.buffer].persistent;
     let mut places: Vec<Location> = plan.locations.iter().flatten().copied().filter(reusable).collect();
@@ -342,7 +350,7 @@ fn memory_stays_within_its_budget() {
 /// two sums and, as z is not kept, one scale and one coupling; on the way up two of each.
 #[test]
 fn what_follows_a_subnet_is_done_by_its_convolution() {
-    let config = Config { blocks: vec![2], features: 8, attention: true };
+    let config = Config { blocks: vec![2], features: 8, attention: true, ..Config::default() };
     let graph = |train| network(&config, Shape::new(1, 3, 16, 16), train);
     let count = |graph: &Graph, target| {
         let plan = Plan::new(graph, target).unwrap();
@@ -363,7 +371,7 @@ fn what_follows_a_subnet_is_done_by_its_convolution() {
 /// Both directions of the network share their weights, and so what is packed of them.
 #[test]
 fn weights_are_packed_once() {
-    let config = Config { blocks: vec![2], features: 8, attention: true };
+    let config = Config { blocks: vec![2], features: 8, attention: true, ..Config::default() };
     let shape = Shape::new(1, 3, 16, 16);
     let convolutions =
         config.layout().entries().iter().filter(|e| e.name.contains("conv") && e.dims.len() == 4).count();
@@ -382,7 +390,7 @@ fn weights_are_packed_once() {
 /// error where no others were kept.
 #[test]
 fn parameters_can_be_written_again() {
-    let config = Config { blocks: vec![1], features: 4, attention: true };
+    let config = Config { blocks: vec![1], features: 4, attention: true, ..Config::default() };
     let shape = Shape::new(1, 3, 8, 8);
     let mut graph = network(&config, shape, None);
     let params =

@@ -47,8 +47,9 @@ impl Case {
     fn graph(&self, store_activations: bool) -> (Graph, [Value; 2], Pass) {
         let mut g = Graph::new(self.config.layout());
         let [x, target] = ["x", "target"].map(|name| g.input(name, self.shape));
-        let noise = g.apply1("noise", Noise { shape: self.config.z_shape(self.shape), first_row: 0 }, &[]).unwrap();
-        let pass = training::pass(&mut g, &self.config, [x, noise, target], store_activations).unwrap();
+        let noise =
+            g.apply1("noise", Noise { shape: self.config.z_shape(self.shape).unwrap(), first_row: 0 }, &[]).unwrap();
+        let pass = training::pass(&mut g, &self.config, [x, target], Some(noise), store_activations).unwrap();
         (g, [x, target], pass)
     }
 
@@ -113,7 +114,8 @@ impl Result {
 /// x2, x4 and x8, with attention and without; a last level of one block has only the part of it that y_cor needs.
 fn configs() -> Vec<Config> {
     let blocks: [&[usize]; 4] = [&[4], &[2, 2], &[1], &[1, 2, 1]];
-    let config = |blocks: &[usize], attention| Config { blocks: blocks.to_vec(), features: 8, attention };
+    let config =
+        |blocks: &[usize], attention| Config { blocks: blocks.to_vec(), features: 8, attention, ..Config::default() };
     blocks.iter().flat_map(|blocks| [true, false].map(|attention| config(blocks, attention))).collect()
 }
 

@@ -58,7 +58,7 @@ impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
         let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
-        let settings = Settings::default();
+        let settings = Settings::of(&config);
         let settings = Settings {
             batch: self.batch.unwrap_or(settings.batch),
             crop: self.crop.unwrap_or(settings.crop),
@@ -114,6 +114,7 @@ impl Bench {
             "device": adapter,
             "network": {
                 "weights": self.network(),
+                "architecture": config.architecture.name(),
                 "blocks": config.blocks,
                 "features": config.features,
                 "attention": config.attention,

@@ -10,7 +10,7 @@ pub mod train;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::exec::Device;
-use sasnet::net::Config;
+use sasnet::net::{self, Config};
 use sasnet::smooth::Options;
 use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
@@ -90,17 +90,53 @@ pub struct Architecture {
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "512x384", value_parser = parse_size)]
     size: (usize, usize),
     /// Network of this weights file instead of the paper's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["blocks", "features", "no_attention"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "Design")]
     weights: Option<PathBuf>,
-    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8
-    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', default_value = "16")]
+    #[command(flatten)]
+    design: Design,
+}
+
+/// Which network: the same for `train`, `plan` and `bench`.
+#[derive(Args)]
+pub struct Design {
+    /// sasnet, or of the paper's Table 3 autoencoder or unet, which take --features only [default: sasnet]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    architecture: Option<net::Architecture>,
+    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', help_heading = "Network")]
     blocks: Vec<usize>,
-    /// Width of the subnets
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    features: usize,
+    /// Width of the subnets; of autoencoder and unet that of the first of five levels, each twice as wide as the one
+    /// before [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Network")]
+    features: Option<usize>,
     /// Leave channel and spatial attention out
-    #[arg(long)]
+    #[arg(long, help_heading = "Network")]
     no_attention: bool,
+}
+
+impl Design {
+    /// The network.
+    fn config(&self) -> Result<Config> {
+        let architecture = self.architecture.unwrap_or(net::Architecture::Sasnet);
+        let mut config = Config::of(architecture);
+        config.features = self.features.unwrap_or(config.features);
+        let fails = |flag: &str| {
+            let name = architecture.name();
+            Err(Error::Invalid(format!("--architecture {name} has nothing that {flag} could change; leave it out")))
+        };
+        match architecture {
+            net::Architecture::Sasnet => {
+                config.attention = !self.no_attention;
+                if !self.blocks.is_empty() {
+                    config.blocks = self.blocks.clone();
+                }
+            }
+            _ if !self.blocks.is_empty() => return fails("--blocks"),
+            _ if self.no_attention => return fails("--no-attention"),
+            _ => {}
+        }
+        config.check().map(|()| config)
+    }
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {
@@ -112,11 +148,10 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
 impl Architecture {
     /// Which network.
     fn config(&self) -> Result<Config> {
-        let config = match &self.weights {
-            Some(path) => Weights::read(path)?.config,
-            None => Config { blocks: self.blocks.clone(), features: self.features, attention: !self.no_attention },
-        };
-        config.check().map(|()| config)
+        match &self.weights {
+            Some(path) => Ok(Weights::read(path)?.config),
+            None => self.design.config(),
+        }
     }
 
     /// The picture, padded to the network's scale.

@@ -4,7 +4,7 @@ use super::say;
 use clap::Args;
 use sasnet::bands::Bands;
 use sasnet::kernel::{Kernels, MatrixUnit};
-use sasnet::net::Config;
+use sasnet::net::{Architecture, Config};
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
 use sasnet::train::step::{self, Settings};
@@ -47,13 +47,17 @@ impl Plan_ {
             true => Target::Cpu { threads: rayon::current_num_threads() },
             false => Target::Gpu { max_binding: u64::MAX, kernels: self.kernel },
         };
+        let sasnet = config.architecture == Architecture::Sasnet;
         let print = if self.steps { print_steps } else { print_operators };
         if let Some((batch, crop)) = self.train {
             let plan = |store_activations| {
-                let settings = Settings { batch, crop, store_activations, ..Settings::default() };
+                let settings = Settings { batch, crop, store_activations, ..Settings::of(&config) };
                 step::plan(&config, &settings, target)
             };
-            let plans = [("rebuilt", plan(false)?), ("stored", plan(true)?)];
+            let mut plans = vec![("stored", plan(true)?)];
+            if sasnet {
+                plans.insert(0, ("rebuilt", plan(false)?));
+            }
             print(&plans[0].1);
             say!("\na step on {batch} samples of {crop}x{crop}, {}", describe(&config));
             for (activations, plan) in plans {
@@ -78,7 +82,9 @@ impl Plan_ {
         let full = bench::full_network(&config, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
         say!("\n{width}x{height}, {}", describe(&config));
-        say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
+        if sasnet {
+            say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
+        }
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
         say!(
             "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations; the paper: 209.12)",
@@ -103,9 +109,12 @@ impl Plan_ {
 
 /// A network in words.
 pub(super) fn describe(config: &Config) -> String {
-    let blocks = config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
     let (features, scale, parameters) = (config.features, config.scale(), config.layout().parameters());
-    format!("{blocks} blocks, {features} features, x{scale}, {parameters} parameters")
+    let kind = match config.architecture {
+        Architecture::Sasnet => config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+") + " blocks",
+        other => other.name().to_string(),
+    };
+    format!("{kind}, {features} features, x{scale}, {parameters} parameters")
 }
 
 fn print_operators(plan: &Plan) {

@@ -1,7 +1,6 @@
 //! `sasnet train`
 
 use clap::Args;
-use sasnet::net::Config;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Source;
 use sasnet::train::pairs::{Pair, find_pairs};
@@ -54,17 +53,10 @@ pub struct Train {
     max_time: Option<Duration>,
     /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings too,
     /// unless given again
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Design")]
     resume: bool,
-    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
-    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', conflicts_with = "resume", help_heading = "Network")]
-    blocks: Vec<usize>,
-    /// Width of the subnets [default: 64]
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Network")]
-    features: Option<usize>,
-    /// Leave channel and spatial attention out
-    #[arg(long, conflicts_with = "resume", help_heading = "Network")]
-    no_attention: bool,
+    #[command(flatten)]
+    design: super::Design,
     /// Seed of the initial weights, the samples and the noise [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Settings")]
     seed: Option<u64>,
@@ -89,11 +81,11 @@ pub struct Train {
     /// Largest norm of the gradient [default: 10]
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Settings")]
     clip: Option<f32>,
-    /// Scale of the noise in z's place; shallow networks want 0 [default: 1]
+    /// Scale of the noise in z's place; shallow networks want 0 [default: 1, without z 0]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
     /// Keep all activations for the gradient instead of rebuilding them from each block's output: about five sixths of
-    /// the time, and memory that grows with the depth
+    /// the time, and memory that grows with the depth. Other architectures than sasnet do so anyway
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
     /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity [default: uniform]
@@ -194,11 +186,8 @@ impl Train {
             settings.check(&checkpoint.weights.config)?;
             return Ok((checkpoint, settings));
         }
-        let paper = Config::default();
-        let blocks = if self.blocks.is_empty() { paper.blocks } else { self.blocks.clone() };
-        let features = self.features.unwrap_or(paper.features);
-        let config = Config { blocks, features, attention: !self.no_attention };
-        let settings = self.settings(Settings::default());
+        let config = self.design.config()?;
+        let settings = self.settings(Settings::of(&config));
         Ok((run::begin(&config, &settings, &self.out)?, settings))
     }
 

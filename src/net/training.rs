@@ -1,6 +1,6 @@
 //! The training pass: loss and gradient, with activations rebuilt or stored.
 //!
-//! The network is two ways of steps that can be undone. A *reversible* pass keeps only their ends, y, y_cor and the last
+//! SASNet is two ways of steps that can be undone. A *reversible* pass keeps only their ends, y, y_cor and the last
 //! a2, and its backward pass goes both ways back: down from y to (y_cor, noise), then up from (y_cor, a2) to x. Each step
 //! there computes the values of the one that it undoes once more, activations of its subnets included; the gradient is
 //! pulled through, and they are dropped. For one more forward pass (1.2 times the time of a step on the CPU) memory does
@@ -8,7 +8,7 @@
 //!
 //! What is rebuilt is off by rounding, which grows where values are stretched: [`Pass::rebuilt`] tells.
 
-use super::{Config, Way, downscale, loss, upscale};
+use super::{Config, Way, downscale, loss, unet, upscale};
 use crate::error::Result;
 use crate::graph::{Gradients, Graph, Value};
 
@@ -26,16 +26,30 @@ pub struct Pass {
 }
 
 /// The network, its loss and its gradient: x and target (N, 3, H, W), noise ([`Config::z_shape`]). The backward pass
-/// reads the forward pass's activations (`store_activations`) or rebuilds them.
-pub fn pass(g: &mut Graph, c: &Config, [x, noise, target]: [Value; 3], store_activations: bool) -> Result<Pass> {
-    let pass = if store_activations { stored(g, c, x, noise, target)? } else { reversible(g, c, x, noise, target)? };
+/// reads the forward pass's activations (`store_activations`, and always where the network has no noise) or rebuilds them.
+pub fn pass(
+    g: &mut Graph,
+    c: &Config,
+    [x, target]: [Value; 2],
+    noise: Option<Value>,
+    store_activations: bool,
+) -> Result<Pass> {
+    let pass = match noise {
+        Some(noise) if !store_activations => reversible(g, c, x, noise, target)?,
+        _ => stored(g, c, x, noise, target)?,
+    };
     [pass.loss, pass.grads].iter().chain(pass.rebuilt.iter().flatten()).for_each(|v| g.output(*v));
     Ok(pass)
 }
 
-fn stored(g: &mut Graph, c: &Config, x: Value, noise: Value, target: Value) -> Result<Pass> {
-    let (y_cor, _) = downscale(g, c, x, false)?;
-    let y = upscale(g, c, y_cor, noise)?;
+fn stored(g: &mut Graph, c: &Config, x: Value, noise: Option<Value>, target: Value) -> Result<Pass> {
+    let y = match noise {
+        Some(noise) => {
+            let (y_cor, _) = downscale(g, c, x, false)?;
+            upscale(g, c, y_cor, noise)?
+        }
+        None => unet::forward(g, c, x)?,
+    };
     let loss = loss(g, y, target)?;
     let (grads, _) = g.backward(loss, &[])?;
     Ok(Pass { y, loss, grads, rebuilt: vec![] })

@@ -242,10 +242,11 @@ impl Operator for Conv3x3 {
         d
     }
 
-    /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first.
+    /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first. Nor
+    /// the output of two maps: kernels that write f16 read the second as f16, which it need not be.
     fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
         match operand {
-            Output(_) => self.slope.is_some(),
+            Output(_) => self.slope.is_some() && inputs == 3,
             operand => operand == Input(inputs - 3),
         }
     }

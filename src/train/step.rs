@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::exec::{Device, Executor};
 use crate::graph::{Graph, Layout, Value};
 use crate::kernel::Globals;
-use crate::net::Config;
 use crate::net::training::{self, Pass};
+use crate::net::{Architecture, Config};
 use crate::ops::{adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
@@ -47,7 +47,7 @@ pub struct Settings {
     pub strength: (f32, f32),
     /// Seed of the initial weights, the samples and the noise.
     pub seed: u64,
-    /// Keep all activations for the gradient instead of rebuilding them ([`training`]).
+    /// Keep all activations for the gradient instead of rebuilding them ([`training`]), which only SASNet can.
     #[serde(default)]
     pub store_activations: bool,
     /// How the weights begin.
@@ -80,6 +80,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The defaults for a network: without noise where it takes none.
+    pub fn of(config: &Config) -> Settings {
+        let settings = Settings::default();
+        Settings { noise: if config.architecture == Architecture::Sasnet { settings.noise } else { 0.0 }, ..settings }
+    }
+
     /// Checks that the settings make sense for a network.
     pub fn check(&self, config: &Config) -> Result<()> {
         let fail = |what: String| Err(Error::Invalid(what));
@@ -99,6 +105,15 @@ impl Settings {
         }
         if !(0.0..1.0).contains(&self.ema) {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
+        }
+        if config.architecture != Architecture::Sasnet {
+            let name = config.architecture.name();
+            if self.noise > 0.0 {
+                return fail(format!("the noise scale is {}, an architecture {name} takes none; give 0", self.noise));
+            }
+            if self.init == Init::Identity {
+                return fail(format!("an architecture {name} has no blocks to begin as the identity"));
+            }
         }
         if let Some(from) = self.decay_from
             && from >= self.steps
@@ -168,8 +183,8 @@ fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
     let mut g = Graph::new(config.layout());
     let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
     let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
-    let noise = g.apply1("noise", Noise { shape: config.z_shape(shape), first_row: 0 }, &[])?;
-    let pass = training::pass(&mut g, config, [x, noise, target], settings.store_activations)?;
+    let noise = config.z_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
+    let pass = training::pass(&mut g, config, [x, target], noise, settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);
     let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
@@ -280,7 +295,7 @@ impl Trainer {
             return Err(Error::Diverged(format!(
                 "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). \
                  The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}{}",
-                if self.settings.store_activations { "" } else { ", or with --store-activations" }
+                if self.values.pass.rebuilt.is_empty() { "" } else { ", or with --store-activations" }
             )));
         }
         self.step = step;

@@ -121,7 +121,8 @@ pub fn write_picture(path: impl AsRef<Path>, h: usize, w: usize, seed: usize) {
 
 /// A small network with initial weights, to be smoothed with noise of scale `noise`.
 pub fn small_weights(blocks: &[usize], features: usize, attention: bool, noise: f32) -> Weights {
-    let mut weights = Weights::initial(&Config { blocks: blocks.to_vec(), features, attention }, 5);
+    let mut weights =
+        Weights::initial(&Config { blocks: blocks.to_vec(), features, attention, ..Config::default() }, 5);
     weights.metadata.insert("noise".into(), noise.to_string());
     weights
 }

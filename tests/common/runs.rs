@@ -63,7 +63,7 @@ impl Data {
 pub const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
 
 pub fn small(blocks: usize) -> Config {
-    Config { blocks: vec![blocks], features: 8, attention: true }
+    Config { blocks: vec![blocks], features: 8, attention: true, ..Config::default() }
 }
 
 pub fn settings(steps: u64) -> Settings {

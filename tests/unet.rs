@@ -1,0 +1,135 @@
+//! The auto-encoder and the U-net go everywhere that SASNet goes: command line, files, training, smoothing.
+
+mod common;
+
+use common::{Ran, files, picture, sasnet, write_picture};
+use sasnet::exec::Device;
+use sasnet::kernel::Kernels;
+use sasnet::net::{Architecture, Config};
+use sasnet::smooth::{Options, Smoother};
+use sasnet::weights::{Precision, Weights};
+use std::path::Path;
+
+const BOTH: [Architecture; 2] = [Architecture::AutoEncoder, Architecture::Unet];
+
+fn small(architecture: Architecture) -> Config {
+    Config { features: 2, ..Config::of(architecture) }
+}
+
+fn run(folder: &Path, arguments: &str) -> Ran {
+    Ran::of(sasnet().current_dir(folder).args(arguments.split(' ')))
+}
+
+#[test]
+fn files_say_which_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.safetensors");
+    for architecture in BOTH {
+        let weights = Weights::initial(&small(architecture), 1);
+        weights.write(&path, Precision::F32).unwrap();
+        assert_eq!(Weights::read(&path).unwrap(), weights);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let name = architecture.name();
+        let metadata = format!("{{\"architecture\":\"{name}\",\"features\":\"2\",\"scale\":\"16\"}}");
+        let at = bytes.windows(metadata.len()).position(|w| w == metadata.as_bytes()).expect("the metadata");
+        bytes[at + "{\"architecture\":\"".len()] = b'x';
+        std::fs::write(&path, &bytes).unwrap();
+        let error = Weights::read(&path).unwrap_err().to_string();
+        assert!(error.contains("\"architecture\"") && error.contains("unet"), "{error}");
+    }
+    // SASNet's files are what they were.
+    Weights::builtin().write(&path, Precision::F32).unwrap();
+    assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("architecture"));
+}
+
+/// U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)) with PyTorch's fan-in: of a transposed convolution outputs times elements.
+#[test]
+fn initial_weights_have_pytorchs_bounds() {
+    let weights = Weights::initial(&Config { features: 16, ..Config::of(Architecture::Unet) }, 1);
+    let layout = weights.config.layout();
+    for (name, fan_in) in [
+        ("down.0.conv1", 3 * 9),
+        ("down.4.conv2", 256 * 9),
+        ("up.3.transposed", 128 * 4),
+        ("up.0.conv1", 32 * 9),
+        ("out", 16),
+    ] {
+        let values = &weights.params[layout.get(&format!("{name}.weight")).unwrap().range()];
+        let (largest, bound) = (values.iter().fold(0f32, |a, b| a.max(b.abs())), 1.0 / (fan_in as f32).sqrt());
+        assert!(largest <= bound && largest > 0.8 * bound, "{name}: {largest} of {bound}");
+        let bias = &weights.params[layout.get(&format!("{name}.bias")).unwrap().range()];
+        assert!(bias.iter().all(|v| v.abs() <= bound), "{name}");
+    }
+}
+
+#[test]
+fn any_size_is_smoothed_alike_by_cpu_and_gpu() {
+    for architecture in BOTH {
+        let weights = Weights::initial(&Config { features: 4, ..Config::of(architecture) }, 1);
+        let smooth = |device: Device, h, w| {
+            let mut smoother = Smoother::new(weights.clone(), device);
+            smoother.smooth(&picture(h, w, 1), &Options::default(), || ()).unwrap()
+        };
+        for (h, w) in [(1, 1), (37, 21), (16, 48)] {
+            let want = smooth(Device::Cpu, h, w);
+            assert_eq!(want.shape, picture(h, w, 1).shape);
+            for kernels in [Kernels::Tiles, Kernels::Lanes] {
+                let got = smooth(Device::Gpu(common::gpu_with(kernels)), h, w);
+                let error = got.data.iter().zip(&want.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(error < 1e-5, "{architecture:?}, {h}x{w}, {}: {error}", kernels.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn training_goes_on_as_if_it_had_not_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, seed) in [("inputs", 1), ("truths", 5)] {
+        for i in 0..2 {
+            write_picture(folder.path().join(kind).join(format!("{i}.png")), 40, 56, seed + i);
+        }
+    }
+    for architecture in BOTH {
+        let name = architecture.name();
+        let train = |out: &str, more: &str| {
+            let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
+            run(folder.path(), &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
+        };
+        let new = format!("--architecture {name} --features 2 --batch 2 --crop 32");
+        train("whole", &format!("{new} --steps 6"));
+        train("parts", &format!("{new} --steps 3"));
+        train("parts", "--resume --steps 6");
+        let [whole, parts] = ["whole", "parts"].map(|out| files(&folder.path().join(format!("{name}-{out}"))));
+        for file in ["checkpoint.safetensors", "weights.safetensors", "loss.csv", "validation.csv"] {
+            assert!(whole[file] == parts[file], "{name}: {file} differs");
+        }
+        let weights = Weights::read(&folder.path().join(format!("{name}-whole/weights.safetensors"))).unwrap();
+        assert_eq!((weights.config.clone(), weights.noise().unwrap()), (small(architecture), 0.0));
+        // The file is all that smoothing needs to know.
+        let file = format!("{name}-whole/weights.safetensors");
+        run(folder.path(), &format!("smooth inputs/0.png -o {name}.png --weights {file} --adapter cpu")).ok();
+        let small = format!("smooth inputs/0.png -o no.png --weights {file} --adapter cpu --max-memory 20kB");
+        run(folder.path(), &small).fails(1, &[name, "cannot be cut into slabs"]);
+        run(folder.path(), &format!("bench --weights {file} --size 48x32 --runs 1 --adapter cpu")).ok();
+        run(folder.path(), &format!("bench --weights {file} --train --batch 1 --crop 32 --runs 1 --adapter cpu")).ok();
+        run(folder.path(), &format!("train -o new --inputs inputs --truths truths {new} --noise 0.5"))
+            .fails(1, &["noise", name]);
+    }
+}
+
+#[test]
+fn plan_prints_table_3s_numbers() {
+    let here = Path::new(".");
+    for (name, parameters, gmac) in [("unet", "31031875", "144.53"), ("autoencoder", "27898435", "115.54")] {
+        let plan = run(here, &format!("plan --architecture {name}")).ok().stdout;
+        assert!(plan.contains(&format!("{name}, 64 features, x16, {parameters} parameters")), "{plan}");
+        assert!(plan.contains(&format!("the full network         {gmac} GMAC")), "{plan}");
+        let step = run(here, &format!("plan --architecture {name} --features 4 --train 1x32")).ok().stdout;
+        assert!(step.contains("activations stored") && !step.contains("rebuilt"), "{step}");
+        for flag in ["--blocks 4", "--no-attention"] {
+            run(here, &format!("plan --architecture {name} {flag}")).fails(1, &[name, flag.split(' ').next().unwrap()]);
+        }
+    }
+    run(here, "plan --architecture resnet").fails(2, &["sasnet, autoencoder, unet"]);
+}
