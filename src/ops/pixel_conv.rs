@@ -72,10 +72,11 @@ impl Sizes {
         Workspace { per_thread: 0, shared }
     }
 
-    /// Place in a plane of y of element t of the cell of s.
-    fn place(self, s: usize, t: usize) -> usize {
+    /// Places in a plane of y of element t of the cells of row i of x.
+    fn places(self, i: usize, t: usize) -> impl Iterator<Item = usize> {
         let (side, w) = (self.side, self.x.w);
-        (s / w * side + t / side) * w * side + s % w * side + t % side
+        let first = (i * side + t / side) * side * w + t % side;
+        (first..first + side * w).step_by(side)
     }
 }
 
@@ -139,8 +140,10 @@ impl Operator for PixelConv {
         y.data.par_chunks_mut(cell * plane).zip(cells.par_chunks(cell * plane)).enumerate().for_each(
             |(i, (y, cells))| {
                 for (t, values) in cells.chunks_exact(plane).enumerate() {
-                    for (s, v) in values.iter().enumerate() {
-                        y[sizes.place(s, t)] = *v + b.data[i % sizes.co];
+                    for (row, values) in values.chunks_exact(x.shape.w).enumerate() {
+                        for (at, v) in sizes.places(row, t).zip(values) {
+                            y[at] = *v + b.data[i % sizes.co];
+                        }
                     }
                 }
             },
@@ -193,8 +196,10 @@ impl Operator for PixelConvBackward {
             let cells = &mut shared[..dy.data.len()];
             cells.par_chunks_mut(plane).enumerate().for_each(|(i, values)| {
                 let dy = &dy.data[i / cell * cell * plane..][..cell * plane];
-                for (s, v) in values.iter_mut().enumerate() {
-                    *v = dy[sizes.place(s, i % cell)];
+                for (row, values) in values.chunks_exact_mut(x.shape.w).enumerate() {
+                    for (at, v) in sizes.places(row, i % cell).zip(values) {
+                        *v = dy[at];
+                    }
                 }
             });
             &*cells
