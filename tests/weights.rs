@@ -275,7 +275,7 @@ fn wrong_metadata() {
         ("blocks", "18446744073709551616", "\"blocks\" is \"1844"),
         ("blocks", "2", "the tensor blocks.1.g1.conv1.weight is missing"),
         ("attention", "maybe", "\"attention\" is \"maybe\", not \"cbam\" or \"none\""),
-        ("scale", "4", "\"scale\" is \"4\", not 2, which the blocks make it"),
+        ("scale", "4", "\"scale\" is \"4\", not 2, which the network makes it"),
         ("noise", "loud", "noise scale is \"loud\""),
         ("noise", "-1", "noise scale is \"-1\""),
         ("noise", "NaN", "noise scale is \"NaN\""),
