@@ -189,15 +189,15 @@ fn the_loss_falls() {
 
 #[test]
 fn rates_are_the_papers_and_fall_on_a_cosine() {
-    let paper = Settings::default();
+    let paper = Settings::paper();
     for (step, rate) in [(1, 2e-4), (10_000, 2e-4), (10_001, 1e-4), (20_000, 1e-4), (20_001, 5e-5), (50_000, 1.25e-5)] {
         assert_eq!(paper.rate_at(step), rate, "step {step}");
     }
     assert_eq!(paper.rate_at(u64::MAX), 0.0);
-    let constant = Settings { halve_every: 0, ..Settings::default() };
+    let constant = Settings { halve_every: 0, ..Settings::paper() };
     assert_eq!([1, 10_001, 50_000].map(|step| constant.rate_at(step)), [2e-4; 3]);
 
-    let cosine = Settings { rate: 1.0, halve_every: 0, decay_from: Some(100), steps: 299, ..Settings::default() };
+    let cosine = Settings { rate: 1.0, halve_every: 0, decay_from: Some(100), steps: 299, ..Settings::paper() };
     let close = |step: u64, rate: f64| {
         let is = f64::from(cosine.rate_at(step));
         assert!((is - rate).abs() < 1e-6, "{is} at step {step}, not {rate}");
@@ -216,6 +216,25 @@ fn rates_are_the_papers_and_fall_on_a_cosine() {
     // Both at once.
     let both = Settings { halve_every: 150, ..cosine };
     assert_eq!(both.rate_at(200), 0.25);
+}
+
+#[test]
+fn the_papers_settings_are_one_flag_away() {
+    let data = Data::new();
+    let trained = |out: &str, arguments: &[&str]| {
+        let network = ["--blocks", "1", "--features", "4", "--steps", "2"];
+        Ran::of(&mut data.command(out, &[&network[..], arguments].concat())).ok();
+        Checkpoint::load(&data.path(out)).unwrap().unwrap().settings
+    };
+    // `Data::command` makes batch and crop small.
+    let small = |settings| Settings { batch: 2, crop: 16, steps: 2, ..settings };
+    assert_eq!(trained("paper", &["--paper"]), small(Settings::paper()));
+    let default = Settings { decay_from: Some(0), ..small(Settings::default()) };
+    assert_eq!(trained("default", &[]), default);
+    assert_ne!(default, small(Settings::paper()));
+    assert_eq!(trained("clip", &["--paper", "--clip", "3"]), Settings { clip: 3.0, ..small(Settings::paper()) });
+    let halved = Settings { halve_every: 7, decay_from: None, ..default };
+    assert_eq!(trained("halved", &["--halve-every", "7"]), halved);
 }
 
 #[test]

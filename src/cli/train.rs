@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Train a network. The defaults are the paper's settings.
+/// Train a network: by default the paper's network with the settings that proved best at small budgets
 #[derive(Args)]
 pub struct Train {
     /// Folder of the run: checkpoint, weights, loss.csv, validation.csv, loss.svg
@@ -57,6 +57,10 @@ pub struct Train {
     resume: bool,
     #[command(flatten)]
     design: super::Design,
+    /// The paper's settings: rate 2e-4, halved every 10000 steps, noise 1, initial weights uniform. Each of them can be
+    /// given beside it
+    #[arg(long, conflicts_with = "resume", help_heading = "Settings")]
+    paper: bool,
     /// Seed of the initial weights, the samples and the noise [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Settings")]
     seed: Option<u64>,
@@ -66,13 +70,14 @@ pub struct Train {
     /// Side of a sample [default: 128]
     #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
     crop: Option<usize>,
-    /// Learning rate of the first step [default: 2e-4]
+    /// Learning rate of the first step [default: 1e-3]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Settings")]
     rate: Option<f32>,
-    /// Steps after which the rate halves, again and again; 0 = never [default: 10000]
+    /// Steps after which the rate halves, again and again; 0 = never [default: 0]
     #[arg(long, value_name = "STEPS", help_heading = "Settings")]
     halve_every: Option<u64>,
-    /// From this step on the rate falls to 0 on a cosine that ends at --steps [default: none]
+    /// From this step on the rate falls to 0 on a cosine that ends at --steps [default: a tenth of
+    /// --steps; none where --halve-every is given]
     #[arg(long, value_name = "STEP", help_heading = "Settings")]
     decay_from: Option<u64>,
     /// Steps in all [default: 50000]
@@ -81,14 +86,15 @@ pub struct Train {
     /// Largest norm of the gradient [default: 10]
     #[arg(long, value_name = "NORM", allow_negative_numbers = true, help_heading = "Settings")]
     clip: Option<f32>,
-    /// Scale of the noise in z's place; shallow networks want 0 [default: 1, without z 0]
+    /// Scale of the noise in z's place; the paper has 1 [default: 0]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
     /// Keep all activations for the gradient instead of rebuilding them from each block's output: about five sixths of
     /// the time, and memory that grows with the depth. Other architectures than sasnet do so anyway
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
-    /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity [default: uniform]
+    /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity
+    /// [default: identity]
     #[arg(long, value_name = "HOW", conflicts_with = "resume", help_heading = "Settings")]
     init: Option<InitArg>,
     /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default: 0]
@@ -187,7 +193,11 @@ impl Train {
             return Ok((checkpoint, settings));
         }
         let config = self.design.config()?;
-        let settings = self.settings(Settings::of(&config));
+        let base = if self.paper { Settings::paper() } else { Settings::default() };
+        let mut settings = self.settings(base.of(&config));
+        if !self.paper && self.decay_from.is_none() {
+            settings.decay_from = self.halve_every.is_none().then_some(settings.steps / 10);
+        }
         Ok((run::begin(&config, &settings, &self.out)?, settings))
     }
 

@@ -24,7 +24,7 @@ pub enum Init {
     Identity,
 }
 
-/// How to train; the defaults are the paper's.
+/// How to train. The defaults are what proved best at small budgets (`weights/README.md`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Samples a step.
@@ -62,6 +62,20 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            rate: 1e-3,
+            halve_every: 0,
+            decay_from: Some(5_000),
+            noise: 0.0,
+            init: Init::Identity,
+            ..Settings::paper()
+        }
+    }
+}
+
+impl Settings {
+    /// The paper's, and its lineage's where it is silent; it does not say how many steps.
+    pub fn paper() -> Settings {
+        Settings {
             batch: 16,
             crop: 128,
             rate: 2e-4,
@@ -77,13 +91,11 @@ impl Default for Settings {
             ema: 0.0,
         }
     }
-}
 
-impl Settings {
-    /// The defaults for a network: without noise where it takes none.
-    pub fn of(config: &Config) -> Settings {
-        let settings = Settings::default();
-        Settings { noise: if config.architecture == Architecture::Sasnet { settings.noise } else { 0.0 }, ..settings }
+    /// The same for a network: without noise where it takes none.
+    #[must_use]
+    pub fn of(self, config: &Config) -> Settings {
+        Settings { noise: if config.architecture == Architecture::Sasnet { self.noise } else { 0.0 }, ..self }
     }
 
     /// Checks that the settings make sense for a network.

@@ -60,14 +60,14 @@ impl Data {
     }
 }
 
-pub const NEW: [&str; 4] = ["--blocks", "1", "--features", "8"];
+pub const NEW: [&str; 5] = ["--paper", "--blocks", "1", "--features", "8"];
 
 pub fn small(blocks: usize) -> Config {
     Config { blocks: vec![blocks], features: 8, attention: true, ..Config::default() }
 }
 
 pub fn settings(steps: u64) -> Settings {
-    Settings { batch: 2, crop: 16, rate: 1e-3, steps, seed: 7, ..Settings::default() }
+    Settings { batch: 2, crop: 16, rate: 1e-3, steps, seed: 7, ..Settings::paper() }
 }
 
 #[track_caller]
