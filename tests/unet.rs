@@ -115,6 +115,8 @@ fn training_goes_on_as_if_it_had_not_stopped() {
         run(folder.path(), &format!("bench --weights {file} --train --batch 1 --crop 32 --runs 1 --adapter cpu")).ok();
         run(folder.path(), &format!("train -o new --inputs inputs --truths truths {new} --noise 0.5"))
             .fails(1, &["noise", name]);
+        run(folder.path(), &format!("train -o new --inputs inputs --truths truths {new} --init identity"))
+            .fails(1, &["identity", name]);
     }
 }
 

@@ -118,12 +118,14 @@ impl Settings {
         if !(0.0..1.0).contains(&self.ema) {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }
-        if self.noise > 0.0 && config.architecture != Architecture::Sasnet {
+        if config.architecture != Architecture::Sasnet {
             let name = config.architecture.name();
-            return fail(format!(
-                "the noise scale is {}, and an architecture {name} takes no noise; give 0",
-                self.noise
-            ));
+            if self.noise > 0.0 {
+                return fail(format!("the noise scale is {}, an architecture {name} takes none; give 0", self.noise));
+            }
+            if self.init == Init::Identity {
+                return fail(format!("an architecture {name} has no blocks to begin as the identity"));
+            }
         }
         if let Some(from) = self.decay_from
             && from >= self.steps
