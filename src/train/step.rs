@@ -92,10 +92,13 @@ impl Settings {
         }
     }
 
-    /// The same for a network: without noise where it takes none.
+    /// The same for a network: without noise, and with uniform weights, where it has no invertible blocks.
     #[must_use]
     pub fn of(self, config: &Config) -> Settings {
-        Settings { noise: if config.architecture == Architecture::Sasnet { self.noise } else { 0.0 }, ..self }
+        match config.architecture {
+            Architecture::Sasnet => self,
+            _ => Settings { noise: 0.0, init: Init::Uniform, ..self },
+        }
     }
 
     /// Checks that the settings make sense for a network.
