@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod pairs;
 pub mod report;
-pub(crate) mod rng;
+pub mod rng;
 pub mod run;
 pub mod step;
+pub mod synthetic;
