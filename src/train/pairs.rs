@@ -72,23 +72,30 @@ fn half(x: &Tensor, side: usize) -> Tensor {
 }
 
 const LAYOUTS: &str = "expected one of
-  inputs and ground truths of the same names:      input/a.png            truth/a.png
-  inputs named after their ground truth, texture:  input/S3T7.png         truth/S3.png
-                                                   input/photo_T07.png    truth/photo.png
-  other names, the same number in the same order:  input/0_in.png ...     truth/0_gt.png ...
-  one folder of pictures that hold both:           ground truth left, input right";
+  two folders, the same names:         inputs/a.png                         truths/a.png
+  NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png       truths/S1.png ... S20.png (or 1.png, GT1.png)
+  names with _T and a number:          inputs/photo_T07.png                 truths/photo.png
+  other names, as many, in order:      inputs/0_in.png ...                  truths/0_gt.png ...
+  a folder of two such folders:        set/input/ and set/gt/               (given without ground truths)
+  SPS, both side by side:              pairs/a.png, ground truth left       (given without ground truths)";
 
-/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, or without one takes them
-/// as side-by-side pictures. In the order of the inputs' names.
+/// What names of folders of ground truths begin with, but for case and what is no letter.
+const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
+
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, takes them as
+/// side-by-side pictures, or where there are two folders in it, of which one is named as ground truths are (`gt`, `truths`,
+/// ...), pairs those. In the order of the inputs' names.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
 /// [`Error::Io`] where a folder cannot be read.
 pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
-    let input_files = pictures(inputs)?;
     let pairs = match truths {
-        None => input_files.into_iter().map(|input| Pair { input, truth: None }).collect(),
-        Some(truths) => pair_by_name(inputs, input_files, truths)?,
+        Some(truths) => pair_by_name(inputs, truths)?,
+        None => match two_folders(inputs)? {
+            Some([inputs, truths]) => pair_by_name(&inputs, &truths)?,
+            None => files(inputs)?.into_iter().map(|input| Pair { input, truth: None }).collect(),
+        },
     };
     for pair in &pairs {
         pair.check(image::size(&pair.input)?, pair.truth.as_ref().map(image::size).transpose()?)?;
@@ -96,22 +103,78 @@ pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Vec<Pair>> {
-    let truth_files = pictures(truths)?;
+/// The pictures of a folder or a picture itself; where there are none, what there should be.
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    pictures(path).map_err(|error| match error {
+        Error::File { path, message } => {
+            let folders = folders(&path).unwrap_or_default();
+            let found = match folders.len() {
+                0 => String::new(),
+                _ => format!(", but the folders {}: give one of those", names(&folders.iter().collect::<Vec<_>>())),
+            };
+            Error::File { path, message: format!("{message}{found}; {LAYOUTS}") }
+        }
+        error => error,
+    })
+}
+
+/// The folders in a folder, by name.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = path.read_dir().map_err(Error::io(path))?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir() && !hidden(path)).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// Inputs and truths within one folder, which may have other pictures beside.
+fn two_folders(path: &Path) -> Result<Option<[PathBuf; 2]>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let is_truths = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name: String = name.chars().filter(|c| c.is_alphabetic()).collect();
+        TRUTHS.iter().any(|known| name.starts_with(known))
+    };
+    Ok(match folders(path)?.as_slice() {
+        [a, b] if is_truths(b) && !is_truths(a) => Some([a.clone(), b.clone()]),
+        [a, b] if is_truths(a) && !is_truths(b) => Some([b.clone(), a.clone()]),
+        _ => None,
+    })
+}
+
+/// Which of the truths belongs to each input.
+fn matches<'a>(inputs: &[PathBuf], truths: &'a [PathBuf]) -> Vec<Option<&'a PathBuf>> {
+    let by_stem: HashMap<&str, &PathBuf> = truths.iter().map(|path| (stem(path), path)).collect();
+    // NKS with ground truths of another name: S3T7 belongs to the one with the number 3, where each has a number.
+    let numbers: Option<HashMap<&str, &PathBuf>> = truths.iter().map(|path| Some((number(stem(path))?, path))).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() == truths.len()).unwrap_or_default();
+    let truth_of = |input: &PathBuf| {
+        let own = stem(input);
+        let structure = || without_texture(own);
+        let named = by_stem.get(own).or_else(|| by_stem.get(structure()?)).copied();
+        named.or_else(|| numbers.get(number(structure()?.strip_prefix('S')?)?).copied())
+    };
+    inputs.iter().map(truth_of).collect()
+}
+
+fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
+    let (inputs, truth_files) = (files(folder)?, files(truths)?);
     let mut by_stem = HashMap::new();
     for path in &truth_files {
         if let Some(other) = by_stem.insert(stem(path), path) {
             return Err(Error::file(path, format!("a second ground truth beside {}: remove one", other.display())));
         }
     }
-    let truth_of = |input: &Path| {
-        let own = stem(input);
-        by_stem.get(own).or_else(|| by_stem.get(without_texture(own)?)).copied()
-    };
-    let found: Vec<Option<&PathBuf>> = inputs.iter().map(|input| truth_of(input)).collect();
+    let found = matches(&inputs, &truth_files);
     let unmatched: Vec<&PathBuf> = inputs.iter().zip(&found).filter(|(_, t)| t.is_none()).map(|(i, _)| i).collect();
 
     let wrong = |problem: String| Err(Error::file(folder, format!("{problem}; {LAYOUTS}")));
+    let swapped = || matches(&truth_files, &inputs).iter().all(Option::is_some);
+    if unmatched.len() == inputs.len() && swapped() {
+        return wrong(format!("these are the ground truths of {}: give them the other way round", truths.display()));
+    }
     let in_order = unmatched.len() == inputs.len() && inputs.len() == truth_files.len();
     if !unmatched.is_empty() && !in_order {
         let counts = format!("{} inputs, {} ground truths in {}", inputs.len(), truth_files.len(), truths.display());
@@ -124,7 +187,15 @@ fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Ve
         return wrong(format!("no input for the ground truths {} in {}", names(&lonely), truths.display()));
     }
     let truth = |i: usize| found[i].unwrap_or_else(|| &truth_files[i]).clone();
-    Ok(inputs.into_iter().enumerate().map(|(i, input)| Pair { input, truth: Some(truth(i)) }).collect())
+    Ok(inputs.iter().enumerate().map(|(i, input)| Pair { input: input.clone(), truth: Some(truth(i)) }).collect())
+}
+
+/// The number at the end of a name, without leading zeros.
+fn number(stem: &str) -> Option<&str> {
+    let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &stem[head.len()..];
+    let short = digits.trim_start_matches('0');
+    (!digits.is_empty()).then(|| if short.is_empty() { "0" } else { short })
 }
 
 fn stem(path: &Path) -> &str {
@@ -224,7 +295,7 @@ mod tests {
         let missing = error(&[("in/a.png", 2, 2), ("in/bT1.png", 2, 2), ("in/c.png", 2, 2), ("gt/a.png", 2, 2)]);
         assert!(missing.contains("3 inputs, 1 ground truths"), "{missing}");
         assert!(missing.contains("no ground truth for bT1.png, c.png;"), "{missing}");
-        assert!(missing.contains("input/S3T7.png"), "{missing}");
+        assert!(missing.contains("inputs/S1T1.png"), "{missing}");
         // As many, but some names say that they belong together and others do not.
         let mixed = error(&[("in/a.png", 2, 2), ("in/b.png", 2, 2), ("gt/a.png", 2, 2), ("gt/x.png", 2, 2)]);
         assert!(mixed.contains("no ground truth for b.png"), "{mixed}");
@@ -236,6 +307,60 @@ mod tests {
         assert!(size.contains("2 rows x 3 columns") && size.contains("4 x 5"), "{size}");
         let odd = find_pairs(folder(&[("a.png", 2, 3)]).path(), None).unwrap_err().to_string();
         assert!(odd.contains("3 columns cannot be"), "{odd}");
+    }
+
+    #[test]
+    fn nks_with_its_twenty_ground_truths() {
+        let inputs: Vec<String> = (1..=20).flat_map(|i| (1..=10).map(move |j| format!("in/S{i}T{j}.png"))).collect();
+        for truth in ["S", "", "GT", "S0", "gt_0"] {
+            let truths = (1..=20).map(|i| format!("gt/{truth}{i}.png"));
+            let files: Vec<String> = inputs.iter().cloned().chain(truths).collect();
+            let folder = folder(&files.iter().map(|name| (name.as_str(), 2, 2)).collect::<Vec<_>>());
+            let pairs = found(&folder).unwrap();
+            assert_eq!(pairs.len(), 200);
+            for (input, found) in pairs {
+                let number = input[1..].split('T').next().unwrap();
+                assert_eq!(found, format!("{truth}{number}.png"), "{input}");
+            }
+        }
+        // Two ground truths with one number: which of them is meant?
+        let unclear = error(&[("in/S1T1.png", 2, 2), ("gt/a1.png", 2, 2), ("gt/b1.png", 2, 2)]);
+        assert!(unclear.contains("no ground truth for S1T1.png") && unclear.contains("truths/S1.png ... S20.png"));
+        // A photo is no S<i>: its number says nothing.
+        let photo = error(&[("in/photo1_T1.png", 2, 2), ("gt/1.png", 2, 2), ("gt/2.png", 2, 2)]);
+        assert!(photo.contains("no ground truth for photo1_T1.png"), "{photo}");
+    }
+
+    #[test]
+    fn both_folders_in_one() {
+        for truths in ["gt", "GT", "Truths", "ground_truth", "ground-truth (20)", "targets"] {
+            let file = format!("set/{truths}/S1.png");
+            let folder = folder(&[("set/images/S1T1.png", 2, 2), ("set/overview.jpg", 2, 3), (&file, 2, 2)]);
+            let pairs = find_pairs(&folder.path().join("set"), None).unwrap();
+            let expected = [folder.path().join("set/images/S1T1.png"), folder.path().join(&file)];
+            assert_eq!(pairs.len(), 1);
+            assert_eq!([pairs[0].input.clone(), pairs[0].truth.clone().unwrap()], expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_layout_shows_those_that_are() {
+        let folder = folder(&[("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)]);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("empty")).unwrap();
+        let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
+            let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
+            for part in [parts, &["expected one of", "two folders, the same names:", "SPS, both side by side:"]].concat() {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        };
+        fails("empty", None, &["empty", "holds no pictures (.png"]);
+        fails("in", Some("empty"), &["empty", "holds no pictures"]);
+        fails("set", None, &["holds no pictures", "but the folders one, two: give one of those"]);
+        fails("set", Some("gt"), &["but the folders one, two"]);
+        fails("gt", Some("in"), &["these are the ground truths of", "the other way round"]);
+        let none = find_pairs(&at("none"), None).unwrap_err().to_string();
+        assert!(none.contains("none: No such file"), "{none}");
     }
 
     #[test]
