@@ -17,6 +17,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// The input's file name, without extension.
+    pub fn name(&self) -> String {
+        self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Reads the input and the ground truth, both (1, 3, H, W) in [0, 1].
     ///
     /// # Errors
@@ -35,11 +40,6 @@ impl Pair {
                 Ok((half(&input, 1), half(&input, 0)))
             }
         }
-    }
-
-    /// The input's file name, without extension.
-    pub fn name(&self) -> String {
-        self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Rows and columns of the input, from the file's header.
@@ -77,119 +77,147 @@ fn half(x: &Tensor, side: usize) -> Tensor {
 }
 
 const LAYOUTS: &str = "expected one of
-  inputs and ground truths of the same names:      input/a.png            truth/a.png
-  inputs named after their ground truth, texture:  input/S3T7.png         truth/S3.png
-                                                   input/photo_T07.png    truth/photo.png
-  other names, the same number in the same order:  input/0_in.png ...     truth/0_gt.png ...
-  one folder of pictures that hold both:           ground truth left, input right";
+  two folders, the same names:         inputs/a.png                         truths/a.png
+  NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png       truths/S1.png ... S20.png (or 1.png, GT1.png)
+  names with _T and a number:          inputs/photo_T07.png                 truths/photo.png
+  other names, as many, in order:      inputs/0_in.png ...                  truths/0_gt.png ...
+or, given without ground truths, one of
+  a folder of two such folders:        set/input/ and set/gt/
+  each input beside its ground truth:  set/S1T1.png and set/S1.png
+  SPS, both in one picture:            set/a.png, ground truth left";
 
-/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, or without one takes them
-/// as side-by-side pictures. In the order of the inputs' names.
+/// What a folder of inputs may be called, in capitals too.
+pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
+/// What names of folders of ground truths begin with, but for case and what is no letter.
+const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
+
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what lies in
+/// its two folders, one called as inputs are ([`INPUT_FOLDERS`]) or anything, one as ground truths are (`gt`, `truths`,
+/// ...); or each picture with the one that it is named after; or takes them as side-by-side pictures. In the order of the
+/// inputs' names.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
 /// [`Error::Io`] where a folder cannot be read.
 pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
-    let input_files = pictures(inputs)?;
     let pairs = match truths {
-        None => input_files.into_iter().map(|input| Pair { input, truth: None }).collect(),
-        Some(truths) => pair_by_name(inputs, input_files, truths)?,
+        Some(truths) => pair_by_name(inputs, truths)?,
+        None => match two_folders(inputs)? {
+            Some([inputs, truths]) => pair_by_name(&inputs, &truths)?,
+            None => one_folder(inputs)?,
+        },
     };
-    sizes_fit(pairs)
-}
-
-fn sizes_fit(pairs: Vec<Pair>) -> Result<Vec<Pair>> {
     for pair in &pairs {
         pair.check(image::size(&pair.input)?, pair.truth.as_ref().map(image::size).transpose()?)?;
     }
     Ok(pairs)
 }
 
-/// What a folder of inputs may be called, in capitals too.
-pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
-/// What a folder of ground truths may be called, in capitals too.
-pub const TRUTH_FOLDERS: [&str; 5] = ["gt", "truth", "truths", "clean", "ground_truth"];
-
-const SET_LAYOUTS: &str = "expected one of
-  SET/
-    input/  a.png  S3T7.png  photo_T07.png    (or inputs, textured, blended)
-    gt/     a.png  S3.png    photo.png        (or truth, truths, clean, ground_truth)
-  SET/      S3.png  S3T1.png  S3T2.png ...    inputs named after their ground truth and a texture, beside it
-  SET/      a.png  b.png ...                  both in one picture: ground truth left, input right";
-
-/// The pairs of one set of pictures: a folder with inputs and ground truths in folders of their own
-/// ([`INPUT_FOLDERS`], [`TRUTH_FOLDERS`]; paired as by [`find_pairs`]), a folder of both where each input is named after
-/// its ground truth, or side-by-side pictures.
-///
-/// # Errors
-/// [`Error::File`] where the folder is none of these, with the layouts, or the sizes of a pair differ, naming the
-/// pictures; [`Error::Io`] where a folder cannot be read.
-pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
-    let wrong = |problem: String| Error::file(set, format!("{problem}; {SET_LAYOUTS}"));
-    if !set.metadata().map_err(Error::io(set))?.is_dir() {
-        return Err(wrong("is a file, not a folder".into()));
-    }
-    let mut folders = [vec![], vec![]];
-    for entry in set.read_dir().map_err(Error::io(set))? {
-        let path = entry.map_err(Error::io(set))?.path();
-        for (found, names) in folders.iter_mut().zip([&INPUT_FOLDERS[..], &TRUTH_FOLDERS]) {
-            if path.is_dir() && names.iter().any(|name| name.eq_ignore_ascii_case(file_name(&path))) {
-                found.push(path.clone());
-            }
+/// The pictures of a folder or a picture itself; where there are none, what there should be.
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    pictures(path).map_err(|error| match error {
+        Error::File { path, message } => {
+            let folders = folders(&path).unwrap_or_default();
+            let found = match folders.len() {
+                0 => String::new(),
+                _ => format!(", but the folders {}: give one of those", names(&folders.iter().collect::<Vec<_>>())),
+            };
+            Error::File { path, message: format!("{message}{found}; {LAYOUTS}") }
         }
+        error => error,
+    })
+}
+
+/// The folders in a folder, by name.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = path.read_dir().map_err(Error::io(path))?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir() && !hidden(path)).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// The folders of inputs and of truths in a folder, which may have pictures beside; None where it has neither.
+fn two_folders(path: &Path) -> Result<Option<[PathBuf; 2]>> {
+    if !path.is_dir() {
+        return Ok(None);
     }
-    match [&folders[0][..], &folders[1]] {
-        [[inputs], [truths]] => return find_pairs(inputs, Some(truths)),
-        [[], []] => {}
-        [[inputs], []] => return Err(wrong(format!("holds {}, but no folder of ground truths", file_name(inputs)))),
-        [[], [truths]] => return Err(wrong(format!("holds {}, but no folder of inputs", file_name(truths)))),
-        [several, others] => {
-            let several = if several.len() > 1 { several } else { others };
-            let names = names(&several.iter().collect::<Vec<_>>());
-            return Err(wrong(format!("holds {names}: which one? Rename or move the others")));
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_truths = |path: &PathBuf| {
+        let letters: String = name(path).chars().filter(|c| c.is_alphabetic()).collect();
+        TRUTHS.iter().any(|known| letters.starts_with(known))
+    };
+    let (truths, others): (Vec<PathBuf>, Vec<PathBuf>) = folders(path)?.into_iter().partition(is_truths);
+    let named: Vec<PathBuf> = others.iter().filter(|o| INPUT_FOLDERS.contains(&name(o).as_str())).cloned().collect();
+    let wrong = |problem: String| Err(Error::file(path, format!("{problem}; {LAYOUTS}")));
+    let list = |paths: &[PathBuf]| names(&paths.iter().collect::<Vec<_>>());
+    match (&named[..], &others[..], &truths[..]) {
+        ([inputs], _, [truths]) | ([], [inputs], [truths]) => Ok(Some([inputs.clone(), truths.clone()])),
+        ([], _, []) => Ok(None),
+        (_, _, []) => wrong(format!("holds {}, but no folder of ground truths", list(&named))),
+        ([], [], [_]) => wrong(format!("holds {}, but no folder of inputs", list(&truths))),
+        (several, others, [_]) => {
+            let several = if several.is_empty() { others } else { several };
+            wrong(format!("holds {}: which one has the inputs? Rename or move the others", list(several)))
         }
+        _ => wrong(format!("holds {}: which one has the ground truths? Rename or move the others", list(&truths))),
     }
-    let files =
-        pictures(set).map_err(|_| wrong("holds no pictures and no folders of inputs and ground truths".into()))?;
+}
+
+/// Inputs beside the ground truths that they are named after, or side-by-side pictures.
+fn one_folder(path: &Path) -> Result<Vec<Pair>> {
+    let files = files(path)?;
     let by_stem: HashMap<&str, &PathBuf> = files.iter().map(|path| (stem(path), path)).collect();
     let truth_of = |path: &PathBuf| by_stem.get(without_texture(stem(path))?).copied();
     let pairs: Vec<Pair> = (files.iter())
         .filter_map(|path| truth_of(path).map(|truth| Pair { input: path.clone(), truth: Some(truth.clone()) }))
         .collect();
-    let is_used = |path: &PathBuf| pairs.iter().any(|p| p.input == *path || p.truth.as_ref() == Some(path));
-    if !pairs.is_empty() {
-        let lonely: Vec<&PathBuf> = files.iter().filter(|path| !is_used(path)).collect();
-        return match lonely.is_empty() {
-            true => sizes_fit(pairs),
-            false => Err(wrong(format!("neither input nor ground truth: {}", names(&lonely)))),
-        };
+    if pairs.is_empty() {
+        return Ok(files.into_iter().map(|input| Pair { input, truth: None }).collect());
     }
-    find_pairs(set, None).map_err(|error| match error {
-        Error::File { path, message } => Error::file(path, format!("{message}; {SET_LAYOUTS}")),
-        other => other,
-    })
+    let is_used = |path: &PathBuf| pairs.iter().any(|p| p.input == *path || p.truth.as_ref() == Some(path));
+    let lonely: Vec<&PathBuf> = files.iter().filter(|path| !is_used(path)).collect();
+    match lonely.is_empty() {
+        true => Ok(pairs),
+        false => {
+            let problem = format!("neither input nor ground truth: {}", names(&lonely));
+            Err(Error::file(path, format!("{problem}; {LAYOUTS}")))
+        }
+    }
 }
 
-fn file_name(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+/// Which of the truths belongs to each input.
+fn matches<'a>(inputs: &[PathBuf], truths: &'a [PathBuf]) -> Vec<Option<&'a PathBuf>> {
+    let by_stem: HashMap<&str, &PathBuf> = truths.iter().map(|path| (stem(path), path)).collect();
+    // NKS with ground truths of another name: S3T7 belongs to the one with the number 3, where each has a number.
+    let numbers: Option<HashMap<&str, &PathBuf>> =
+        truths.iter().map(|path| Some((number(stem(path))?, path))).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() == truths.len()).unwrap_or_default();
+    let truth_of = |input: &PathBuf| {
+        let own = stem(input);
+        let structure = || without_texture(own);
+        let named = by_stem.get(own).or_else(|| by_stem.get(structure()?)).copied();
+        named.or_else(|| numbers.get(number(structure()?.strip_prefix('S')?)?).copied())
+    };
+    inputs.iter().map(truth_of).collect()
 }
 
-fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Vec<Pair>> {
-    let truth_files = pictures(truths)?;
+fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
+    let (inputs, truth_files) = (files(folder)?, files(truths)?);
     let mut by_stem = HashMap::new();
     for path in &truth_files {
         if let Some(other) = by_stem.insert(stem(path), path) {
             return Err(Error::file(path, format!("a second ground truth beside {}: remove one", other.display())));
         }
     }
-    let truth_of = |input: &Path| {
-        let own = stem(input);
-        by_stem.get(own).or_else(|| by_stem.get(without_texture(own)?)).copied()
-    };
-    let found: Vec<Option<&PathBuf>> = inputs.iter().map(|input| truth_of(input)).collect();
+    let found = matches(&inputs, &truth_files);
     let unmatched: Vec<&PathBuf> = inputs.iter().zip(&found).filter(|(_, t)| t.is_none()).map(|(i, _)| i).collect();
 
     let wrong = |problem: String| Err(Error::file(folder, format!("{problem}; {LAYOUTS}")));
+    let swapped = || matches(&truth_files, &inputs).iter().all(Option::is_some);
+    if unmatched.len() == inputs.len() && swapped() {
+        return wrong(format!("these are the ground truths of {}: give them the other way round", truths.display()));
+    }
     let in_order = unmatched.len() == inputs.len() && inputs.len() == truth_files.len();
     if !unmatched.is_empty() && !in_order {
         let counts = format!("{} inputs, {} ground truths in {}", inputs.len(), truth_files.len(), truths.display());
@@ -202,7 +230,15 @@ fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Ve
         return wrong(format!("no input for the ground truths {} in {}", names(&lonely), truths.display()));
     }
     let truth = |i: usize| found[i].unwrap_or_else(|| &truth_files[i]).clone();
-    Ok(inputs.into_iter().enumerate().map(|(i, input)| Pair { input, truth: Some(truth(i)) }).collect())
+    Ok(inputs.iter().enumerate().map(|(i, input)| Pair { input: input.clone(), truth: Some(truth(i)) }).collect())
+}
+
+/// The number at the end of a name, without leading zeros.
+fn number(stem: &str) -> Option<&str> {
+    let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &stem[head.len()..];
+    let short = digits.trim_start_matches('0');
+    (!digits.is_empty()).then(|| if short.is_empty() { "0" } else { short })
 }
 
 fn stem(path: &Path) -> &str {
@@ -302,7 +338,7 @@ mod tests {
         let missing = error(&[("in/a.png", 2, 2), ("in/bT1.png", 2, 2), ("in/c.png", 2, 2), ("gt/a.png", 2, 2)]);
         assert!(missing.contains("3 inputs, 1 ground truths"), "{missing}");
         assert!(missing.contains("no ground truth for bT1.png, c.png;"), "{missing}");
-        assert!(missing.contains("input/S3T7.png"), "{missing}");
+        assert!(missing.contains("inputs/S1T1.png"), "{missing}");
         // As many, but some names say that they belong together and others do not.
         let mixed = error(&[("in/a.png", 2, 2), ("in/b.png", 2, 2), ("gt/a.png", 2, 2), ("gt/x.png", 2, 2)]);
         assert!(mixed.contains("no ground truth for b.png"), "{mixed}");
@@ -316,12 +352,73 @@ mod tests {
         assert!(odd.contains("3 columns cannot be"), "{odd}");
     }
 
+    #[test]
+    fn nks_with_its_twenty_ground_truths() {
+        let inputs: Vec<String> = (1..=20).flat_map(|i| (1..=10).map(move |j| format!("in/S{i}T{j}.png"))).collect();
+        for truth in ["S", "", "GT", "S0", "gt_0"] {
+            let truths = (1..=20).map(|i| format!("gt/{truth}{i}.png"));
+            let files: Vec<String> = inputs.iter().cloned().chain(truths).collect();
+            let folder = folder(&files.iter().map(|name| (name.as_str(), 2, 2)).collect::<Vec<_>>());
+            let pairs = found(&folder).unwrap();
+            assert_eq!(pairs.len(), 200);
+            for (input, found) in pairs {
+                let number = input[1..].split('T').next().unwrap();
+                assert_eq!(found, format!("{truth}{number}.png"), "{input}");
+            }
+        }
+        // Two ground truths with one number: which of them is meant?
+        let unclear = error(&[("in/S1T1.png", 2, 2), ("gt/a1.png", 2, 2), ("gt/b1.png", 2, 2)]);
+        assert!(unclear.contains("no ground truth for S1T1.png") && unclear.contains("truths/S1.png ... S20.png"));
+        // A photo is no S<i>: its number says nothing.
+        let photo = error(&[("in/photo1_T1.png", 2, 2), ("gt/1.png", 2, 2), ("gt/2.png", 2, 2)]);
+        assert!(photo.contains("no ground truth for photo1_T1.png"), "{photo}");
+    }
+
+    #[test]
+    fn both_folders_in_one() {
+        for truths in ["gt", "GT", "Truths", "ground_truth", "ground-truth (20)", "targets"] {
+            let file = format!("set/{truths}/S1.png");
+            let folder = folder(&[("set/images/S1T1.png", 2, 2), ("set/overview.jpg", 2, 3), (&file, 2, 2)]);
+            let pairs = find_pairs(&folder.path().join("set"), None).unwrap();
+            let expected = [folder.path().join("set/images/S1T1.png"), folder.path().join(&file)];
+            assert_eq!(pairs.len(), 1);
+            assert_eq!([pairs[0].input.clone(), pairs[0].truth.clone().unwrap()], expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_layout_shows_those_that_are() {
+        let folder =
+            folder(&[("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)]);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("empty")).unwrap();
+        let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
+            let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
+            for part in
+                [parts, &["expected one of", "two folders, the same names:", "SPS, both in one picture:"]].concat()
+            {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        };
+        fails("empty", None, &["empty", "holds no pictures (.png"]);
+        fails("in", Some("empty"), &["empty", "holds no pictures"]);
+        fails("set", None, &["holds no pictures", "but the folders one, two: give one of those"]);
+        fails("set", Some("gt"), &["but the folders one, two"]);
+        fails("gt", Some("in"), &["these are the ground truths of", "the other way round"]);
+        let none = find_pairs(&at("none"), None).unwrap_err().to_string();
+        assert!(none.contains("none: No such file"), "{none}");
+    }
+
     /// Names of inputs and ground truths below a set's folder.
     fn set(files: &[&str]) -> Result<Vec<String>> {
         let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
         let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().replace('\\', "/");
         let pair = |p: Pair| [Some(name(&p.input)), p.truth.as_deref().map(name)].into_iter().flatten().collect();
-        Ok(find_set(folder.path())?.into_iter().map(|p| -> Vec<String> { pair(p) }).map(|p| p.join(" ")).collect())
+        Ok(find_pairs(folder.path(), None)?
+            .into_iter()
+            .map(|p| -> Vec<String> { pair(p) })
+            .map(|p| p.join(" "))
+            .collect())
     }
 
     #[test]
@@ -339,20 +436,17 @@ mod tests {
         for (files, part) in [
             (&["input/a.png"][..], "holds input, but no folder of ground truths"),
             (&["gt/a.png", "a.png"], "holds gt, but no folder of inputs"),
-            (&["other/a.png"], "holds no pictures and no folders"),
             (&["S1.png", "S1T1.png", "x.png"], "neither input nor ground truth: x.png"),
+            (&["input/a.png", "inputs/a.png", "gt/a.png"], "holds input, inputs: which one has the inputs?"),
+            (&["one/a.png", "two/a.png", "gt/a.png"], "holds one, two: which one has the inputs?"),
+            (&["input/a.png", "clean/a.png", "gt/a.png"], "holds clean, gt: which one has the ground truths?"),
         ] {
             let text = error(files);
-            assert!(text.contains(part) && text.contains("SET/\n    input/  a.png"), "{text}");
+            assert!(text.contains(part) && text.contains("set/input/ and set/gt/"), "{text}");
         }
-        let two = error(&["input/a.png", "inputs/a.png", "gt/a.png"]);
-        assert!(two.contains("input, inputs: which one?") || two.contains("inputs, input: which one?"), "{two}");
         assert!(error(&["input/a.png", "input/b.png", "gt/a.png"]).contains("no ground truth for b.png"));
-        let odd = find_set(folder(&[("a.png", 2, 3)]).path()).unwrap_err().to_string();
-        assert!(odd.contains("a.png: 3 columns") && odd.contains("gt/     a.png"), "{odd}");
         let file = folder(&[("a.png", 2, 2)]);
-        assert!(find_set(&file.path().join("a.png")).unwrap_err().to_string().contains("is a file"));
-        assert!(matches!(find_set(&file.path().join("b")), Err(Error::Io { .. })));
+        assert!(matches!(find_pairs(&file.path().join("b"), None), Err(Error::Io { .. })));
     }
 
     #[test]
