@@ -7,3 +7,4 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod step;
+pub mod synthetic;

@@ -166,3 +166,25 @@ fn folders_of_structures_are_drawn_equally_often() {
     let dark = (0..400).filter(|&i| target.image(i).data[0] < 0.5).count();
     assert!((160..240).contains(&dark), "{dark} of 400 from one of two folders");
 }
+
+/// Runs are resumed under later versions: what they draw must not change.
+#[test]
+fn folders_give_the_samples_they_always_gave() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for i in 0..3 {
+        write(path.join(format!("s/{}/{i}.png", i % 2)), 20 + i, 31, |c, y, x| 40 * i + 3 * x + 5 * y + 20 * c);
+    }
+    write(path.join("t/grey.png"), 16, 13, |_, y, x| 100 + (x * 7 + y * 13 + x * y) % 31);
+    write(path.join("t/deep/colour.png"), 11, 16, |c, y, x| 90 + (x * 5 + y * 11 + x * y) % (20 + 5 * c));
+    let digest = |source: Source| {
+        let batch = source.batch(3, 17, 64, 24);
+        let codes = [image::quantise(&batch.input), image::quantise(&batch.target)].concat();
+        codes.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, code| {
+            (hash ^ u64::from(*code)).wrapping_mul(0x100_0000_01B3) // FNV-1a
+        })
+    };
+    let blend = Source::blend(&path.join("s"), &path.join("t"), STRENGTH).unwrap();
+    let pairs = Source::pairs(&find_pairs(&path.join("t/deep"), None).unwrap()).unwrap();
+    assert_eq!([digest(blend), digest(pairs)], [0x722C_02BB_D481_22B6, 0x64B5_8B8D_2B39_A6AF]);
+}
