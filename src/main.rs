@@ -18,6 +18,7 @@ enum Command {
     Smooth(cli::smooth::Smooth),
     Eval(cli::eval::Eval),
     Train(Box<cli::train::Train>),
+    Synth(cli::synth::Synth),
     Plan(cli::plan::Plan_),
     Bench(cli::bench::Bench),
     /// List the adapters that --adapter can name, with the kernels for each
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Smooth(smooth) => smooth.run(),
         Command::Eval(eval) => eval.run(),
         Command::Train(train) => train.run(),
+        Command::Synth(synth) => synth.run(),
         Command::Plan(plan) => plan.run(),
         Command::Bench(bench) => bench.run(),
         Command::Devices => cli::devices::run(),

@@ -1,10 +1,12 @@
 //! The command line: one file a subcommand. Parses, calls the library, prints.
 
 pub mod bench;
+pub mod data;
 pub mod devices;
 pub mod eval;
 pub mod plan;
 pub mod smooth;
+pub mod synth;
 pub mod train;
 
 use clap::Args;
@@ -143,6 +145,11 @@ fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let number = |t: &str| t.parse::<usize>().ok().filter(|n| (1..=1 << 20).contains(n));
     let sides = text.split_once('x').and_then(|(w, h)| Some((number(w)?, number(h)?)));
     sides.ok_or("give two numbers, as in 512x384".into())
+}
+
+fn parse_strength(text: &str) -> Result<(f32, f32), &'static str> {
+    let numbers = text.split_once(',').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    numbers.ok_or("give two numbers, as in 8,25")
 }
 
 impl Architecture {

@@ -1,8 +1,9 @@
 //! `sasnet train`
 
+use super::data::Data;
+use super::parse_strength;
 use clap::Args;
 use sasnet::train::checkpoint::Checkpoint;
-use sasnet::train::data::Source;
 use sasnet::train::pairs::{Pair, find_pairs};
 use sasnet::train::run::{self, CHECKPOINT, End, Schedule, Validation};
 use sasnet::train::step::{Init, Settings};
@@ -18,18 +19,8 @@ pub struct Train {
     /// Folder of the run: checkpoint, weights, loss.csv, validation.csv, loss.svg
     #[arg(short, long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Folder of structure images (all subfolders), blended on the fly with --textures
-    #[arg(long, value_name = "FOLDER", requires = "textures", conflicts_with = "inputs", help_heading = "Data")]
-    structures: Option<PathBuf>,
-    /// Folder of textures, grey or colour (all subfolders)
-    #[arg(long, value_name = "FOLDER", requires = "structures", help_heading = "Data")]
-    textures: Option<PathBuf>,
-    /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left)
-    #[arg(long, value_name = "FOLDER", help_heading = "Data")]
-    inputs: Option<PathBuf>,
-    /// Folder of the inputs' ground truths
-    #[arg(long, value_name = "FOLDER", requires = "inputs", help_heading = "Data")]
-    truths: Option<PathBuf>,
+    #[command(flatten)]
+    data: Data,
     /// Validate on these inputs (with --validate-truths, as --inputs and --truths)
     #[arg(long, value_name = "FOLDER", help_heading = "Validation and checkpoints")]
     validate: Option<PathBuf>,
@@ -107,11 +98,6 @@ pub struct Train {
     adapter: super::Adapter,
 }
 
-fn parse_strength(text: &str) -> Result<(f32, f32), &'static str> {
-    let numbers = text.split_once(',').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
-    numbers.ok_or("give two numbers, as in 8,25")
-}
-
 fn parse_minutes(text: &str) -> Result<Duration, &'static str> {
     let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0);
     let seconds = minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
@@ -171,16 +157,6 @@ impl Train {
         }
     }
 
-    fn source(&self, settings: &Settings) -> Result<Source> {
-        match (&self.structures, &self.textures, &self.inputs) {
-            (Some(structures), Some(textures), _) => Source::blend(structures, textures, settings.strength),
-            (_, _, Some(inputs)) => Source::pairs(&find_pairs(inputs, self.truths.as_deref())?),
-            _ => Err(Error::Invalid(
-                "nothing to train on: give --structures and --textures, or --inputs and --truths".into(),
-            )),
-        }
-    }
-
     /// The run so far and how it goes on.
     fn begin(&self) -> Result<(Checkpoint, Settings)> {
         if self.resume {
@@ -206,7 +182,8 @@ impl Train {
         let until = self.max_time.and_then(|time| Instant::now().checked_add(time));
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
-        let source = Arc::new(self.source(&settings)?);
+        let data = self.data.of_run(&self.out, self.resume)?;
+        let source = Arc::new(data.source(settings.strength)?);
         let validation = match &self.validate {
             Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,
             None => vec![],
@@ -230,6 +207,8 @@ impl Train {
             trainer.config().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
+        eprintln!("training on {source}");
+        data.write(&self.out)?;
         let end = run::run(&mut trainer, source, &device, &schedule);
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
         match end {

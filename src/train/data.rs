@@ -1,4 +1,4 @@
-//! Training samples, drawn from pictures in memory.
+//! Training samples, drawn from pictures in memory and from the generator.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::pairs::Pair;
 use super::rng::Rng;
+use super::synthetic;
 use crate::error::{Error, Result};
 use crate::geometry::{Flip, reflect};
 use crate::image::{self, pictures_below};
@@ -33,59 +34,198 @@ pub const STRENGTH: (f32, f32) = (8.0, 25.0);
 /// second term imitates. Somewhat more than seen, since a network should not rely on textures being nearly grey.
 const COLOUR: f32 = 0.15;
 
-/// Where training samples come from; holds all its pictures in memory, 3 bytes a pixel.
-pub struct Source(Kind);
+/// A place that structures or textures come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// A folder of pictures, with all its subfolders.
+    Folder(PathBuf),
+    /// The generator ([`synthetic`]).
+    Synthetic,
+}
 
-enum Kind {
+/// What to train on, each with a weight: a sample's target is drawn from structures and pairs together, by their weights;
+/// a structure then gets a texture, by theirs. A weight of 0 leaves a place out, unread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Structures, to be blended with textures. Of a folder each subfolder is drawn equally often, however many pictures
+    /// it has: kinds of structure go into folders of their own.
+    pub structures: Vec<(Origin, f32)>,
+    /// Textures, half of the time in grey.
+    pub textures: Vec<(Origin, f32)>,
+    /// Pairs as they are, with what to call them ([`super::pairs::find_pairs`]).
+    pub pairs: Vec<(String, Vec<Pair>, f32)>,
+    /// Standard deviation of blended textures, from and to, in code values of 0..255 ([`STRENGTH`]).
+    pub strength: (f32, f32),
+}
+
+/// Where training samples come from; holds all its pictures in memory, 3 bytes a pixel.
+///
+/// Structures are blended with textures on the fly: `clip(S + k (T - mean T))`, `k` such that T's standard deviation is
+/// uniform in the recipe's strength.
+pub struct Source {
+    targets: Mix<Target>,
+    textures: Mix<Textures>,
+    strength: (f32, f32),
+}
+
+enum Target {
     /// Structures by folder.
-    Blend {
-        structures: Vec<Vec<Bitmap>>,
-        textures: Vec<Texture>,
-        strength: (f32, f32),
-    },
+    Structures(Vec<Vec<Bitmap>>),
+    SyntheticStructures,
+    /// Inputs and truths.
     Pairs(Vec<(Bitmap, Bitmap)>),
 }
 
+enum Textures {
+    Pictures(Vec<Texture>),
+    Synthetic,
+}
+
+/// Things to draw from by weight.
+struct Mix<T> {
+    /// What it is, and how many pictures, for the reader of a log.
+    names: Vec<String>,
+    weights: Vec<f32>,
+    items: Vec<T>,
+}
+
+impl<T> Mix<T> {
+    fn new() -> Mix<T> {
+        Mix { names: vec![], weights: vec![], items: vec![] }
+    }
+
+    fn add(&mut self, weight: f32, name: &str, read: impl FnOnce() -> Result<(T, Option<usize>)>) -> Result<()> {
+        if !(weight >= 0.0 && weight.is_finite()) {
+            return Err(Error::Invalid(format!("the weight of {name} is {weight}; give a number, 0 or more")));
+        }
+        if weight > 0.0 {
+            let (item, pictures) = read()?;
+            self.names.push(pictures.map_or(name.to_string(), |n| format!("{name} ({n})")));
+            self.weights.push(weight);
+            self.items.push(item);
+        }
+        Ok(())
+    }
+
+    fn draw(&self, rng: &mut Rng) -> &T {
+        let last = self.items.len() - 1;
+        if last == 0 {
+            // Takes no random number: runs that began before there were mixtures go on with the same samples.
+            return &self.items[0];
+        }
+        let mut at = rng.unit() * self.weights.iter().sum::<f32>();
+        let reached = self.weights.iter().position(|weight| {
+            at -= weight;
+            at < 0.0
+        });
+        &self.items[reached.unwrap_or(last)]
+    }
+}
+
+impl<T> std::fmt::Display for Mix<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let total: f32 = self.weights.iter().sum();
+        for (i, (name, weight)) in self.names.iter().zip(&self.weights).enumerate() {
+            let share = if self.names.len() > 1 { format!("{:.3} % ", 100.0 * weight / total) } else { String::new() };
+            write!(f, "{}{}{name}", if i > 0 { ", " } else { "" }, share.replace(".000", ""))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Source {
+    /// What is drawn from where, how often and from how many pictures, in one line.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}", self.targets)?;
+        if self.textures.items.is_empty() { Ok(()) } else { write!(f, "; textures: {}", self.textures) }
+    }
+}
+
 impl Source {
-    /// Structures blended with textures on the fly: `clip(S + k (T - mean T))`, half of the samples with grey textures and
-    /// half with coloured ones, `k` such that T's standard deviation is uniform in `strength` (code values of 0..255; see
-    /// [`STRENGTH`]). Both folders are searched with all their subfolders; of the structures each subfolder is drawn
-    /// equally often, however many pictures it has: kinds of structure go into folders of their own.
+    /// Reads all that a recipe names.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] for folders without pictures, unreadable ones and a texture of one colour;
-    /// [`Error::Invalid`] where `strength` is not two positive numbers in order.
-    pub fn blend(structures: &Path, textures: &Path, strength: (f32, f32)) -> Result<Source> {
-        let (low, high) = strength;
+    /// [`Error::Io`] and [`Error::File`] for folders without pictures, unreadable ones and a texture of one colour, and
+    /// those of [`Pair::read`]; [`Error::Invalid`] where `strength` is not two positive numbers in order, a weight is
+    /// negative or no number, all are 0, and for a set without any pair.
+    pub fn new(recipe: &Recipe) -> Result<Source> {
+        let (low, high) = recipe.strength;
         if !(low > 0.0 && low <= high && high.is_finite()) {
             return Err(Error::Invalid(format!(
                 "texture strength from {low} to {high}: give two positive numbers, the smaller first"
             )));
         }
-        let mut folders: BTreeMap<Option<PathBuf>, Vec<PathBuf>> = BTreeMap::new();
-        for path in pictures_below(structures)? {
-            folders.entry(path.parent().map(Path::to_path_buf)).or_default().push(path);
+        let mut source = Source { targets: Mix::new(), textures: Mix::new(), strength: recipe.strength };
+        for (origin, weight) in &recipe.structures {
+            match origin {
+                Origin::Folder(path) => {
+                    let read = || read_structures(path).map(|(s, count)| (Target::Structures(s), Some(count)));
+                    source.targets.add(*weight, &format!("structures {}", path.display()), read)?;
+                }
+                Origin::Synthetic => {
+                    source.targets.add(*weight, "synthetic structures", || Ok((Target::SyntheticStructures, None)))?;
+                }
+            }
         }
-        let bitmap = |path: &PathBuf| Ok(Bitmap::new(&image::read(path)?.tensor));
-        let structures = folders.values().map(|paths| load(paths, bitmap)).collect::<Result<_>>()?;
-        let textures = load(&pictures_below(textures)?, |path| Texture::read(path))?;
-        Ok(Source(Kind::Blend { structures, textures, strength }))
+        let blends = !source.targets.items.is_empty();
+        for (name, pairs, weight) in &recipe.pairs {
+            let read = |pair: &Pair| pair.read().map(|(input, truth)| (Bitmap::new(&input), Bitmap::new(&truth)));
+            let read_all = || Ok((Target::Pairs(load(pairs, read)?), Some(pairs.len())));
+            if pairs.is_empty() {
+                return Err(Error::Invalid("no pairs to train on: give at least one".into()));
+            }
+            source.targets.add(*weight, &format!("pairs {name}"), read_all)?;
+        }
+        for (origin, weight) in recipe.textures.iter().filter(|_| blends) {
+            match origin {
+                Origin::Folder(path) => {
+                    let read = || {
+                        let textures = load(&pictures_below(path)?, |path| Texture::read(path))?;
+                        let count = textures.len();
+                        Ok((Textures::Pictures(textures), Some(count)))
+                    };
+                    source.textures.add(*weight, &path.display().to_string(), read)?;
+                }
+                Origin::Synthetic => source.textures.add(*weight, "synthetic", || Ok((Textures::Synthetic, None)))?,
+            }
+        }
+        let nothing = |what| Err(Error::Invalid(format!("no {what} to train on: give one, with a weight above 0")));
+        if source.targets.items.is_empty() {
+            return nothing("structures or pairs");
+        }
+        if blends && source.textures.items.is_empty() {
+            return nothing("textures");
+        }
+        Ok(source)
     }
 
-    /// Pairs from files ([`super::pairs::find_pairs`]).
+    /// Structures and textures of a folder each.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without any pair; those of [`Pair::read`].
-    pub fn pairs(pairs: &[Pair]) -> Result<Source> {
-        if pairs.is_empty() {
-            return Err(Error::Invalid("no pairs to train on: give at least one".into()));
-        }
-        let read = |pair: &Pair| pair.read().map(|(input, truth)| (Bitmap::new(&input), Bitmap::new(&truth)));
-        Ok(Source(Kind::Pairs(load(pairs, read)?)))
+    /// Those of [`Source::new`].
+    pub fn blend(structures: &Path, textures: &Path, strength: (f32, f32)) -> Result<Source> {
+        let folder = |path: &Path| vec![(Origin::Folder(path.to_path_buf()), 1.0)];
+        Source::new(&Recipe { structures: folder(structures), textures: folder(textures), pairs: vec![], strength })
     }
 
-    /// The `batch` samples of `crop` x `crop` of the step number `step`, each flipped and rotated at random, smaller
-    /// pictures extended by reflection. A function of its arguments alone: a resumed run draws what it would have drawn.
+    /// One set of pairs.
+    ///
+    /// # Errors
+    /// Those of [`Source::new`].
+    pub fn pairs(pairs: &[Pair]) -> Result<Source> {
+        let pairs = vec![("given".into(), pairs.to_vec(), 1.0)];
+        Source::new(&Recipe { structures: vec![], textures: vec![], pairs, strength: STRENGTH })
+    }
+
+    /// The generator's structures with the generator's textures.
+    pub fn synthetic(strength: (f32, f32)) -> Result<Source> {
+        let synthetic = vec![(Origin::Synthetic, 1.0)];
+        Source::new(&Recipe { structures: synthetic.clone(), textures: synthetic, pairs: vec![], strength })
+    }
+
+    /// The `batch` samples of `crop` x `crop` of the step number `step`; those of folders flipped and rotated at random,
+    /// smaller pictures extended by reflection. A function of its arguments alone: a resumed run draws what it would have
+    /// drawn.
     pub fn batch(&self, seed: u64, step: u64, batch: usize, crop: usize) -> Batch {
         let shape = Shape::new(batch, 3, crop, crop);
         let (mut input, mut target) = (Tensor::zeros(shape), Tensor::zeros(shape));
@@ -98,23 +238,45 @@ impl Source {
     }
 
     fn sample(&self, rng: &mut Rng, crop: usize, input: &mut [f32], target: &mut [f32]) {
-        match &self.0 {
-            Kind::Pairs(pairs) => {
+        match self.targets.draw(rng) {
+            Target::Pairs(pairs) => {
                 let (textured, smooth) = &pairs[rng.below(pairs.len())];
                 let window = Window::inside(smooth, crop, rng);
                 window.read(smooth, target);
-                window.read(textured, input);
+                return window.read(textured, input);
             }
-            Kind::Blend { structures, textures, strength } => {
-                let folder = &structures[rng.below(structures.len())];
+            Target::Structures(folders) => {
+                let folder = &folders[rng.below(folders.len())];
                 let structure = &folder[rng.below(folder.len())];
                 Window::inside(structure, crop, rng).read(structure, target);
-                input.copy_from_slice(target);
-                textures[rng.below(textures.len())].add(rng.between(*strength) / 255.0, crop, rng, input);
-                input.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            }
+            Target::SyntheticStructures => target.copy_from_slice(&synthetic::structure(rng, crop)),
+        }
+        input.copy_from_slice(target);
+        match self.textures.draw(rng) {
+            Textures::Pictures(textures) => {
+                let texture = &textures[rng.below(textures.len())];
+                texture.add(rng.between(self.strength) / 255.0, crop, rng, input);
+            }
+            Textures::Synthetic => {
+                let strength = rng.between(self.strength) / 255.0;
+                let texture = synthetic::texture(rng, crop);
+                input.iter_mut().zip(&texture).for_each(|(v, t)| *v += strength * t);
             }
         }
+        input.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
     }
+}
+
+/// Structures by folder, and how many they are.
+fn read_structures(path: &Path) -> Result<(Vec<Vec<Bitmap>>, usize)> {
+    let mut folders: BTreeMap<Option<PathBuf>, Vec<PathBuf>> = BTreeMap::new();
+    for path in pictures_below(path)? {
+        folders.entry(path.parent().map(Path::to_path_buf)).or_default().push(path);
+    }
+    let bitmap = |path: &PathBuf| Ok(Bitmap::new(&image::read(path)?.tensor));
+    let structures = folders.values().map(|paths| load(paths, bitmap)).collect::<Result<Vec<_>>>()?;
+    Ok((structures, folders.values().map(Vec::len).sum()))
 }
 
 fn load<P: Sync, T: Send>(paths: &[P], read: impl Fn(&P) -> Result<T> + Sync + Send) -> Result<Vec<T>> {

@@ -77,25 +77,23 @@ fn half(x: &Tensor, side: usize) -> Tensor {
 }
 
 const LAYOUTS: &str = "expected one of
-  inputs and ground truths of the same names:      input/a.png            truth/a.png
-  inputs named after their ground truth, texture:  input/S3T7.png         truth/S3.png
-                                                   input/photo_T07.png    truth/photo.png
-  other names, the same number in the same order:  input/0_in.png ...     truth/0_gt.png ...
-  one folder of pictures that hold both:           ground truth left, input right";
+  the same names:                      inputs/a.png                    truths/a.png
+  NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png  truths/S1.png ... S20.png (or 1.png, GT1.png)
+  names with _T and a number:          inputs/photo_T07.png            truths/photo.png
+  other names, as many, in order:      inputs/0_in.png ...             truths/0_gt.png ...";
 
-/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, or without one takes them
-/// as side-by-side pictures. In the order of the inputs' names.
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, in the order of the inputs'
+/// names. Without one, a folder is a set ([`find_set`]), a picture both side by side.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
 /// [`Error::Io`] where a folder cannot be read.
 pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
-    let input_files = pictures(inputs)?;
-    let pairs = match truths {
-        None => input_files.into_iter().map(|input| Pair { input, truth: None }).collect(),
-        Some(truths) => pair_by_name(inputs, input_files, truths)?,
-    };
-    sizes_fit(pairs)
+    match truths {
+        Some(truths) => sizes_fit(pair_by_name(inputs, truths)?),
+        None if inputs.is_dir() => find_set(inputs),
+        None => sizes_fit(vec![Pair { input: inputs.to_path_buf(), truth: None }]),
+    }
 }
 
 fn sizes_fit(pairs: Vec<Pair>) -> Result<Vec<Pair>> {
@@ -106,14 +104,14 @@ fn sizes_fit(pairs: Vec<Pair>) -> Result<Vec<Pair>> {
 }
 
 /// What a folder of inputs may be called, in capitals too.
-pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
+pub const INPUT_FOLDERS: [&str; 5] = ["input", "inputs", "images", "textured", "blended"];
 /// What a folder of ground truths may be called, in capitals too.
-pub const TRUTH_FOLDERS: [&str; 5] = ["gt", "truth", "truths", "clean", "ground_truth"];
+pub const TRUTH_FOLDERS: [&str; 7] = ["gt", "truth", "truths", "clean", "target", "targets", "ground_truth"];
 
 const SET_LAYOUTS: &str = "expected one of
   SET/
-    input/  a.png  S3T7.png  photo_T07.png    (or inputs, textured, blended)
-    gt/     a.png  S3.png    photo.png        (or truth, truths, clean, ground_truth)
+    input/  a.png  S3T7.png  photo_T07.png    (or inputs, images, textured, blended)
+    gt/     a.png  S3.png    photo.png        (or truth, truths, clean, target, targets, ground_truth)
   SET/      S3.png  S3T1.png  S3T2.png ...    inputs named after their ground truth and a texture, beside it
   SET/      a.png  b.png ...                  both in one picture: ground truth left, input right";
 
@@ -130,10 +128,9 @@ pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
         return Err(wrong("is a file, not a folder".into()));
     }
     let mut folders = [vec![], vec![]];
-    for entry in set.read_dir().map_err(Error::io(set))? {
-        let path = entry.map_err(Error::io(set))?.path();
+    for path in folders_in(set)? {
         for (found, names) in folders.iter_mut().zip([&INPUT_FOLDERS[..], &TRUTH_FOLDERS]) {
-            if path.is_dir() && names.iter().any(|name| name.eq_ignore_ascii_case(file_name(&path))) {
+            if names.iter().any(|name| name.eq_ignore_ascii_case(file_name(&path))) {
                 found.push(path.clone());
             }
         }
@@ -149,8 +146,11 @@ pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
             return Err(wrong(format!("holds {names}: which one? Rename or move the others")));
         }
     }
-    let files =
-        pictures(set).map_err(|_| wrong("holds no pictures and no folders of inputs and ground truths".into()))?;
+    let files = pictures(set).map_err(|_| {
+        let others = folders_in(set).unwrap_or_default();
+        let found = if others.is_empty() { String::new() } else { format!(", but {}", names(&others.iter().collect::<Vec<_>>())) };
+        wrong(format!("holds no pictures and no folders of inputs and ground truths{found}"))
+    })?;
     let by_stem: HashMap<&str, &PathBuf> = files.iter().map(|path| (stem(path), path)).collect();
     let truth_of = |path: &PathBuf| by_stem.get(without_texture(stem(path))?).copied();
     let pairs: Vec<Pair> = (files.iter())
@@ -164,32 +164,62 @@ pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
             false => Err(wrong(format!("neither input nor ground truth: {}", names(&lonely)))),
         };
     }
-    find_pairs(set, None).map_err(|error| match error {
-        Error::File { path, message } => Error::file(path, format!("{message}; {SET_LAYOUTS}")),
+    sizes_fit(files.into_iter().map(|input| Pair { input, truth: None }).collect()).map_err(show_layouts(SET_LAYOUTS))
+}
+
+/// Adds the layouts to what is wrong with a folder or a picture.
+fn show_layouts(layouts: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::File { path, message } => Error::file(path, format!("{message}; {layouts}")),
         other => other,
-    })
+    }
+}
+
+/// The folders in a folder, by name.
+fn folders_in(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = path.read_dir().map_err(Error::io(path))?.collect::<Result<Vec<_>, _>>().map_err(Error::io(path))?;
+    let mut folders: Vec<PathBuf> = entries.iter().map(|e| e.path()).filter(|path| path.is_dir()).collect();
+    folders.retain(|path| !file_name(path).starts_with('.'));
+    folders.sort();
+    Ok(folders)
 }
 
 fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Vec<Pair>> {
-    let truth_files = pictures(truths)?;
+/// Which of the truths belongs to each input.
+fn matches<'a>(inputs: &[PathBuf], truths: &'a [PathBuf]) -> Vec<Option<&'a PathBuf>> {
+    let by_stem: HashMap<&str, &PathBuf> = truths.iter().map(|path| (stem(path), path)).collect();
+    // NKS with ground truths of another name: S3T7 belongs to the one with the number 3, where each has a number.
+    let numbers: Option<HashMap<&str, &PathBuf>> = truths.iter().map(|path| Some((number(stem(path))?, path))).collect();
+    let numbers = numbers.filter(|numbers| numbers.len() == truths.len()).unwrap_or_default();
+    let truth_of = |input: &PathBuf| {
+        let own = stem(input);
+        let structure = || without_texture(own);
+        let named = by_stem.get(own).or_else(|| by_stem.get(structure()?)).copied();
+        named.or_else(|| numbers.get(number(structure()?.strip_prefix('S')?)?).copied())
+    };
+    inputs.iter().map(truth_of).collect()
+}
+
+fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
+    let files = |path: &Path| pictures(path).map_err(show_layouts(LAYOUTS));
+    let (inputs, truth_files) = (files(folder)?, files(truths)?);
     let mut by_stem = HashMap::new();
     for path in &truth_files {
         if let Some(other) = by_stem.insert(stem(path), path) {
             return Err(Error::file(path, format!("a second ground truth beside {}: remove one", other.display())));
         }
     }
-    let truth_of = |input: &Path| {
-        let own = stem(input);
-        by_stem.get(own).or_else(|| by_stem.get(without_texture(own)?)).copied()
-    };
-    let found: Vec<Option<&PathBuf>> = inputs.iter().map(|input| truth_of(input)).collect();
+    let found = matches(&inputs, &truth_files);
     let unmatched: Vec<&PathBuf> = inputs.iter().zip(&found).filter(|(_, t)| t.is_none()).map(|(i, _)| i).collect();
 
     let wrong = |problem: String| Err(Error::file(folder, format!("{problem}; {LAYOUTS}")));
+    let swapped = || matches(&truth_files, &inputs).iter().all(Option::is_some);
+    if unmatched.len() == inputs.len() && swapped() {
+        return wrong(format!("these are the ground truths of {}: give them the other way round", truths.display()));
+    }
     let in_order = unmatched.len() == inputs.len() && inputs.len() == truth_files.len();
     if !unmatched.is_empty() && !in_order {
         let counts = format!("{} inputs, {} ground truths in {}", inputs.len(), truth_files.len(), truths.display());
@@ -202,7 +232,15 @@ fn pair_by_name(folder: &Path, inputs: Vec<PathBuf>, truths: &Path) -> Result<Ve
         return wrong(format!("no input for the ground truths {} in {}", names(&lonely), truths.display()));
     }
     let truth = |i: usize| found[i].unwrap_or_else(|| &truth_files[i]).clone();
-    Ok(inputs.into_iter().enumerate().map(|(i, input)| Pair { input, truth: Some(truth(i)) }).collect())
+    Ok(inputs.iter().enumerate().map(|(i, input)| Pair { input: input.clone(), truth: Some(truth(i)) }).collect())
+}
+
+/// The number at the end of a name, without leading zeros.
+fn number(stem: &str) -> Option<&str> {
+    let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &stem[head.len()..];
+    let short = digits.trim_start_matches('0');
+    (!digits.is_empty()).then_some(if short.is_empty() { "0" } else { short })
 }
 
 fn stem(path: &Path) -> &str {
@@ -302,7 +340,7 @@ mod tests {
         let missing = error(&[("in/a.png", 2, 2), ("in/bT1.png", 2, 2), ("in/c.png", 2, 2), ("gt/a.png", 2, 2)]);
         assert!(missing.contains("3 inputs, 1 ground truths"), "{missing}");
         assert!(missing.contains("no ground truth for bT1.png, c.png;"), "{missing}");
-        assert!(missing.contains("input/S3T7.png"), "{missing}");
+        assert!(missing.contains("inputs/S1T1.png"), "{missing}");
         // As many, but some names say that they belong together and others do not.
         let mixed = error(&[("in/a.png", 2, 2), ("in/b.png", 2, 2), ("gt/a.png", 2, 2), ("gt/x.png", 2, 2)]);
         assert!(mixed.contains("no ground truth for b.png"), "{mixed}");
@@ -353,6 +391,50 @@ mod tests {
         let file = folder(&[("a.png", 2, 2)]);
         assert!(find_set(&file.path().join("a.png")).unwrap_err().to_string().contains("is a file"));
         assert!(matches!(find_set(&file.path().join("b")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn nks_with_its_twenty_ground_truths() {
+        let inputs: Vec<String> = (1..=20).flat_map(|i| (1..=10).map(move |j| format!("in/S{i}T{j}.png"))).collect();
+        for truth in ["S", "", "GT", "S0", "gt_0"] {
+            let truths = (1..=20).map(|i| format!("gt/{truth}{i}.png"));
+            let files: Vec<String> = inputs.iter().cloned().chain(truths).collect();
+            let folder = folder(&files.iter().map(|name| (name.as_str(), 2, 2)).collect::<Vec<_>>());
+            let pairs = found(&folder).unwrap();
+            assert_eq!(pairs.len(), 200);
+            for (input, found) in pairs {
+                let number = input[1..].split('T').next().unwrap();
+                assert_eq!(found, format!("{truth}{number}.png"), "{input}");
+            }
+        }
+        // Two ground truths with one number: which of them is meant?
+        let unclear = error(&[("in/S1T1.png", 2, 2), ("gt/a1.png", 2, 2), ("gt/b1.png", 2, 2)]);
+        assert!(unclear.contains("no ground truth for S1T1.png") && unclear.contains("truths/S1.png ... S20.png"));
+        // A photo is no S<i>: its number says nothing.
+        let photo = error(&[("in/photo1_T1.png", 2, 2), ("gt/1.png", 2, 2), ("gt/2.png", 2, 2)]);
+        assert!(photo.contains("no ground truth for photo1_T1.png"), "{photo}");
+    }
+
+    #[test]
+    fn what_is_no_layout_shows_those_that_are() {
+        let files = [("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)];
+        let folder = folder(&files);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("empty")).unwrap();
+        let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
+            let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
+            let layout = if truths.is_some() { "NKS, S<i>T<j> and its ground truth:" } else { "ground truth left, input right" };
+            for part in [parts, &["expected one of", layout]].concat() {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        };
+        fails("empty", None, &["empty", "holds no pictures"]);
+        fails("in", Some("empty"), &["empty", "holds no pictures (.png"]);
+        fails("set", None, &["holds no pictures", "ground truths, but one, two;"]);
+        fails("set", Some("gt"), &["set", "holds no pictures"]);
+        fails("gt", Some("in"), &["these are the ground truths of", "the other way round"]);
+        let none = find_pairs(&at("none"), None).unwrap_err().to_string();
+        assert!(none.contains("none: No such file"), "{none}");
     }
 
     #[test]

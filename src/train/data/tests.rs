@@ -188,3 +188,92 @@ fn folders_give_the_samples_they_always_gave() {
     let pairs = Source::pairs(&find_pairs(&path.join("t/deep"), None).unwrap()).unwrap();
     assert_eq!([digest(blend), digest(pairs)], [0x722C_02BB_D481_22B6, 0x64B5_8B8D_2B39_A6AF]);
 }
+
+/// Shares of samples in a mixture, each place told by its colour or its pattern.
+#[test]
+fn weights_are_the_shares_of_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for (name, code) in [("dark", 20), ("light", 230), ("none", 128)] {
+        write(path(&format!("{name}/a.png")), 8, 8, |_, _, _| code);
+    }
+    write(path("pairs/a.png"), 8, 16, |_, _, _| 77);
+    write(path("rows/t.png"), 8, 8, |_, y, _| 100 + 10 * (y % 2));
+    write(path("checks/t.png"), 8, 8, |_, y, x| 100 + 10 * ((x + y) % 2));
+    let folder = |name: &str, weight| (Origin::Folder(path(name)), weight);
+    let recipe = Recipe {
+        structures: vec![folder("dark", 1.0), folder("light", 3.0), folder("none", 0.0), (Origin::Synthetic, 2.0)],
+        textures: vec![folder("rows", 0.2), folder("checks", 0.3), (Origin::Synthetic, 0.5)],
+        pairs: vec![("pairs".into(), find_pairs(&path("pairs"), None).unwrap(), 2.0)],
+        strength: (5.0, 5.0),
+    };
+    let source = Source::new(&recipe).unwrap();
+    let text = source.to_string();
+    let counts = format!("12.500 % structures {} (1), 37.500 % structures", path("dark").display());
+    assert!(text.starts_with(&counts) && text.ends_with("50 % synthetic") && !text.contains("none"), "{text}");
+    let n = 1600;
+    let batch = source.batch(5, 1, n, 8);
+    let (mut targets, mut textures) = ([0.0; 4], [0.0; 3]);
+    for i in 0..n {
+        let target = batch.target.image(i);
+        let codes = image::quantise(&target);
+        let flat = codes.iter().all(|code| *code == codes[0]).then_some(codes[0]);
+        let kind = [Some(20), Some(230), Some(77)].iter().position(|code| *code == flat).unwrap_or(3);
+        targets[kind] += 1.0 / n as f32;
+        // On flat structures the pattern is plain to see.
+        if kind < 2 {
+            let d = texture(&batch, i, 1).iter().map(|v| v.round() as i32).collect::<Vec<_>>();
+            let at = |y: usize, x: usize| d[8 * y + x];
+            let all = |test: &dyn Fn(usize, usize) -> bool| (0..7).all(|y| (0..7).all(|x| test(y, x)));
+            let checks = all(&|y, x| at(y, x) != at(y, x + 1) && at(y, x) == at(y + 1, x + 1));
+            let rows = all(&|y, x| at(y, x) == at(y, x + 1) && at(y, x) != at(y + 1, x));
+            let columns = all(&|y, x| at(y, x) != at(y, x + 1) && at(y, x) == at(y + 1, x));
+            textures[if checks { 1 } else if rows || columns { 0 } else { 2 }] += 1.0;
+        }
+    }
+    // Four deviations of a share of 1600 samples are at most 0.05, of the 800 or so on flat structures 0.07.
+    let close = |is: f32, want: f32, to: f32| assert!((is - want).abs() < to, "{targets:?} {textures:?}");
+    [0.125, 0.375, 0.25, 0.25].iter().zip(targets).for_each(|(want, is)| close(is, *want, 0.05));
+    let flat: f32 = textures.iter().sum();
+    [0.2, 0.3, 0.5].iter().zip(textures).for_each(|(want, is)| close(is / flat, *want, 0.07));
+}
+
+#[test]
+fn generated_samples_are_as_strong_as_asked() {
+    let source = Source::synthetic((9.0, 15.0)).unwrap();
+    assert_eq!(source.to_string(), "synthetic structures; textures: synthetic");
+    let batch = source.batch(1, 2, 40, 64);
+    assert_eq!(source.batch(1, 2, 40, 64), batch);
+    assert_eq!(source.batch(1, 2, 3, 64).input.image(2), batch.input.image(2), "whatever the batch");
+    assert_ne!(source.batch(1, 3, 40, 64), batch);
+    let mut unclipped = 0;
+    for i in 0..40 {
+        let input = batch.input.image(i);
+        assert!(input.data.iter().chain(&batch.target.image(i).data).all(|v| (0.0..=1.0).contains(v)));
+        if input.data.iter().all(|v| *v > 0.0 && *v < 1.0) {
+            unclipped += 1;
+            let strength = ([0, 1, 2].map(|c| mean_square(&texture(&batch, i, c))).iter().sum::<f32>() / 3.0).sqrt();
+            assert!((8.99..15.01).contains(&strength), "sample {i}: {strength}");
+        }
+    }
+    assert!(unclipped > 10, "{unclipped}");
+}
+
+#[test]
+fn wrong_recipes_are_errors() {
+    let synthetic = |weight| vec![(Origin::Synthetic, weight)];
+    let error = |structures: f32, textures: f32| {
+        let recipe = Recipe {
+            structures: synthetic(structures),
+            textures: synthetic(textures),
+            pairs: vec![],
+            strength: STRENGTH,
+        };
+        Source::new(&recipe).err().unwrap().to_string()
+    };
+    assert!(error(-1.0, 1.0).contains("the weight of synthetic structures is -1; give a number, 0 or more"));
+    assert!(error(1.0, f32::NAN).contains("the weight of synthetic is NaN"));
+    assert!(error(f32::INFINITY, 1.0).contains("is inf"));
+    assert!(error(0.0, 1.0).contains("no structures or pairs to train on"));
+    assert!(error(1.0, 0.0).contains("no textures to train on"));
+}

@@ -77,9 +77,23 @@ impl Mask {
         self.rows = self.rows.start.min(rows.start)..self.rows.end.max(rows.end);
         for y in rows {
             let (above, below) = (first.max(y as f32), last.min(y as f32 + 1.0));
-            let x = [above, below].map(|y| (top[0] + (y - top[1]) * slope).clamp(0.0, size));
+            let x = [above, below].map(|y| top[0] + (y - top[1]) * slope);
+            let (mut x0, mut x1, mut height) = (x[0].min(x[1]), x[0].max(x[1]), sign * (below - above));
             let row = &mut self.cover[y * (self.size + 2)..(y + 1) * (self.size + 2)];
-            add_area(row, x[0].min(x[1]), x[0].max(x[1]), sign * (below - above));
+            // What lies left of the picture covers the whole row, what lies right of it nothing.
+            let per_pixel = height / (x1 - x0).max(1e-6);
+            if x0 < 0.0 {
+                let left = if x1 <= 0.0 { height } else { -x0 * per_pixel };
+                row[0] += left;
+                (x0, height) = (0.0, height - left);
+            }
+            if x1 > size {
+                height -= if x0 >= size { height } else { (x1 - size) * per_pixel };
+                x1 = size;
+            }
+            if x0 <= x1 {
+                add_area(row, x0, x1, height);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ type Draw = fn(&mut Rng, &mut Canvas);
 pub struct Kind {
     /// What it shows.
     pub name: &'static str,
-    /// Leaves most of the ground as it is: half of the time it is drawn onto another kind.
+    /// Leaves most of the ground as it is: mostly it is drawn onto another kind.
     sparse: bool,
     draw: Draw,
 }
@@ -33,7 +33,7 @@ pub const KINDS: [Kind; 10] = [
     Kind { name: "gradients", sparse: false, draw: gradients },
 ];
 
-/// What sparse kinds are drawn onto, half of the time.
+/// What sparse kinds are drawn onto, mostly.
 const GROUNDS: [Draw; 5] = [shapes, regions, cells, hills, panels];
 
 /// What is drawn on top of any, now and then.
@@ -48,11 +48,11 @@ pub fn structure(rng: &mut Rng, size: usize) -> Vec<f32> {
 /// A structure of one of [`KINDS`].
 pub fn of_kind(rng: &mut Rng, size: usize, kind: &Kind) -> Vec<f32> {
     let mut canvas = Canvas::new(rng, size);
-    if kind.sparse && rng.below(2) == 0 {
+    if kind.sparse && rng.below(4) > 0 {
         GROUNDS[rng.below(GROUNDS.len())](rng, &mut canvas);
     }
     (kind.draw)(rng, &mut canvas);
-    if rng.below(4) == 0 {
+    if rng.below(3) == 0 {
         OVERLAYS[rng.below(OVERLAYS.len())](rng, &mut canvas);
     }
     // A lens is never quite sharp.
@@ -298,7 +298,7 @@ fn outline(rng: &mut Rng, centre: Point, radius: f32) -> Vec<Point> {
 
 /// Large and small shapes over each other.
 fn shapes(rng: &mut Rng, canvas: &mut Canvas) {
-    let count = canvas.count(rng, 4, 18);
+    let count = canvas.count(rng, 6, 24);
     let mut radii: Vec<f32> = (0..count).map(|_| canvas.scale() * 0.6 * 0.06f32.powf(rng.unit())).collect();
     radii.sort_by(|a, b| b.total_cmp(a));
     for radius in radii {
@@ -310,8 +310,8 @@ fn shapes(rng: &mut Rng, canvas: &mut Canvas) {
 
 /// A few round things with light and shadow.
 fn objects(rng: &mut Rng, canvas: &mut Canvas) {
-    for _ in 0..canvas.count(rng, 1, 4) {
-        let (centre, radius) = (canvas.anywhere(rng), canvas.scale() * rng.between((0.08, 0.35)));
+    for _ in 0..canvas.count(rng, 2, 7) {
+        let (centre, radius) = (canvas.anywhere(rng), canvas.scale() * rng.between((0.06, 0.35)));
         let points = outline(rng, centre, radius);
         canvas.shadow(rng, &points, radius);
         let colour = canvas.colour(rng);
@@ -383,7 +383,7 @@ fn regions(rng: &mut Rng, canvas: &mut Canvas) {
 /// A few large cells with straight or crooked walls.
 fn cells(rng: &mut Rng, canvas: &mut Canvas) {
     let size = canvas.size;
-    let count = canvas.count(rng, 4, 10).min(64);
+    let count = canvas.count(rng, 4, 14).min(64);
     let sites: Vec<Point> = (0..count).map(|_| canvas.anywhere(rng)).collect();
     let paints: Vec<Paint> = sites.iter().map(|s| canvas.paint(rng, *s, 0.25 * canvas.scale())).collect();
     let crooked = if rng.below(2) == 0 { 0.0 } else { canvas.scale() * rng.between((0.02, 0.12)) };
@@ -428,7 +428,7 @@ fn cells(rng: &mut Rng, canvas: &mut Canvas) {
 /// Ridges behind each other, smooth, rough or of straight lines.
 fn hills(rng: &mut Rng, canvas: &mut Canvas) {
     let size = canvas.size as f32;
-    let count = canvas.count(rng, 2, 6).min(12);
+    let count = canvas.count(rng, 3, 7).min(16);
     let angle = if rng.below(2) == 0 { 0.0 } else { TAU * rng.unit() };
     for layer in 0..count {
         let base = size * ((layer as f32 + rng.unit()) / count as f32 - 0.5);
@@ -451,7 +451,7 @@ fn hills(rng: &mut Rng, canvas: &mut Canvas) {
 /// Frames within frames: windows, doors, furniture, boxes.
 fn panels(rng: &mut Rng, canvas: &mut Canvas) {
     let tilt = if rng.below(2) == 0 { 0.0 } else { rng.between((-0.3, 0.3)) };
-    for _ in 0..canvas.count(rng, 2, 5) {
+    for _ in 0..canvas.count(rng, 3, 7) {
         let centre = canvas.anywhere(rng);
         let mut half = [0, 1].map(|_| canvas.scale() * rng.between((0.1, 0.45)));
         // The vertical sides converge a little.
@@ -517,7 +517,7 @@ fn lines(rng: &mut Rng, canvas: &mut Canvas) {
 
 /// Branches that fork and taper.
 fn twigs(rng: &mut Rng, canvas: &mut Canvas) {
-    for _ in 0..canvas.count(rng, 1, 2) {
+    for _ in 0..canvas.count(rng, 1, 4) {
         let colour = canvas.colour(rng);
         let mut mask = Mask::new(canvas.size);
         let start = canvas.anywhere(rng);
@@ -567,7 +567,7 @@ fn text(rng: &mut Rng, canvas: &mut Canvas) {
         (0..1 + rng.below(3)).map(|_| stroke(rng)).collect()
     };
     let letters: Vec<_> = (0..14).map(|_| letter(rng)).collect();
-    for _ in 0..1 + rng.below(2) {
+    for _ in 0..1 + rng.below(3) {
         let corner = canvas.anywhere(rng).map(|v| 0.7 * v);
         let height = 6.0 * 8f32.powf(rng.unit());
         let (width, weight) = (height * rng.between((0.45, 0.75)), (height * rng.between((0.09, 0.2))).max(0.8));
@@ -592,7 +592,7 @@ fn text(rng: &mut Rng, canvas: &mut Canvas) {
 
 /// Hardly anything: light that changes slowly, and shapes of low contrast or out of focus.
 fn gradients(rng: &mut Rng, canvas: &mut Canvas) {
-    for _ in 0..canvas.count(rng, 2, 6) {
+    for _ in 0..canvas.count(rng, 3, 8) {
         let (centre, radius) = (canvas.anywhere(rng), canvas.scale() * rng.between((0.1, 0.6)));
         let colour = canvas.near(rng, centre);
         let mut mask = Mask::new(canvas.size);

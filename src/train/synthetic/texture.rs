@@ -11,7 +11,7 @@ pub const LARGEST: f32 = 24.0;
 pub struct Kind {
     /// What it imitates.
     pub name: &'static str,
-    /// Its periods in pixels, from and to.
+    /// Its periods in pixels, from and to; of noise, which is slower than its lattice, the lattice's.
     periods: (f32, f32),
     /// Its period along u is up to so many times that along v.
     stretch: f32,
@@ -20,7 +20,7 @@ pub struct Kind {
 
 /// Every kind of texture; all are drawn equally often.
 pub const KINDS: [Kind; 15] = [
-    Kind { name: "noise", periods: (4.0, 24.0), stretch: 6.0, draw: noise },
+    Kind { name: "noise", periods: (3.0, 14.0), stretch: 6.0, draw: noise },
     Kind { name: "grain", periods: (2.0, 4.0), stretch: 1.0, draw: grain },
     Kind { name: "ripples", periods: (2.5, 20.0), stretch: 1.0, draw: ripples },
     Kind { name: "stripes", periods: (2.0, 20.0), stretch: 1.0, draw: stripes },
@@ -34,7 +34,7 @@ pub const KINDS: [Kind; 15] = [
     Kind { name: "dots", periods: (3.0, 18.0), stretch: 1.5, draw: dots },
     Kind { name: "hatching", periods: (3.0, 12.0), stretch: 1.0, draw: hatching },
     Kind { name: "straw", periods: (5.0, 20.0), stretch: 1.0, draw: straw },
-    Kind { name: "crackle", periods: (6.0, 24.0), stretch: 2.0, draw: crackle },
+    Kind { name: "crackle", periods: (5.0, 16.0), stretch: 2.0, draw: crackle },
 ];
 
 /// How far colours scatter around grey: mostly as in [`super::super::data`]'s folders, now and then as in a mosaic.
@@ -99,7 +99,7 @@ fn layer(rng: &mut Rng, size: usize, kind: &Kind) -> [Vec<f32>; 2] {
 fn normalise(field: &mut [f32]) {
     let size = field.len().isqrt();
     let mut slow = field.to_vec();
-    (0..2).for_each(|_| box_blur(&mut slow, size, LARGEST as usize / 2));
+    (0..2).for_each(|_| box_blur(&mut slow, size, LARGEST as usize / 3));
     field.iter_mut().zip(&slow).for_each(|(v, s)| *v -= s);
     let mean = field.iter().sum::<f32>() / field.len() as f32;
     field.iter_mut().for_each(|v| *v -= mean);

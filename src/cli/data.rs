@@ -1,0 +1,147 @@
+//! What to train on, as options.
+
+use clap::Args;
+use sasnet::file::atomic_write;
+use sasnet::train::data::{Origin, Recipe, Source};
+use sasnet::train::pairs::find_pairs;
+use sasnet::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A folder and how often it is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weighted {
+    folder: PathBuf,
+    weight: f32,
+}
+
+impl Weighted {
+    /// FOLDER or FOLDER=WEIGHT.
+    fn parse(text: &str) -> Result<Weighted, String> {
+        let whole = Weighted { folder: text.into(), weight: 1.0 };
+        let Some((folder, weight)) = text.rsplit_once('=').filter(|_| !whole.folder.exists()) else { return Ok(whole) };
+        let number = weight.parse().ok().filter(|w: &f32| *w >= 0.0 && w.is_finite());
+        match number {
+            Some(weight) if !folder.is_empty() => Ok(Weighted { folder: folder.into(), weight }),
+            _ => Err(format!("after = there must be a weight, a number that is 0 or more, as in {folder}=2")),
+        }
+    }
+
+    fn origin(&self) -> (Origin, f32) {
+        let synthetic = self.folder == Path::new(SYNTHETIC);
+        (if synthetic { Origin::Synthetic } else { Origin::Folder(self.folder.clone()) }, self.weight)
+    }
+}
+
+/// The word that stands for the generator; a folder of that name is ./synthetic.
+const SYNTHETIC: &str = "synthetic";
+
+/// Structures and textures: the same for `train` and `synth`.
+#[derive(Args, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Blended {
+    /// Folder of structure images (all subfolders), blended on the fly with --textures; `synthetic` is the generator.
+    /// Can be given several times, with weights by which samples are drawn [default: synthetic]
+    #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
+    structures: Vec<Weighted>,
+    /// Folder of textures, grey or colour (all subfolders), in the same way [default: synthetic]
+    #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
+    textures: Vec<Weighted>,
+}
+
+impl Blended {
+    /// The generator for what is not given.
+    fn recipe(&self, strength: (f32, f32)) -> Recipe {
+        let or_synthetic = |given: &[Weighted]| match given {
+            [] => vec![(Origin::Synthetic, 1.0)],
+            given => given.iter().map(Weighted::origin).collect(),
+        };
+        let (structures, textures) = (or_synthetic(&self.structures), or_synthetic(&self.textures));
+        Recipe { structures, textures, pairs: vec![], strength }
+    }
+
+    /// Reads what is to be read, and says what it is.
+    pub fn source(&self, strength: (f32, f32)) -> Result<Source> {
+        Source::new(&self.recipe(strength))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.structures.is_empty() && self.textures.is_empty()
+    }
+}
+
+/// Structures and textures, and pairs.
+#[derive(Args, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    #[command(flatten)]
+    blended: Blended,
+    /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left), or
+    /// with a folder of inputs and one of ground truths in it. Can be given several times, and beside --structures
+    #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
+    inputs: Vec<Weighted>,
+    /// Folder of the inputs' ground truths; once for each --inputs, in the same order
+    #[arg(long, value_name = "FOLDER", requires = "inputs", help_heading = "Data")]
+    truths: Vec<PathBuf>,
+}
+
+/// Name of the file that says what a run is trained on.
+const FILE: &str = "data.json";
+
+impl Data {
+    /// What is given; for a run that goes on and is given nothing, what it was trained on so far.
+    pub fn of_run(&self, folder: &Path, resume: bool) -> Result<Data> {
+        if !resume || !self.is_empty() {
+            return Ok(self.clone());
+        }
+        let path = folder.join(FILE);
+        if !path.exists() {
+            let message = format!(
+                "has no {FILE} that says what it was trained on: give --structures, --textures or --inputs again \
+                 (--structures {SYNTHETIC} is the generator)"
+            );
+            return Err(Error::file(folder, message));
+        }
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let wrong = |e| Error::file(&path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
+        serde_json::from_slice(&bytes).map_err(wrong)
+    }
+
+    /// Leaves for [`Data::of_run`] what a run is trained on.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let mut data = self.clone();
+        let lists = [&mut data.blended.structures, &mut data.blended.textures, &mut data.inputs];
+        let folders = lists.into_iter().flatten().map(|weighted| &mut weighted.folder);
+        for path in folders.filter(|path| *path != Path::new(SYNTHETIC)).chain(&mut data.truths) {
+            // It may go on from another folder.
+            *path = std::path::absolute(&*path).map_err(Error::io(&*path))?;
+        }
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let path = folder.join(FILE);
+        let json = serde_json::to_vec_pretty(&data).expect("options are plain data");
+        atomic_write(&path, |out| out.write_all(&json).map_err(Error::io(&path)))
+    }
+
+    /// Reads what is to be read.
+    pub fn source(&self, strength: (f32, f32)) -> Result<Source> {
+        if !self.truths.is_empty() && self.truths.len() != self.inputs.len() {
+            let (inputs, truths) = (self.inputs.len(), self.truths.len());
+            return Err(Error::Invalid(format!(
+                "--inputs is given {inputs} times, --truths {truths}: give one --truths for each --inputs, in the same order"
+            )));
+        }
+        let mut recipe = self.blended.recipe(strength);
+        if self.blended.is_empty() && !self.inputs.is_empty() {
+            // Pairs alone.
+            recipe.structures.clear();
+        }
+        for (i, Weighted { folder, weight }) in self.inputs.iter().enumerate() {
+            let pairs = find_pairs(folder, self.truths.get(i).map(PathBuf::as_path))?;
+            recipe.pairs.push((folder.display().to_string(), pairs, *weight));
+        }
+        Source::new(&recipe)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blended.is_empty() && self.inputs.is_empty() && self.truths.is_empty()
+    }
+}
