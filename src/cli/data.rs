@@ -102,7 +102,8 @@ impl Data {
             return Err(Error::file(folder, message));
         }
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        let wrong = |e| Error::file(&path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
+        let wrong =
+            |e| Error::file(&path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
         serde_json::from_slice(&bytes).map_err(wrong)
     }
 

@@ -38,18 +38,14 @@ pub fn smooth_noise(rng: &mut Rng, size: usize, period: f32) -> Vec<f32> {
 /// The four weights of a uniform cubic B-spline.
 fn spline(t: f32) -> [f32; 4] {
     let (t2, t3) = (t * t, t * t * t);
-    [
-        (1.0 - t).powi(3) / 6.0,
-        (3.0 * t3 - 6.0 * t2 + 4.0) / 6.0,
-        (-3.0 * t3 + 3.0 * t2 + 3.0 * t + 1.0) / 6.0,
-        t3 / 6.0,
-    ]
+    [(1.0 - t).powi(3) / 6.0, (3.0 * t3 - 6.0 * t2 + 4.0) / 6.0, (-3.0 * t3 + 3.0 * t2 + 3.0 * t + 1.0) / 6.0, t3 / 6.0]
 }
 
 /// Means over boxes of `2 radius + 1` pixels, cut at the borders; a running sum, so that the radius costs nothing.
 pub fn box_blur(field: &mut [f32], size: usize, radius: usize) {
     let radius = radius.min(size - 1);
-    let counts: Vec<f32> = (0..size).map(|i| 1.0 / ((i + radius).min(size - 1) + 1 - i.saturating_sub(radius)) as f32).collect();
+    let counts: Vec<f32> =
+        (0..size).map(|i| 1.0 / ((i + radius).min(size - 1) + 1 - i.saturating_sub(radius)) as f32).collect();
     let mut line = vec![0.0; size];
     for row in field.chunks_exact_mut(size) {
         line.copy_from_slice(row);

@@ -291,7 +291,9 @@ fn outline(rng: &mut Rng, centre: Point, radius: f32) -> Vec<Point> {
             let points = circle(2 * n, &|_| 1.0);
             points.into_iter().enumerate().map(|(i, p)| if i % 2 == 0 { p } else { p.map(|v| v * depth) }).collect()
         }
-        _ => [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]].map(|[x, y]| [x * radius, y * ratio * radius]).to_vec(),
+        _ => {
+            [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]].map(|[x, y]| [x * radius, y * ratio * radius]).to_vec()
+        }
     };
     turned(points, angle, centre)
 }
@@ -375,7 +377,8 @@ fn regions(rng: &mut Rng, canvas: &mut Canvas) {
         let shares = [(1.0 - p) * (1.0 - q), (1.0 - p) * q, p * (1.0 - q), p * q];
         let light = 1.0 + depth * shading[i];
         for c in 0..3 {
-            canvas.planes[c * plane + i] = light * (0..4).map(|k| shares[k] * corners[k][c]).sum::<f32>();
+            let sum: f32 = corners.iter().zip(shares).map(|(corner, share)| share * corner[c]).sum();
+            canvas.planes[c * plane + i] = light * sum;
         }
     }
 }
@@ -436,7 +439,8 @@ fn hills(rng: &mut Rng, canvas: &mut Canvas) {
         let (height, straight) = (canvas.scale() * rng.between((0.02, 0.15)), rng.below(3) == 0);
         let waves: Vec<[f32; 2]> = (0..6).map(|k| [height * roughness.powi(k), TAU * rng.unit()]).collect();
         let ridge = |x: f32| {
-            let octave = |(k, w): (usize, &[f32; 2])| w[0] * (x * TAU / size * 1.7f32.powi(k as i32) * 1.3 + w[1]).sin();
+            let octave =
+                |(k, w): (usize, &[f32; 2])| w[0] * (x * TAU / size * 1.7f32.powi(k as i32) * 1.3 + w[1]).sin();
             waves.iter().enumerate().map(octave).sum::<f32>()
         };
         let n = if straight { 4 + rng.below(8) } else { (size / 3.0) as usize };

@@ -115,7 +115,8 @@ fn coverage_is_area() {
     let mut rng = Rng::new(&[7]);
     for case in 0..40 {
         let p = [(); 3].map(|()| [20.0 * rng.unit() - 2.0, 20.0 * rng.unit() - 2.0]);
-        let side = |a: [f32; 2], b: [f32; 2], q: [f32; 2]| (b[0] - a[0]) * (q[1] - a[1]) - (b[1] - a[1]) * (q[0] - a[0]);
+        let side =
+            |a: [f32; 2], b: [f32; 2], q: [f32; 2]| (b[0] - a[0]) * (q[1] - a[1]) - (b[1] - a[1]) * (q[0] - a[0]);
         let inside = |q| {
             let s = [side(p[0], p[1], q), side(p[1], p[2], q), side(p[2], p[0], q)];
             s.iter().all(|v| *v >= 0.0) || s.iter().all(|v| *v <= 0.0)
@@ -123,7 +124,12 @@ fn coverage_is_area() {
         let (smooth, hard) = (covered(&p, Edge::Smooth), covered(&p, Edge::Hard));
         assert!(hard.iter().zip(&smooth).all(|(h, s)| *h == f32::from(u8::from(*s >= 0.5))));
         for (i, cover) in smooth.iter().enumerate() {
-            let point = |k: usize| [(i % 16) as f32 + (k % 64) as f32 / 64.0 + 1.0 / 128.0, (i / 16) as f32 + (k / 64) as f32 / 64.0 + 1.0 / 128.0];
+            let point = |k: usize| {
+                [
+                    (i % 16) as f32 + (k % 64) as f32 / 64.0 + 1.0 / 128.0,
+                    (i / 16) as f32 + (k / 64) as f32 / 64.0 + 1.0 / 128.0,
+                ]
+            };
             let area = (0..4096).filter(|k| inside(point(*k))).count() as f32 / 4096.0;
             assert!((cover - area).abs() < 0.02, "{case}: pixel {i}: {cover}, not {area}");
         }

@@ -372,7 +372,8 @@ fn bricks(rng: &mut Rng, frame: &Frame) -> [Vec<f32>; 2] {
     let shift = [0.5, 0.5, 0.33, 0.0][rng.below(4)];
     let mortar = frame.pixel.map(|pixel| (pixel * rng.between((0.4, 1.3))).min(0.3));
     let softness = frame.pixel.map(|pixel| pixel * rng.between((0.3, 0.9)));
-    let (tones, depth) = (rng.between((0.2, 1.5)), rng.between((0.3, 1.2)) * if rng.below(3) == 0 { -1.0 } else { 1.0 });
+    let (tones, depth) =
+        (rng.between((0.2, 1.5)), rng.between((0.3, 1.2)) * if rng.below(3) == 0 { -1.0 } else { 1.0 });
     let light = rng.between((0.0, 0.5));
     frame.map(|u, v| {
         let (j, fv) = cell(v);
