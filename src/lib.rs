@@ -31,9 +31,9 @@
 //! 4. [`exec`] runs a plan: `exec/cpu.rs` on all cores, `exec/gpu.rs` through [`gpu`], the only room in which wgpu is
 //!    spoken. [`kernel`] is what the two sides say to each other; bindings, parameters and workgroup sizes go by their
 //!    names in the shader and are reflected from it.
-//! 5. [`weights`] is the file format (safetensors, PyTorch's names and layouts). [`train`] has data, the step,
-//!    checkpoints and the run; [`metrics`] PSNR and SSIM, [`contact_sheet`] pictures side by side; [`mod@bench`] measures
-//!    speed and memory.
+//! 5. [`weights`] is the file format (safetensors, PyTorch's names and layouts). [`train`] has data (pictures, or
+//!    [`train::synthetic`], which draws them), the step, checkpoints and the run; [`metrics`] PSNR and SSIM,
+//!    [`contact_sheet`] pictures side by side; [`mod@bench`] measures speed and memory.
 //!
 //! # Conventions
 //!

@@ -269,9 +269,6 @@ fn settings_out_of_range_say_which() {
     for (arguments, part) in [(["--strength", "8"], "as in 8,25"), (["--strength", "a,b"], "as in 8,25")] {
         Ran::of(&mut data.command("none", &arguments)).fails(2, &[part]);
     }
-    let nothing =
-        Ran::of(sasnet().args(["train", "--adapter", "cpu", "--blocks", "1", "--out"]).arg(data.path("none")));
-    nothing.fails(1, &["nothing to train on", "--structures", "--inputs"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{parse_size, parse_strength};
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use sasnet::contact_sheet::ContactSheet;
 use sasnet::geometry::crop;
 use sasnet::image::write;
 use sasnet::tensor::{Shape, Tensor};
@@ -39,8 +40,10 @@ pub struct Synth {
 }
 
 const PARTS: [&str; 3] = ["input", "gt", "overview.jpg"];
-/// Side of a picture in the overview, pairs beside each other, rows of pairs.
-const OVERVIEW: [usize; 3] = [96, 8, 2];
+/// Pairs beside each other in the overview, rows of them, and largest side of a picture.
+const ACROSS: usize = 4;
+const DOWN: usize = 4;
+const CELL: usize = 128;
 
 fn parse_size_or_side(text: &str) -> Result<(usize, usize), String> {
     let size = if text.contains('x') { text.to_string() } else { format!("{text}x{text}") };
@@ -100,7 +103,7 @@ impl Synth {
             write(truths.join(&name), &truth.into())
         })?;
         bar.finish_and_clear();
-        write(&overview, &self.overview(source).into())?;
+        self.overview(source)?.write(&overview)?;
         for name in PARTS {
             let (from, to) = (folder.path().join(name), self.out.join(name));
             replace(&from, &to, &folder.path().join(format!("old-{name}")))?;
@@ -115,26 +118,19 @@ impl Synth {
         [batch.input, batch.target].map(|x| crop(&x, h, w))
     }
 
-    /// The first pairs, each input above its ground truth; of large pictures the middle.
-    fn overview(&self, source: &Source) -> Tensor {
-        let [side, columns, rows] = OVERVIEW;
-        let (w, h) = (self.size.0.min(side), self.size.1.min(side));
-        let shown = (self.count as usize).min(columns * rows);
-        let (columns, rows) = (shown.min(columns), shown.div_ceil(columns));
-        let mut sheet = Tensor::zeros(Shape::new(1, 3, 2 * rows * h, columns * w));
-        sheet.data.fill(1.0);
-        for i in 0..shown {
-            for (below, picture) in self.pair(source, i as u64).iter().enumerate() {
-                let (top, left) = ((2 * (i / columns) + below) * h, i % columns * w);
-                let (y0, x0) = ((self.size.1 - h) / 2, (self.size.0 - w) / 2);
-                for (c, y) in (0..3).flat_map(|c| (0..h).map(move |y| (c, y))) {
-                    let from = (c * picture.shape.h + y0 + y) * picture.shape.w + x0;
-                    let to = (c * sheet.shape.h + top + y) * sheet.shape.w + left;
-                    sheet.data[to..to + w].copy_from_slice(&picture.data[from..from + w]);
-                }
-            }
+    /// The first pairs.
+    fn overview(&self, source: &Source) -> Result<ContactSheet> {
+        let shown = self.count.min((ACROSS * DOWN) as u64);
+        let across = ACROSS.min(shown as usize);
+        let mut sheet = ContactSheet::new(&["input", "ground truth"].repeat(across), CELL)?;
+        let pairs: Vec<u64> = (0..shown).collect();
+        for row in pairs.chunks(across) {
+            let pictures: Vec<Tensor> = row.iter().flat_map(|i| self.pair(source, *i)).collect();
+            let white = Tensor::new(Shape::new(1, 3, 1, 1), vec![1.0; 3]);
+            let all: Vec<&Tensor> = pictures.iter().chain(std::iter::repeat(&white)).take(2 * across).collect();
+            sheet.row(&format!("from {}", row[0]), &all)?;
         }
-        sheet
+        Ok(sheet)
     }
 }
 

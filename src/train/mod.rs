@@ -1,4 +1,4 @@
-//! Training: pairs, batches, the step, checkpoints and the run.
+//! Training: pairs, generated pictures, batches, the step, checkpoints and the run.
 
 pub mod checkpoint;
 pub mod data;

@@ -143,11 +143,11 @@ fn add_area(row: &mut [f32], x0: f32, x1: f32, height: f32) {
     // pixel, a line between.
     let per_pixel = height / (x1 - x0);
     let mut before = 0.0;
-    for x in first..last {
+    for (x, v) in row.iter_mut().enumerate().take(last).skip(first) {
         let (from, to) = (x0.max(x as f32), x1.min(x as f32 + 1.0));
         // The edge lies left of `to` for (to - x0) of the way; where it crosses the pixel, half of that counts.
         let covered = per_pixel * ((from - x0) + (to - from) * (x as f32 + 1.0 - 0.5 * (from + to)));
-        row[x] += covered - before;
+        *v += covered - before;
         before = covered;
     }
     row[last] += height - before;

@@ -377,7 +377,8 @@ fn regions(rng: &mut Rng, canvas: &mut Canvas) {
         let shares = [(1.0 - p) * (1.0 - q), (1.0 - p) * q, p * (1.0 - q), p * q];
         let light = 1.0 + depth * shading[i];
         for c in 0..3 {
-            canvas.planes[c * plane + i] = light * (0..4).map(|k| shares[k] * corners[k][c]).sum::<f32>();
+            let sum: f32 = corners.iter().zip(shares).map(|(corner, share)| share * corner[c]).sum();
+            canvas.planes[c * plane + i] = light * sum;
         }
     }
 }
