@@ -20,6 +20,7 @@ enum Command {
     Train(Box<cli::train::Train>),
     Synth(cli::synth::Synth),
     Plan(cli::plan::Plan_),
+    Weights(cli::weights::Weights_),
     Bench(cli::bench::Bench),
     /// List the adapters that --adapter can name, with the kernels for each
     Devices,
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Synth(synth) => synth.run(),
         Command::Plan(plan) => plan.run(),
+        Command::Weights(weights) => weights.run(),
         Command::Bench(bench) => bench.run(),
         Command::Devices => cli::devices::run(),
     };

@@ -15,6 +15,9 @@ pub(crate) const BESIDE: [&str; 3] = [MOMENTS[0], MOMENTS[1], AVERAGE];
 pub(crate) const MOMENTS: [&str; 2] = ["adam.m.", "adam.v."];
 pub(crate) const AVERAGE: &str = "average.";
 
+/// The shipped models, which are a part of this library (see `weights/README.md`): name and file.
+pub const MODELS: [(&str, &[u8]); 1] = [("small", include_bytes!("../weights/small.safetensors"))];
+
 /// Weights of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
@@ -37,9 +40,15 @@ pub enum Precision {
 }
 
 impl Weights {
-    /// The shipped model, which is a part of this library (see `weights/README.md`).
+    /// The model that is used where none is named: the first of [`MODELS`].
     pub fn builtin() -> Weights {
-        Weights::parse(include_bytes!("../weights/sasnet.safetensors")).expect("the shipped weights are good")
+        Weights::model(MODELS[0].0).expect("it is shipped")
+    }
+
+    /// A shipped model, by its name in [`MODELS`].
+    pub fn model(name: &str) -> Option<Weights> {
+        let (_, bytes) = MODELS.iter().find(|(known, _)| *known == name)?;
+        Some(Weights::parse(bytes).expect("the shipped weights are good"))
     }
 
     /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight.

@@ -313,7 +313,7 @@ fn adapters_are_listed() {
 #[test]
 fn help_and_version() {
     let help = Ran::of(sasnet().arg("--help")).ok().stdout;
-    for subcommand in ["smooth", "eval", "train", "plan", "bench", "devices"] {
+    for subcommand in ["smooth", "eval", "train", "synth", "plan", "weights", "bench", "devices"] {
         assert!(help.contains(&format!("\n  {subcommand} ")), "{subcommand} is not in {help}");
         let own = Ran::of(sasnet().args([subcommand, "--help"])).ok().stdout;
         assert!(own.contains(&format!("Usage: sasnet {subcommand}")), "{own}");

@@ -255,9 +255,9 @@ fn one_set_and_one_network() {
 fn the_shipped_model_and_the_papers_gains() {
     let b = Bench::new();
     let ran = b.eval(&["--set", "traced", "--published"]).ok();
-    assert_eq!(table(&ran.stdout)[0], ["set", "input", "shipped"]);
+    assert_eq!(table(&ran.stdout)[0], ["set", "input", "small"]);
     let gains = table(&ran.stdout[ran.stdout.find("| gain").unwrap()..]);
-    assert_eq!(gains[0], ["gain in PSNR, dB", "shipped", "SASNet, published"]);
+    assert_eq!(gains[0], ["gain in PSNR, dB", "small", "SASNet, published"]);
     assert_eq!((gains[1][0], gains[1][2]), ("traced", ""));
     let weights = Weights::builtin();
     let y = Smoother::new(weights, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default(), || ()).unwrap();
@@ -265,7 +265,7 @@ fn the_shipped_model_and_the_papers_gains() {
     assert_eq!(gains[1][1], format!("{gain:.2}"));
     assert_eq!(gains[2..], [["SPS, the real set", "", "12.9"], ["NKS, the real set", "", "6.7"]]);
     assert!(ran.stdout.contains("Published, on the real sets (not these pictures)"));
-    let without = b.eval(&["--set", "traced", "--weights", "shipped"]).ok().stdout;
+    let without = b.eval(&["--set", "traced", "--weights", "small"]).ok().stdout;
     assert!(!without.contains("ublished") && table(&without) == table(&ran.stdout));
 }
 
@@ -317,7 +317,7 @@ fn mistakes_are_found_before_the_work() {
     fails(1, &["--set", "none"], &["none: No such file"]);
     fails(1, &["--set", "."], &["holds no pictures", "but the folders kodim, traced", "set/input/ and set/gt/"]);
     fails(1, &["--set", "a=kodim", "--set", "a=traced"], &["two sets are called \"a\""]);
-    fails(1, &[&set[..], &["--weights", "a=shipped", "--weights", "a=plain.safetensors"]].concat(), &["two networks"]);
+    fails(1, &[&set[..], &["--weights", "a=small", "--weights", "a=plain.safetensors"]].concat(), &["two networks"]);
     fails(1, &[&set[..], &["--weights", "none"]].concat(), &["none: No such file"]);
 
     // Outputs. Nothing is there that could be mistaken for a result.

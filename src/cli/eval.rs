@@ -1,6 +1,6 @@
 //! `sasnet eval`
 
-use super::{Smoothing, count, progress, say};
+use super::{Smoothing, count, model_or_file, progress, say};
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
@@ -8,7 +8,7 @@ use sasnet::file::{atomic_write, prepare};
 use sasnet::image::{Picture, format_of, write};
 use sasnet::smooth::Smoother;
 use sasnet::train::pairs::{INPUT_FOLDERS, Pair, find_pairs};
-use sasnet::weights::Weights;
+use sasnet::weights::{MODELS, Weights};
 use sasnet::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -26,8 +26,8 @@ pub struct Eval {
     /// S3T7.png beside S3.png. Several sets: --set A=DIR --set B=DIR
     #[arg(long = "set", value_name = "[NAME=]DIR")]
     sets: Vec<String>,
-    /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `shipped` is the built-in model
-    /// [default: shipped]
+    /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `small` is the shipped model
+    /// [default: small]
     #[arg(long, value_name = "[LABEL=]FILE")]
     weights: Vec<String>,
     #[command(flatten)]
@@ -128,7 +128,7 @@ impl Eval {
 
     /// Labels, files and weights.
     fn networks(&self) -> Result<Vec<(String, String, Weights)>> {
-        let shipped = [SHIPPED.to_string()];
+        let shipped = [MODELS[0].0.to_string()];
         let given = if self.weights.is_empty() { &shipped[..] } else { &self.weights };
         let given = given.iter().map(|text| named(text, "--weights", "LABEL=FILE")).collect::<Result<Vec<_>>>()?;
         let stem = |file: &str| Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -136,17 +136,13 @@ impl Eval {
         let network = |(label, file): &(Option<&str>, &str)| {
             // Where all are called weights.safetensors, their folders tell them apart.
             let own = || if stems.len() == given.len() { stem(file) } else { file.to_string() };
-            let weights = match *file {
-                SHIPPED if !Path::new(SHIPPED).exists() => Weights::builtin(),
-                file => Weights::read(Path::new(file))?,
-            };
+            let weights = model_or_file(file)?;
             Ok((label.map_or_else(own, String::from), file.to_string(), weights))
         };
         given.iter().map(network).collect()
     }
 }
 
-const SHIPPED: &str = "shipped";
 
 /// `NAME=PATH` or a path alone, which may hold a = where it exists.
 fn named<'a>(text: &'a str, option: &str, form: &str) -> Result<(Option<&'a str>, &'a str)> {

@@ -8,6 +8,7 @@ pub mod plan;
 pub mod smooth;
 pub mod synth;
 pub mod train;
+pub mod weights;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -61,6 +62,11 @@ impl Smoothing {
     fn options(&self) -> Options {
         Options { noise: self.noise, seed: self.seed, ensemble: self.ensemble }
     }
+}
+
+/// A shipped model by its name, or a weights file; a file of that name is ./small.
+fn model_or_file(text: &str) -> Result<Weights> {
+    Weights::model(text).map_or_else(|| Weights::read(Path::new(text)), Ok)
 }
 
 /// Bytes, from a number with a unit: 512MB, 1.5GB (or MiB, GiB), or bytes without one.

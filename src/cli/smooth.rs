@@ -2,10 +2,11 @@
 
 use super::{Smoothing, about, count, progress};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use sasnet::file::prepare;
 use sasnet::image::{format_of, pictures, read, size, write};
 use sasnet::smooth::Smoother;
-use sasnet::weights::Weights;
+use sasnet::weights::{MODELS, Weights};
 use sasnet::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,11 @@ pub struct Smooth {
     /// File for one picture (its extension is the format); folder for several, which keep their names
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
-    /// Weights to use instead of the built-in ones
-    #[arg(long, value_name = "FILE")]
+    /// Shipped model to smooth with [default: small]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(MODELS.map(|(name, _)| name)))]
+    model: Option<String>,
+    /// Weights to use instead of a shipped model
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     weights: Option<PathBuf>,
     #[command(flatten)]
     smoothing: Smoothing,
@@ -30,7 +34,11 @@ impl Smooth {
     /// Smooths all pictures; one that fails does not stop the others.
     pub fn run(self) -> Result<()> {
         let jobs = self.jobs()?;
-        let weights = self.weights.as_deref().map_or_else(|| Ok(Weights::builtin()), Weights::read)?;
+        let weights = match (&self.weights, &self.model) {
+            (Some(file), _) => Weights::read(file)?,
+            (None, Some(model)) => Weights::model(model).expect("clap knows the models"),
+            (None, None) => Weights::builtin(),
+        };
         let (device, options) = (self.smoothing.adapter.open()?, self.smoothing.options());
         let mut smoother = Smoother::new(weights, device).with_max_memory(self.smoothing.max_memory);
         let bar = progress(jobs.len() * options.passes());

@@ -1,0 +1,44 @@
+//! `sasnet weights`
+
+use super::plan::describe;
+use super::say;
+use clap::Args;
+use sasnet::bench::full_network;
+use sasnet::file::prepare;
+use sasnet::tensor::Shape;
+use sasnet::weights::Precision;
+use sasnet::{Error, Result};
+use std::path::PathBuf;
+
+/// Show what a weights file or a checkpoint holds, and write it as weights alone, in full or half precision.
+#[derive(Args)]
+pub struct Weights_ {
+    /// Weights or checkpoint (of which the weights' moving average counts, where it has one), or the name of a shipped model
+    file: String,
+    /// Write the weights there
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write them in 16 bits instead of 32: half the size
+    #[arg(long, requires = "out")]
+    f16: bool,
+}
+
+impl Weights_ {
+    /// Shows and writes.
+    pub fn run(self) -> Result<()> {
+        let weights = super::model_or_file(&self.file)?;
+        let macs = full_network(&weights.config, Shape::new(1, 3, 384, 512))?.macs() as f64 / 1e9;
+        say!("{}", describe(&weights.config));
+        say!("{macs:.2} GMAC on 512x384");
+        weights.metadata.iter().for_each(|(key, value)| say!("{key}: {value}"));
+        let Some(out) = &self.out else { return Ok(()) };
+        if out.extension().is_none_or(|extension| extension != "safetensors") {
+            return Err(Error::file(out, "is no .safetensors: give the name of a weights file"));
+        }
+        prepare(out)?;
+        weights.write(out, if self.f16 { Precision::F16 } else { Precision::F32 })?;
+        let bytes = out.metadata().map_err(Error::io(out))?.len();
+        eprintln!("wrote {}, {bytes} bytes", out.display());
+        Ok(())
+    }
+}
