@@ -148,7 +148,11 @@ pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
     }
     let files = pictures(set).map_err(|_| {
         let others = folders_in(set).unwrap_or_default();
-        let found = if others.is_empty() { String::new() } else { format!(", but {}", names(&others.iter().collect::<Vec<_>>())) };
+        let found = if others.is_empty() {
+            String::new()
+        } else {
+            format!(", but {}", names(&others.iter().collect::<Vec<_>>()))
+        };
         wrong(format!("holds no pictures and no folders of inputs and ground truths{found}"))
     })?;
     let by_stem: HashMap<&str, &PathBuf> = files.iter().map(|path| (stem(path), path)).collect();
@@ -192,7 +196,8 @@ fn file_name(path: &Path) -> &str {
 fn matches<'a>(inputs: &[PathBuf], truths: &'a [PathBuf]) -> Vec<Option<&'a PathBuf>> {
     let by_stem: HashMap<&str, &PathBuf> = truths.iter().map(|path| (stem(path), path)).collect();
     // NKS with ground truths of another name: S3T7 belongs to the one with the number 3, where each has a number.
-    let numbers: Option<HashMap<&str, &PathBuf>> = truths.iter().map(|path| Some((number(stem(path))?, path))).collect();
+    let numbers: Option<HashMap<&str, &PathBuf>> =
+        truths.iter().map(|path| Some((number(stem(path))?, path))).collect();
     let numbers = numbers.filter(|numbers| numbers.len() == truths.len()).unwrap_or_default();
     let truth_of = |input: &PathBuf| {
         let own = stem(input);
@@ -423,7 +428,8 @@ mod tests {
         std::fs::create_dir(at("empty")).unwrap();
         let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
             let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
-            let layout = if truths.is_some() { "NKS, S<i>T<j> and its ground truth:" } else { "ground truth left, input right" };
+            let layout =
+                if truths.is_some() { "NKS, S<i>T<j> and its ground truth:" } else { "ground truth left, input right" };
             for part in [parts, &["expected one of", layout]].concat() {
                 assert!(error.contains(part), "{part:?} is not in: {error}");
             }
