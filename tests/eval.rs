@@ -315,7 +315,7 @@ fn mistakes_are_found_before_the_work() {
         );
     }
     fails(1, &["--set", "none"], &["none: No such file"]);
-    fails(1, &["--set", "."], &["holds no pictures and no folders", "input/  a.png", "gt/     a.png"]);
+    fails(1, &["--set", "."], &["holds no pictures", "but the folders kodim, traced", "set/input/ and set/gt/"]);
     fails(1, &["--set", "a=kodim", "--set", "a=traced"], &["two sets are called \"a\""]);
     fails(1, &[&set[..], &["--weights", "a=shipped", "--weights", "a=plain.safetensors"]].concat(), &["two networks"]);
     fails(1, &[&set[..], &["--weights", "none"]].concat(), &["none: No such file"]);

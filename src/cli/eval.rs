@@ -7,7 +7,7 @@ use sasnet::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
 use sasnet::file::{atomic_write, prepare};
 use sasnet::image::{Picture, format_of, write};
 use sasnet::smooth::Smoother;
-use sasnet::train::pairs::{INPUT_FOLDERS, Pair, find_pairs, find_set};
+use sasnet::train::pairs::{INPUT_FOLDERS, Pair, find_pairs};
 use sasnet::weights::Weights;
 use sasnet::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +121,7 @@ impl Eval {
         let set = |text: &String| {
             let (name, folder) = named(text, "--set", "NAME=DIR")?;
             let folder = Path::new(folder);
-            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: find_set(folder)? })
+            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: find_pairs(folder, None)? })
         };
         self.sets.iter().map(set).collect()
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Train a network: by default the paper's network with the settings that proved best at small budgets
+/// Train a network, by default the paper's, on generated pictures, with the settings that proved best at small budgets
 #[derive(Args)]
 pub struct Train {
     /// Folder of the run: checkpoint, weights, loss.csv, validation.csv, loss.svg

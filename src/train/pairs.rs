@@ -17,6 +17,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// The input's file name, without extension.
+    pub fn name(&self) -> String {
+        self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Reads the input and the ground truth, both (1, 3, H, W) in [0, 1].
     ///
     /// # Errors
@@ -35,11 +40,6 @@ impl Pair {
                 Ok((half(&input, 1), half(&input, 0)))
             }
         }
-    }
-
-    /// The input's file name, without extension.
-    pub fn name(&self) -> String {
-        self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Rows and columns of the input, from the file's header.
@@ -77,119 +77,113 @@ fn half(x: &Tensor, side: usize) -> Tensor {
 }
 
 const LAYOUTS: &str = "expected one of
-  the same names:                      inputs/a.png                    truths/a.png
-  NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png  truths/S1.png ... S20.png (or 1.png, GT1.png)
-  names with _T and a number:          inputs/photo_T07.png            truths/photo.png
-  other names, as many, in order:      inputs/0_in.png ...             truths/0_gt.png ...";
+  two folders, the same names:         inputs/a.png                         truths/a.png
+  NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png       truths/S1.png ... S20.png (or 1.png, GT1.png)
+  names with _T and a number:          inputs/photo_T07.png                 truths/photo.png
+  other names, as many, in order:      inputs/0_in.png ...                  truths/0_gt.png ...
+or, given without ground truths, one of
+  a folder of two such folders:        set/input/ and set/gt/
+  each input beside its ground truth:  set/S1T1.png and set/S1.png
+  SPS, both in one picture:            set/a.png, ground truth left";
 
-/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths, in the order of the inputs'
-/// names. Without one, a folder is a set ([`find_set`]), a picture both side by side.
+/// What a folder of inputs may be called, in capitals too.
+pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
+/// What names of folders of ground truths begin with, but for case and what is no letter.
+const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
+
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what lies in
+/// its two folders, one called as inputs are ([`INPUT_FOLDERS`]) or anything, one as ground truths are (`gt`, `truths`,
+/// ...); or each picture with the one that it is named after; or takes them as side-by-side pictures. In the order of the
+/// inputs' names.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
 /// [`Error::Io`] where a folder cannot be read.
 pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
-    match truths {
-        Some(truths) => sizes_fit(pair_by_name(inputs, truths)?),
-        None if inputs.is_dir() => find_set(inputs),
-        None => sizes_fit(vec![Pair { input: inputs.to_path_buf(), truth: None }]),
-    }
-}
-
-fn sizes_fit(pairs: Vec<Pair>) -> Result<Vec<Pair>> {
+    let pairs = match truths {
+        Some(truths) => pair_by_name(inputs, truths)?,
+        None => match two_folders(inputs)? {
+            Some([inputs, truths]) => pair_by_name(&inputs, &truths)?,
+            None => one_folder(inputs)?,
+        },
+    };
     for pair in &pairs {
         pair.check(image::size(&pair.input)?, pair.truth.as_ref().map(image::size).transpose()?)?;
     }
     Ok(pairs)
 }
 
-/// What a folder of inputs may be called, in capitals too.
-pub const INPUT_FOLDERS: [&str; 5] = ["input", "inputs", "images", "textured", "blended"];
-/// What a folder of ground truths may be called, in capitals too.
-pub const TRUTH_FOLDERS: [&str; 7] = ["gt", "truth", "truths", "clean", "target", "targets", "ground_truth"];
-
-const SET_LAYOUTS: &str = "expected one of
-  SET/
-    input/  a.png  S3T7.png  photo_T07.png    (or inputs, images, textured, blended)
-    gt/     a.png  S3.png    photo.png        (or truth, truths, clean, target, targets, ground_truth)
-  SET/      S3.png  S3T1.png  S3T2.png ...    inputs named after their ground truth and a texture, beside it
-  SET/      a.png  b.png ...                  both in one picture: ground truth left, input right";
-
-/// The pairs of one set of pictures: a folder with inputs and ground truths in folders of their own
-/// ([`INPUT_FOLDERS`], [`TRUTH_FOLDERS`]; paired as by [`find_pairs`]), a folder of both where each input is named after
-/// its ground truth, or side-by-side pictures.
-///
-/// # Errors
-/// [`Error::File`] where the folder is none of these, with the layouts, or the sizes of a pair differ, naming the
-/// pictures; [`Error::Io`] where a folder cannot be read.
-pub fn find_set(set: &Path) -> Result<Vec<Pair>> {
-    let wrong = |problem: String| Error::file(set, format!("{problem}; {SET_LAYOUTS}"));
-    if !set.metadata().map_err(Error::io(set))?.is_dir() {
-        return Err(wrong("is a file, not a folder".into()));
-    }
-    let mut folders = [vec![], vec![]];
-    for path in folders_in(set)? {
-        for (found, names) in folders.iter_mut().zip([&INPUT_FOLDERS[..], &TRUTH_FOLDERS]) {
-            if names.iter().any(|name| name.eq_ignore_ascii_case(file_name(&path))) {
-                found.push(path.clone());
-            }
+/// The pictures of a folder or a picture itself; where there are none, what there should be.
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    pictures(path).map_err(|error| match error {
+        Error::File { path, message } => {
+            let folders = folders(&path).unwrap_or_default();
+            let found = match folders.len() {
+                0 => String::new(),
+                _ => format!(", but the folders {}: give one of those", names(&folders.iter().collect::<Vec<_>>())),
+            };
+            Error::File { path, message: format!("{message}{found}; {LAYOUTS}") }
         }
+        error => error,
+    })
+}
+
+/// The folders in a folder, by name.
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = path.read_dir().map_err(Error::io(path))?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir() && !hidden(path)).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// The folders of inputs and of truths in a folder, which may have pictures beside; None where it has neither.
+fn two_folders(path: &Path) -> Result<Option<[PathBuf; 2]>> {
+    if !path.is_dir() {
+        return Ok(None);
     }
-    match [&folders[0][..], &folders[1]] {
-        [[inputs], [truths]] => return find_pairs(inputs, Some(truths)),
-        [[], []] => {}
-        [[inputs], []] => return Err(wrong(format!("holds {}, but no folder of ground truths", file_name(inputs)))),
-        [[], [truths]] => return Err(wrong(format!("holds {}, but no folder of inputs", file_name(truths)))),
-        [several, others] => {
-            let several = if several.len() > 1 { several } else { others };
-            let names = names(&several.iter().collect::<Vec<_>>());
-            return Err(wrong(format!("holds {names}: which one? Rename or move the others")));
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_truths = |path: &PathBuf| {
+        let letters: String = name(path).chars().filter(|c| c.is_alphabetic()).collect();
+        TRUTHS.iter().any(|known| letters.starts_with(known))
+    };
+    let (truths, others): (Vec<PathBuf>, Vec<PathBuf>) = folders(path)?.into_iter().partition(is_truths);
+    let named: Vec<PathBuf> = others.iter().filter(|o| INPUT_FOLDERS.contains(&name(o).as_str())).cloned().collect();
+    let wrong = |problem: String| Err(Error::file(path, format!("{problem}; {LAYOUTS}")));
+    let list = |paths: &[PathBuf]| names(&paths.iter().collect::<Vec<_>>());
+    match (&named[..], &others[..], &truths[..]) {
+        ([inputs], _, [truths]) | ([], [inputs], [truths]) => Ok(Some([inputs.clone(), truths.clone()])),
+        ([], _, []) => Ok(None),
+        (_, _, []) => wrong(format!("holds {}, but no folder of ground truths", list(&named))),
+        ([], [], [_]) => wrong(format!("holds {}, but no folder of inputs", list(&truths))),
+        (several, others, [_]) => {
+            let several = if several.is_empty() { others } else { several };
+            wrong(format!("holds {}: which one has the inputs? Rename or move the others", list(several)))
         }
+        _ => wrong(format!("holds {}: which one has the ground truths? Rename or move the others", list(&truths))),
     }
-    let files = pictures(set).map_err(|_| {
-        let others = folders_in(set).unwrap_or_default();
-        let found = if others.is_empty() {
-            String::new()
-        } else {
-            format!(", but {}", names(&others.iter().collect::<Vec<_>>()))
-        };
-        wrong(format!("holds no pictures and no folders of inputs and ground truths{found}"))
-    })?;
+}
+
+/// Inputs beside the ground truths that they are named after, or side-by-side pictures.
+fn one_folder(path: &Path) -> Result<Vec<Pair>> {
+    let files = files(path)?;
     let by_stem: HashMap<&str, &PathBuf> = files.iter().map(|path| (stem(path), path)).collect();
     let truth_of = |path: &PathBuf| by_stem.get(without_texture(stem(path))?).copied();
     let pairs: Vec<Pair> = (files.iter())
         .filter_map(|path| truth_of(path).map(|truth| Pair { input: path.clone(), truth: Some(truth.clone()) }))
         .collect();
+    if pairs.is_empty() {
+        return Ok(files.into_iter().map(|input| Pair { input, truth: None }).collect());
+    }
     let is_used = |path: &PathBuf| pairs.iter().any(|p| p.input == *path || p.truth.as_ref() == Some(path));
-    if !pairs.is_empty() {
-        let lonely: Vec<&PathBuf> = files.iter().filter(|path| !is_used(path)).collect();
-        return match lonely.is_empty() {
-            true => sizes_fit(pairs),
-            false => Err(wrong(format!("neither input nor ground truth: {}", names(&lonely)))),
-        };
+    let lonely: Vec<&PathBuf> = files.iter().filter(|path| !is_used(path)).collect();
+    match lonely.is_empty() {
+        true => Ok(pairs),
+        false => {
+            let problem = format!("neither input nor ground truth: {}", names(&lonely));
+            Err(Error::file(path, format!("{problem}; {LAYOUTS}")))
+        }
     }
-    sizes_fit(files.into_iter().map(|input| Pair { input, truth: None }).collect()).map_err(show_layouts(SET_LAYOUTS))
-}
-
-/// Adds the layouts to what is wrong with a folder or a picture.
-fn show_layouts(layouts: &str) -> impl Fn(Error) -> Error {
-    move |error| match error {
-        Error::File { path, message } => Error::file(path, format!("{message}; {layouts}")),
-        other => other,
-    }
-}
-
-/// The folders in a folder, by name.
-fn folders_in(path: &Path) -> Result<Vec<PathBuf>> {
-    let entries = path.read_dir().map_err(Error::io(path))?.collect::<Result<Vec<_>, _>>().map_err(Error::io(path))?;
-    let mut folders: Vec<PathBuf> = entries.iter().map(|e| e.path()).filter(|path| path.is_dir()).collect();
-    folders.retain(|path| !file_name(path).starts_with('.'));
-    folders.sort();
-    Ok(folders)
-}
-
-fn file_name(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 /// Which of the truths belongs to each input.
@@ -209,7 +203,6 @@ fn matches<'a>(inputs: &[PathBuf], truths: &'a [PathBuf]) -> Vec<Option<&'a Path
 }
 
 fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
-    let files = |path: &Path| pictures(path).map_err(show_layouts(LAYOUTS));
     let (inputs, truth_files) = (files(folder)?, files(truths)?);
     let mut by_stem = HashMap::new();
     for path in &truth_files {
@@ -245,7 +238,7 @@ fn number(stem: &str) -> Option<&str> {
     let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = &stem[head.len()..];
     let short = digits.trim_start_matches('0');
-    (!digits.is_empty()).then_some(if short.is_empty() { "0" } else { short })
+    (!digits.is_empty()).then(|| if short.is_empty() { "0" } else { short })
 }
 
 fn stem(path: &Path) -> &str {
@@ -359,45 +352,6 @@ mod tests {
         assert!(odd.contains("3 columns cannot be"), "{odd}");
     }
 
-    /// Names of inputs and ground truths below a set's folder.
-    fn set(files: &[&str]) -> Result<Vec<String>> {
-        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
-        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().replace('\\', "/");
-        let pair = |p: Pair| [Some(name(&p.input)), p.truth.as_deref().map(name)].into_iter().flatten().collect();
-        Ok(find_set(folder.path())?.into_iter().map(|p| -> Vec<String> { pair(p) }).map(|p| p.join(" ")).collect())
-    }
-
-    #[test]
-    fn every_layout_of_a_set() {
-        assert_eq!(set(&["input/a.png", "gt/a.png", "readme.png"]).unwrap(), ["input/a.png gt/a.png"]);
-        assert_eq!(set(&["Textured/S1T2.png", "CLEAN/S1.png"]).unwrap(), ["Textured/S1T2.png CLEAN/S1.png"]);
-        let flat = ["S1.png", "S1T1.png", "S1T2.png", "p.png", "p_T07.png"];
-        assert_eq!(set(&flat).unwrap(), ["S1T1.png S1.png", "S1T2.png S1.png", "p_T07.png p.png"]);
-        assert_eq!(set(&["a.png", "b.png"]).unwrap(), ["a.png", "b.png"]);
-    }
-
-    #[test]
-    fn what_is_no_set() {
-        let error = |files: &[&str]| set(files).unwrap_err().to_string();
-        for (files, part) in [
-            (&["input/a.png"][..], "holds input, but no folder of ground truths"),
-            (&["gt/a.png", "a.png"], "holds gt, but no folder of inputs"),
-            (&["other/a.png"], "holds no pictures and no folders"),
-            (&["S1.png", "S1T1.png", "x.png"], "neither input nor ground truth: x.png"),
-        ] {
-            let text = error(files);
-            assert!(text.contains(part) && text.contains("SET/\n    input/  a.png"), "{text}");
-        }
-        let two = error(&["input/a.png", "inputs/a.png", "gt/a.png"]);
-        assert!(two.contains("input, inputs: which one?") || two.contains("inputs, input: which one?"), "{two}");
-        assert!(error(&["input/a.png", "input/b.png", "gt/a.png"]).contains("no ground truth for b.png"));
-        let odd = find_set(folder(&[("a.png", 2, 3)]).path()).unwrap_err().to_string();
-        assert!(odd.contains("a.png: 3 columns") && odd.contains("gt/     a.png"), "{odd}");
-        let file = folder(&[("a.png", 2, 2)]);
-        assert!(find_set(&file.path().join("a.png")).unwrap_err().to_string().contains("is a file"));
-        assert!(matches!(find_set(&file.path().join("b")), Err(Error::Io { .. })));
-    }
-
     #[test]
     fn nks_with_its_twenty_ground_truths() {
         let inputs: Vec<String> = (1..=20).flat_map(|i| (1..=10).map(move |j| format!("in/S{i}T{j}.png"))).collect();
@@ -421,26 +375,78 @@ mod tests {
     }
 
     #[test]
+    fn both_folders_in_one() {
+        for truths in ["gt", "GT", "Truths", "ground_truth", "ground-truth (20)", "targets"] {
+            let file = format!("set/{truths}/S1.png");
+            let folder = folder(&[("set/images/S1T1.png", 2, 2), ("set/overview.jpg", 2, 3), (&file, 2, 2)]);
+            let pairs = find_pairs(&folder.path().join("set"), None).unwrap();
+            let expected = [folder.path().join("set/images/S1T1.png"), folder.path().join(&file)];
+            assert_eq!(pairs.len(), 1);
+            assert_eq!([pairs[0].input.clone(), pairs[0].truth.clone().unwrap()], expected);
+        }
+    }
+
+    #[test]
     fn what_is_no_layout_shows_those_that_are() {
-        let files = [("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)];
-        let folder = folder(&files);
+        let folder =
+            folder(&[("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)]);
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("empty")).unwrap();
         let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
             let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
-            let layout =
-                if truths.is_some() { "NKS, S<i>T<j> and its ground truth:" } else { "ground truth left, input right" };
-            for part in [parts, &["expected one of", layout]].concat() {
+            for part in
+                [parts, &["expected one of", "two folders, the same names:", "SPS, both in one picture:"]].concat()
+            {
                 assert!(error.contains(part), "{part:?} is not in: {error}");
             }
         };
-        fails("empty", None, &["empty", "holds no pictures"]);
-        fails("in", Some("empty"), &["empty", "holds no pictures (.png"]);
-        fails("set", None, &["holds no pictures", "ground truths, but one, two;"]);
-        fails("set", Some("gt"), &["set", "holds no pictures"]);
+        fails("empty", None, &["empty", "holds no pictures (.png"]);
+        fails("in", Some("empty"), &["empty", "holds no pictures"]);
+        fails("set", None, &["holds no pictures", "but the folders one, two: give one of those"]);
+        fails("set", Some("gt"), &["but the folders one, two"]);
         fails("gt", Some("in"), &["these are the ground truths of", "the other way round"]);
         let none = find_pairs(&at("none"), None).unwrap_err().to_string();
         assert!(none.contains("none: No such file"), "{none}");
+    }
+
+    /// Names of inputs and ground truths below a set's folder.
+    fn set(files: &[&str]) -> Result<Vec<String>> {
+        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
+        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().replace('\\', "/");
+        let pair = |p: Pair| [Some(name(&p.input)), p.truth.as_deref().map(name)].into_iter().flatten().collect();
+        Ok(find_pairs(folder.path(), None)?
+            .into_iter()
+            .map(|p| -> Vec<String> { pair(p) })
+            .map(|p| p.join(" "))
+            .collect())
+    }
+
+    #[test]
+    fn every_layout_of_a_set() {
+        assert_eq!(set(&["input/a.png", "gt/a.png", "readme.png"]).unwrap(), ["input/a.png gt/a.png"]);
+        assert_eq!(set(&["Textured/S1T2.png", "CLEAN/S1.png"]).unwrap(), ["Textured/S1T2.png CLEAN/S1.png"]);
+        let flat = ["S1.png", "S1T1.png", "S1T2.png", "p.png", "p_T07.png"];
+        assert_eq!(set(&flat).unwrap(), ["S1T1.png S1.png", "S1T2.png S1.png", "p_T07.png p.png"]);
+        assert_eq!(set(&["a.png", "b.png"]).unwrap(), ["a.png", "b.png"]);
+    }
+
+    #[test]
+    fn what_is_no_set() {
+        let error = |files: &[&str]| set(files).unwrap_err().to_string();
+        for (files, part) in [
+            (&["input/a.png"][..], "holds input, but no folder of ground truths"),
+            (&["gt/a.png", "a.png"], "holds gt, but no folder of inputs"),
+            (&["S1.png", "S1T1.png", "x.png"], "neither input nor ground truth: x.png"),
+            (&["input/a.png", "inputs/a.png", "gt/a.png"], "holds input, inputs: which one has the inputs?"),
+            (&["one/a.png", "two/a.png", "gt/a.png"], "holds one, two: which one has the inputs?"),
+            (&["input/a.png", "clean/a.png", "gt/a.png"], "holds clean, gt: which one has the ground truths?"),
+        ] {
+            let text = error(files);
+            assert!(text.contains(part) && text.contains("set/input/ and set/gt/"), "{text}");
+        }
+        assert!(error(&["input/a.png", "input/b.png", "gt/a.png"]).contains("no ground truth for b.png"));
+        let file = folder(&[("a.png", 2, 2)]);
+        assert!(matches!(find_pairs(&file.path().join("b"), None), Err(Error::Io { .. })));
     }
 
     #[test]

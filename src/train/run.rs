@@ -275,10 +275,9 @@ impl Run<'_> {
         self.smoother.set_params(&Checkpoint::of(self.trainer)?.result().params)?;
         let options = Options { noise: Some(self.trainer.settings().noise), ..Options::default() };
         let validation = &self.schedule.validation.0;
-        let name = |pair: &Pair| pair.input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let pictures: Vec<(String, &[Tensor; 2])> = match validation.is_empty() {
             true => self.drawn.iter().map(|(label, pictures)| (label.clone(), pictures)).collect(),
-            false => validation.iter().map(|(pair, pictures)| (name(pair), pictures)).collect(),
+            false => validation.iter().map(|(pair, pictures)| (pair.name(), pictures)).collect(),
         };
         let largest = pictures.iter().map(|(_, [input, _])| input.shape.h.max(input.shape.w)).max().unwrap_or(0);
         let cell = largest.clamp(*ContactSheet::CELLS.start(), SAMPLES_SHOWN.1);
