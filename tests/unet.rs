@@ -96,7 +96,7 @@ fn training_goes_on_as_if_it_had_not_stopped() {
             let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
             run(folder.path(), &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
         };
-        let new = format!("--architecture {name} --features 2 --batch 2 --crop 32");
+        let new = format!("--paper --architecture {name} --features 2 --batch 2 --crop 32");
         train("whole", &format!("{new} --steps 6"));
         train("parts", &format!("{new} --steps 3"));
         train("parts", "--resume --steps 6");

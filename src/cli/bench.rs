@@ -58,7 +58,7 @@ impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
         let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
-        let settings = Settings::default();
+        let settings = Settings::default().of(&config);
         let settings = Settings {
             batch: self.batch.unwrap_or(settings.batch),
             crop: self.crop.unwrap_or(settings.crop),

@@ -51,7 +51,7 @@ impl Plan_ {
         let print = if self.steps { print_steps } else { print_operators };
         if let Some((batch, crop)) = self.train {
             let plan = |store_activations| {
-                let settings = Settings { batch, crop, store_activations, ..Settings::default() };
+                let settings = Settings { batch, crop, store_activations, ..Settings::default().of(&config) };
                 step::plan(&config, &settings, target)
             };
             let mut plans = vec![("stored", plan(true)?)];
