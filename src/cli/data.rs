@@ -75,8 +75,8 @@ impl Blended {
 pub struct Data {
     #[command(flatten)]
     blended: Blended,
-    /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left), or
-    /// with a folder of inputs and one of ground truths in it. Can be given several times, and beside --structures
+    /// Folder of textured inputs, paired with --truths; without --truths, of side-by-side pictures (ground truth left),
+    /// or with a folder of inputs and one of ground truths in it. Can be given several times, and beside --structures
     #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
     inputs: Vec<Weighted>,
     /// Folder of the inputs' ground truths; once for each --inputs, in the same order
@@ -127,7 +127,8 @@ impl Data {
         if !self.truths.is_empty() && self.truths.len() != self.inputs.len() {
             let (inputs, truths) = (self.inputs.len(), self.truths.len());
             return Err(Error::Invalid(format!(
-                "--inputs is given {inputs} times, --truths {truths}: give one --truths for each --inputs, in the same order"
+                "--inputs is given {inputs} times, --truths {truths}: give one --truths for each --inputs, in the same \
+                 order"
             )));
         }
         let mut recipe = self.blended.recipe(strength);

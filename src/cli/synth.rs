@@ -128,7 +128,7 @@ impl Synth {
             let pictures: Vec<Tensor> = row.iter().flat_map(|i| self.pair(source, *i)).collect();
             let white = Tensor::new(Shape::new(1, 3, 1, 1), vec![1.0; 3]);
             let all: Vec<&Tensor> = pictures.iter().chain(std::iter::repeat(&white)).take(2 * across).collect();
-            sheet.row(&format!("from {}", row[0]), &all)?;
+            sheet.row(&format!("{} to {}", row[0], row[row.len() - 1]), &all)?;
         }
         Ok(sheet)
     }

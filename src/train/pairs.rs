@@ -238,7 +238,7 @@ fn number(stem: &str) -> Option<&str> {
     let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = &stem[head.len()..];
     let short = digits.trim_start_matches('0');
-    (!digits.is_empty()).then(|| if short.is_empty() { "0" } else { short })
+    (!digits.is_empty()).then_some(if short.is_empty() { "0" } else { short })
 }
 
 fn stem(path: &Path) -> &str {

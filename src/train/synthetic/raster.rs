@@ -128,8 +128,8 @@ impl Mask {
     }
 }
 
-/// An edge that enters a row at `x0`, leaves it at `x1` and is `height` of it high: to each pixel, how much more of it than
-/// of its left neighbour lies to the right of the edge.
+/// An edge that enters a row at `x0`, leaves it at `x1` and is `height` of it high: to each pixel, how much more of it
+/// than of its left neighbour lies to the right of the edge.
 fn add_area(row: &mut [f32], x0: f32, x1: f32, height: f32) {
     let first = x0 as usize;
     let last = (x1.ceil() as usize).max(first + 1);

@@ -103,8 +103,7 @@ impl Canvas {
         canvas
     }
 
-    /// In pixels: what is `fraction` of the side, of a picture of at most 192 pixels. Larger ones show more, not larger
-    /// things.
+    /// The side by which things are measured: pictures of more than 192 pixels show more, not larger things.
     fn scale(&self) -> f32 {
         (self.size as f32).min(192.0)
     }
@@ -234,8 +233,8 @@ impl Canvas {
     }
 }
 
-/// Four to seven colours that go together, from dark to light: about natural ones, vivid ones, grey ones, or all near each
-/// other.
+/// Four to seven colours that go together, from dark to light: about natural ones, vivid ones, grey ones, or all near
+/// each other.
 fn palette(rng: &mut Rng) -> Vec<Colour> {
     let hues = [rng.unit(), rng.unit(), rng.unit()];
     let saturation = match rng.below(10) {
@@ -331,7 +330,7 @@ fn objects(rng: &mut Rng, canvas: &mut Canvas) {
     }
 }
 
-/// What two rough landscapes have in steps, with a colour for each pair of steps: as a photograph traced to few colours.
+/// The steps of two rough landscapes, with a colour for each pair of steps: as a photograph traced to few colours.
 fn regions(rng: &mut Rng, canvas: &mut Canvas) {
     let size = canvas.size;
     let rough = rng.between((0.1, 0.6));

@@ -14,7 +14,8 @@ fn mean_square(values: &[f32]) -> f32 {
     values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32
 }
 
-/// The share of windows of `side` x `side` in which no pixel differs from its right or lower neighbour by more than `step`.
+/// The share of windows of `side` x `side` in which no pixel differs from its right or lower neighbour by more than
+/// `step`.
 fn smooth_windows(planes: &[f32], side: usize, step: f32) -> f32 {
     let plane = SIZE * SIZE;
     let busy = |y: usize, x: usize| {

@@ -40,8 +40,8 @@ pub const KINDS: [Kind; 15] = [
 /// How far colours scatter around grey: mostly as in [`super::super::data`]'s folders, now and then as in a mosaic.
 const COLOURS: [f32; 4] = [0.1, 0.15, 0.2, 0.6];
 
-/// A texture of `size` x `size`: (3, size, size), each channel's mean 0, the root mean square over all of them 1. Half of
-/// them are grey.
+/// A texture of `size` x `size`: (3, size, size), each channel's mean 0, the root mean square over all of them 1. Half
+/// of them are grey.
 pub fn texture(rng: &mut Rng, size: usize) -> Vec<f32> {
     let kind = &KINDS[rng.below(KINDS.len())];
     of_kind(rng, size, kind)
@@ -215,8 +215,8 @@ impl Cells {
         })
     }
 
-    /// The nearest of the points that lie one in each cell, `jitter` (0..1) from its middle at most: its offset, numbers
-    /// of its cell, and the distance to the wall between it and the second nearest.
+    /// The nearest of the points that lie one in each cell, at most half of `jitter` from its middle: its offset, the
+    /// numbers of its cell, and the distance to the wall between it and the second nearest.
     fn voronoi(&self, u: f32, v: f32, jitter: f32) -> ([f32; 2], [f32; 4], f32) {
         let (i, fu) = cell(u);
         let (j, fv) = cell(v);
