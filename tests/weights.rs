@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sasnet::exec::Device;
 use sasnet::smooth::{Options, Smoother};
 use sasnet::tensor::Tensor;
-use sasnet::weights::{Precision, Weights};
+use sasnet::weights::{MODELS, Precision, Weights};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -380,4 +380,43 @@ proptest! {
         prop_assert!(Weights::parse(&with_header(&header, &data)).is_err());
         prop_assert!(Weights::parse(&header).is_err());
     }
+}
+
+/// Half precision must not change what a shipped model makes by more than a rounding here and there.
+#[test]
+fn shipped_models_keep_their_results_in_half_precision() {
+    for (name, _) in MODELS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("half.safetensors");
+        let ran = common::Ran::of(common::sasnet().args(["weights", name, "--f16", "-o"]).arg(&path)).ok();
+        let parameters = Weights::model(name).unwrap().config.layout().parameters();
+        assert!(ran.stdout.contains(&format!("{parameters} parameters")), "{}", ran.stdout);
+        assert!(path.metadata().unwrap().len() < 2 * parameters as u64 + 20_000, "half the size");
+        let [full, half] = [Weights::model(name).unwrap(), Weights::read(&path).unwrap()].map(|weights| {
+            let picture = common::picture(48, 64, 3);
+            Smoother::new(weights, Device::Cpu).smooth(&picture, &Options::default(), || ()).unwrap()
+        });
+        let psnr = sasnet::metrics::score(&half, &full).unwrap().psnr;
+        println!("{name}: {psnr:.1} dB between f16 and f32");
+        assert!(psnr > 55.0 && full != half, "{name}: {psnr}");
+    }
+}
+
+/// A checkpoint becomes a weights file: without the moments, with the weights' average where there is one.
+#[test]
+fn a_checkpoint_becomes_weights() {
+    let data = common::runs::Data::new();
+    let arguments = [&common::runs::NEW[..], &["--steps", "3", "--ema", "0.5"]].concat();
+    common::Ran::of(&mut data.command("run", &arguments)).ok();
+    let convert = |out: &str| {
+        let mut command = common::sasnet();
+        command.arg("weights").arg(data.path("run/checkpoint.safetensors")).arg("-o").arg(data.path(out));
+        common::Ran::of(&mut command)
+    };
+    convert("w.safetensors").ok();
+    let [weights, result] = ["w.safetensors", "run/weights.safetensors"].map(|f| std::fs::read(data.path(f)).unwrap());
+    assert!(weights == result);
+    convert("w.png").fails(1, &["w.png", "no .safetensors"]);
+    common::Ran::of(common::sasnet().args(["weights", "nothing"])).fails(1, &["nothing", "No such file"]);
+    common::Ran::of(common::sasnet().args(["weights", "small", "--f16"])).fails(2, &["--out"]);
 }

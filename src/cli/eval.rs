@@ -143,7 +143,6 @@ impl Eval {
     }
 }
 
-
 /// `NAME=PATH` or a path alone, which may hold a = where it exists.
 fn named<'a>(text: &'a str, option: &str, form: &str) -> Result<(Option<&'a str>, &'a str)> {
     match text.split_once('=') {

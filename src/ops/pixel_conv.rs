@@ -1,9 +1,9 @@
 //! Convolutions in which each pixel of x makes a cell of side x side pixels of y by itself: the 1x1 convolution, and the 2x2
 //! transposed convolution of stride 2. With q = (o, t) counting the elements t of all cells, s the pixels of x, and a weight
-//! w(c, q) that lies in memory as PyTorch has it for either, y[q, s] = b[o] + sum over c of w(c, q) x[c, s].
+//! w(c, q) that lies in memory as PyTorch has it for either, `y[q, s] = b[o] + sum over c of w(c, q) x[c, s]`.
 //!
-//! Gradients: dx[c, s] = sum over q of w(c, q) dy[q, s]; dw(c, q) = sum over images and s of x[c, s] dy[q, s]; db[o] = sum
-//! over images, s and t of dy[q, s].
+//! Gradients: `dx[c, s] = sum over q of w(c, q) dy[q, s]`; `dw(c, q) = sum over images and s of x[c, s] dy[q, s]`; `db[o]` = sum
+//! over images, s and t of `dy[q, s]`.
 
 use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check, product, sum};
 use crate::graph::{Graph, Node, Value};
