@@ -107,7 +107,7 @@ fn a_signal_ends_a_run_with_a_checkpoint() {
             assert!(Instant::now() < deadline, "no steps within a minute");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let kill = Command::new("kill").arg(signal).arg(child.0.id().to_string()).status().unwrap();
+        let kill = Command::new("sh").args(["-c", &format!("kill {signal} {}", child.0.id())]).status().unwrap();
         assert!(kill.success());
         let mut said = String::new();
         child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();

@@ -22,7 +22,7 @@ fn about(kernels: Kernels) -> String {
     match kernels {
         Kernels::Lanes => "f32, for software drivers, which run a workgroup as the vector lanes of a CPU core".into(),
         Kernels::Tiles => "f32, for GPUs".into(),
-        Kernels::TilesF16 => "hidden maps and weights in f16, sums in f32; training in f32".into(),
+        Kernels::TilesF16 => "hidden maps and weights in f16, sums in f32; in training the way forward alone".into(),
         Kernels::Matrix(unit) => format!("the same on cooperative matrices of {0}x{0}", unit.side),
     }
 }

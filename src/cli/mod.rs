@@ -180,8 +180,8 @@ pub struct Adapter {
     /// `cpu`, or a part of an adapter's name (see `sasnet devices`) [default: a real GPU; where there is none, the CPU]
     #[arg(long, value_name = "NAME|cpu")]
     adapter: Option<String>,
-    /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 halves memory, and hurts no training: that
-    /// stays in f32
+    /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 halves memory; in training
+    /// the way forward alone is in f16, and its gradient good to 1 %
     #[arg(long, value_name = "NAME", default_value = "auto")]
     kernel: String,
 }

@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 /// Train a network, by default the paper's, on generated pictures, with the settings that proved best at small budgets
 #[derive(Args)]
 pub struct Train {
-    /// Folder of the run: checkpoint, weights, loss.csv, validation.csv, loss.svg
+    /// Folder of the run: checkpoint, weights, data.json, loss.csv, validation.csv, loss.svg, samples.png
     #[arg(short, long, value_name = "FOLDER")]
     out: PathBuf,
     #[command(flatten)]
     data: Data,
-    /// Validate on these inputs (with --validate-truths, as --inputs and --truths)
+    /// Validate on these inputs (with --validate-truths, as --inputs and --truths), or on a set with both in it; without
+    /// it, samples.png shows samples of the kind that it trains on
     #[arg(long, value_name = "FOLDER", help_heading = "Validation and checkpoints")]
     validate: Option<PathBuf>,
     /// Ground truths of --validate
@@ -85,7 +86,7 @@ pub struct Train {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
     /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity
-    /// [default: identity]
+    /// [default: identity; uniform where there are no blocks]
     #[arg(long, value_name = "HOW", conflicts_with = "resume", help_heading = "Settings")]
     init: Option<InitArg>,
     /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default: 0]
