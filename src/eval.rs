@@ -249,7 +249,7 @@ pub struct Shown {
 }
 
 /// Mean gain in PSNR over the input, in dB, of SASNet on the real sets as its paper reports it (Li, Qin, Xu, Ji: Deep
-/// Scale-Aware Image Smoothing, ICASSP 2022). The rows of its Table 1, other methods' among them, were not at hand.
+/// Scale-Aware Image Smoothing). The rows of its Table 1, other methods' among them, were not at hand.
 pub const PUBLISHED_GAINS: [(&str, f64); 2] = [("SPS", 12.9), ("NKS", 6.7)];
 
 impl Report {
@@ -314,7 +314,7 @@ impl Report {
         }
         markdown(&rows)
             + "\nPublished, on the real sets (not these pictures): SASNet's gains over the input as its paper reports them \
-               (Deep Scale-Aware Image Smoothing, ICASSP 2022). The other rows of its Table 1 were not at hand.\n"
+               (Deep Scale-Aware Image Smoothing, Li, Qin, Xu and Ji). The other rows of its Table 1 were not at hand.\n"
     }
 
     fn heading(&self, first: &str) -> Vec<String> {
