@@ -153,14 +153,14 @@ pub fn evaluate(
     for pair in sets.iter().flat_map(|set| &set.pairs) {
         let (h, w) = pair.size()?;
         if fitting.insert((h, w)) {
-            contestants.iter().try_for_each(|c| c.smoother.check(h, w)).map_err(about(pair))?;
+            contestants.iter().try_for_each(|c| c.smoother.check(h, w)).map_err(pair.about())?;
         }
     }
     let mut before = vec![];
     for pair in sets.iter().flat_map(|set| &set.pairs) {
         watch.checks(pair);
         let (input, truth) = pair.read()?;
-        before.push(score(&input, &truth).map_err(about(pair))?);
+        before.push(score(&input, &truth).map_err(pair.about())?);
     }
     let mut before = before.into_iter();
     let mut evaluated = vec![];
@@ -192,7 +192,7 @@ fn image(
     let mut results = vec![];
     for contestant in contestants {
         let result = contestant.smoother.smooth(&input, options, || watch.passed());
-        results.push(result.map_err(about(pair))?);
+        results.push(result.map_err(pair.about())?);
     }
     let image = Image {
         name: pair.name(),
@@ -200,15 +200,10 @@ fn image(
         height: input.shape.h,
         width: input.shape.w,
         input: input_scores,
-        networks: results.iter().map(|y| score(y, &truth)).collect::<Result<_>>().map_err(about(pair))?,
+        networks: results.iter().map(|y| score(y, &truth)).collect::<Result<_>>().map_err(pair.about())?,
     };
     watch.scored(&Seen { set: &set.name, image: &image, input: &input, truth: &truth, results: &results })?;
     Ok(image)
-}
-
-/// Makes an error say which picture it is about.
-fn about(pair: &Pair) -> impl Fn(Error) -> Error {
-    |error| Error::file(&pair.input, error.to_string())
 }
 
 fn names_differ<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {

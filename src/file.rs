@@ -62,7 +62,7 @@ pub fn prepare(path: impl AsRef<Path>) -> Result<()> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    tempfile::Builder::new().prefix(".sasnet-").tempfile_in(folder).map(drop).map_err(Error::io(path))
+    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map(drop).map_err(Error::io(path))
 }
 
 #[cfg(test)]

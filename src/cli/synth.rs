@@ -6,6 +6,7 @@ use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sasnet::contact_sheet::ContactSheet;
+use sasnet::file::TEMPORARY;
 use sasnet::geometry::crop;
 use sasnet::image::write;
 use sasnet::tensor::{Shape, Tensor};
@@ -88,7 +89,7 @@ impl Synth {
 
     fn write(&self, source: &Source) -> Result<()> {
         // Complete in a folder of their own first; what stops half-way leaves the pairs of before.
-        let folder = tempfile::Builder::new().prefix(".sasnet-").tempdir_in(&self.out).map_err(Error::io(&self.out))?;
+        let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&self.out).map_err(Error::io(&self.out))?;
         let [inputs, truths, overview] = PARTS.map(|name| folder.path().join(name));
         for path in [&inputs, &truths] {
             std::fs::create_dir(path).map_err(Error::io(path))?;

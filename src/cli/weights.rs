@@ -4,8 +4,8 @@ use super::plan::describe;
 use super::say;
 use clap::Args;
 use sasnet::bench::full_network;
+use sasnet::eval::COUNTED;
 use sasnet::file::prepare;
-use sasnet::tensor::Shape;
 use sasnet::weights::Precision;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ impl Weights_ {
     /// Shows and writes.
     pub fn run(self) -> Result<()> {
         let weights = super::model_or_file(&self.file)?;
-        let macs = full_network(&weights.config, Shape::new(1, 3, 384, 512))?.macs() as f64 / 1e9;
+        let macs = full_network(&weights.config, COUNTED)?.macs() as f64 / 1e9;
         say!("{}", describe(&weights.config));
         say!("{macs:.2} GMAC on 512x384");
         weights.metadata.iter().for_each(|(key, value)| say!("{key}: {value}"));

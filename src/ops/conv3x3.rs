@@ -297,6 +297,25 @@ fn gate_bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
     [("cgate", cgate), ("sgate", sgate)]
 }
 
+/// The entry point of the tiles' and the matrices' convolution that stores into y, or into an f16 one, and its bindings.
+fn forward_bindings(
+    l: &Lowering,
+    maps: usize,
+    gated: Option<&Then>,
+    packed: Operand,
+    y: Operand,
+) -> (&'static str, Vec<(&'static str, Operand)>) {
+    let mut bindings = gate_bindings(gated).to_vec();
+    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
+    if l.half.contains(&y) {
+        bindings.push(("y_hidden", y));
+        return ("forward_hidden", bindings);
+    }
+    bindings.push(("y", y));
+    bindings.extend(Then::bindings(gated));
+    ("forward", bindings)
+}
+
 impl GatedConv3x3 {
     /// Have these kernels one for so many outputs?
     pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {

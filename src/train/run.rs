@@ -102,7 +102,7 @@ impl Validation {
     pub fn read(pairs: &[Pair]) -> Result<Validation> {
         let read = |pair: &Pair| {
             let (input, truth) = pair.read()?;
-            score(&input, &truth).map_err(about(pair))?;
+            score(&input, &truth).map_err(pair.about())?;
             Ok((pair.clone(), [input, truth]))
         };
         Ok(Validation(pairs.iter().map(read).collect::<Result<_>>()?))
@@ -113,11 +113,6 @@ impl Validation {
 pub const SAMPLES: &str = "samples.png";
 /// Pictures on it, and the largest side of each, pixels.
 const SAMPLES_SHOWN: (usize, usize) = (6, 320);
-
-/// Makes an error say which picture it is about.
-fn about(pair: &Pair) -> impl Fn(Error) -> Error {
-    |error| Error::file(&pair.input, error.to_string())
-}
 
 /// A run before its first step: fresh weights, for a fresh folder.
 ///
@@ -169,7 +164,7 @@ pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule
     let folder = &schedule.folder;
     let smoother = Smoother::new(Weights::initial(trainer.config(), 0), device.clone());
     for (pair, [input, _]) in &schedule.validation.0 {
-        smoother.check(input.shape.h, input.shape.w).map_err(about(pair))?;
+        smoother.check(input.shape.h, input.shape.w).map_err(pair.about())?;
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let _lock = Lock::take(folder)?;
@@ -272,7 +267,7 @@ impl Run<'_> {
 
     /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact sheet.
     fn validate(&mut self, step: u64) -> Result<()> {
-        self.smoother.set_params(&Checkpoint::of(self.trainer)?.result().params)?;
+        self.smoother.set_params(&self.trainer.result()?)?;
         let options = Options { noise: Some(self.trainer.settings().noise), ..Options::default() };
         let validation = &self.schedule.validation.0;
         let pictures: Vec<(String, &[Tensor; 2])> = match validation.is_empty() {

@@ -279,6 +279,11 @@ impl Trainer {
         self.values.average.map(|average| self.exec.read(average)).transpose()
     }
 
+    /// What the run has to show so far, flat: the weights' average, or the weights.
+    pub fn result(&mut self) -> Result<Vec<f32>> {
+        self.average()?.map_or_else(|| self.params(), Ok)
+    }
+
     /// One step on a batch.
     ///
     /// # Errors

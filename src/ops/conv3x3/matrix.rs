@@ -1,7 +1,7 @@
 //! The convolution's kernels on cooperative matrices: writes the second part of `shaders/conv3x3_matrix.wgsl`, which
 //! explains them, and lowers to them.
 
-use super::{Sizes, Then, gate_bindings, tiles};
+use super::{Sizes, Then, forward_bindings, tiles};
 use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
 use glam::UVec3;
 use std::fmt::Write;
@@ -110,16 +110,7 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option
     let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let mut bindings = gate_bindings(gated).to_vec();
-    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
-    let kernel = if l.half.contains(&y) {
-        bindings.push(("y_hidden", y));
-        "forward_hidden"
-    } else {
-        bindings.push(("y", y));
-        bindings.extend(Then::bindings(gated));
-        "forward"
-    };
+    let (kernel, bindings) = forward_bindings(l, maps, gated, packed, y);
     l.dispatch(
         (shader, kernel),
         &[

@@ -1,7 +1,7 @@
 //! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and
 //! lowers to them.
 
-use super::{Sizes, Then, gate_bindings};
+use super::{Sizes, Then, forward_bindings, gate_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
 use glam::UVec3;
 use std::fmt::Write;
@@ -146,16 +146,7 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option
     // A hidden map is always r; an only one then stands there alone.
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let mut bindings = gate_bindings(gated).to_vec();
-    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
-    let kernel = if l.half.contains(&y) {
-        bindings.push(("y_hidden", y));
-        "forward_hidden"
-    } else {
-        bindings.push(("y", y));
-        bindings.extend(Then::bindings(gated));
-        "forward"
-    };
+    let (kernel, bindings) = forward_bindings(l, maps, gated, packed, y);
     l.dispatch(
         (SHADER, kernel),
         &[
