@@ -4,12 +4,14 @@
 // 8x16 pixels in an invocation's accumulators. An input value is the same for all lanes, which makes its load a scalar
 // one; packed as (c_in, tap, c_out), a tap's weights are neighbours. What made it fast on Mesa's lavapipe 26, which has
 // scalar loads but no vector loads (each is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
-// - What an invocation counts on lives in variables, see `sources`.
+// - Lane = row where a map is read. A load waits for all of its lines of memory together: 16 rows are 16 lines in the time
+//   of one, and the columns beside are in the same lines (64 -> 64: 17.9 -> 16.9 ms; `few`: a quarter less).
 // - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
 //   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
 // - Indices of the tile are seen to be small, which spares the sign check of each.
-// Winograd's F(2x2, 3x3) does not pay: its products have no operand that is used more than eight times, and eight uses hide
-// no gather.
+// Winograd's method along the rows does not pay: the same kernel with F(4, 3) takes 17.0 ms, with F(2, 3) 17.8, as the 18
+// weights of a channel take the time that its fewer products save. In both directions a product has no operand in common
+// with the next, and loading each costs more than multiplying.
 // The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
 
 struct Params {
@@ -63,80 +65,7 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
 
 override LANES: u32 = 64u; // output channels of a workgroup, an invocation each
 
-const CHUNK = 16u; // input channels staged at a time
-const TILE_W = 18u; // 16 columns and the halo
-const TILE = 180u; // times 8 rows and the halo
-const OUTSIDE = 0x80000000u; // and above: no place in a map
-
-var<workgroup> tile: array<f32, CHUNK * TILE>; // [channel][row][column]
-
-// What an invocation copies into the tile: up to 12 elements, where they come from in the map and where they go. Both are
-// counted on from channel to channel: computed anew, they cost lavapipe a division by each of 16 lanes every time.
-var<private> sources: array<u32, 12>;
-var<private> places: array<u32, 12>;
-
-// Elements of a channel's tile for each invocation.
-fn share() -> u32 {
-    return (TILE + LANES - 1u) / LANES;
-}
-
-// Where the invocation's elements of the map's channel 0 are.
-fn start(lane: u32, corner: vec2u, image_start: u32) {
-    for (var i = 0u; i < share(); i++) {
-        let e = min(lane + i * LANES, TILE - 1u);
-        // The row above the image wraps around and is out of range, too.
-        let row = corner.y + e / TILE_W - 1u;
-        let column = corner.x + e % TILE_W - 1u;
-        sources[i] = select(OUTSIDE + OUTSIDE / 2u, image_start + row * p.w + column, row < p.h && column < p.w);
-        places[i] = e;
-    }
-}
-
-// Where an element is read; anywhere, if it is outside the map.
-fn source(i: u32) -> u32 {
-    return select(0u, sources[i], sources[i] < OUTSIDE);
-}
-
-// Stages the next `channels` channels of x, zero outside the image. All loads of a channel come before its stores, so that
-// they wait for memory together.
-fn stage_x(channels: u32) {
-    for (var c = 0u; c < channels; c++) {
-        var v: array<f32, 12>;
-        for (var i = 0u; i < share(); i++) {
-            v[i] = x[source(i)];
-        }
-        stage(v);
-    }
-    rewind(channels);
-}
-
-// Stages the next `channels` channels of r.
-fn stage_r(channels: u32) {
-    for (var c = 0u; c < channels; c++) {
-        var v: array<f32, 12>;
-        for (var i = 0u; i < share(); i++) {
-            v[i] = r[source(i)];
-        }
-        stage(v);
-    }
-    rewind(channels);
-}
-
-// Stores a channel's elements into the tile and goes on to the next channel.
-fn stage(v: array<f32, 12>) {
-    for (var i = 0u; i < share(); i++) {
-        tile[places[i]] = select(0.0, v[i], sources[i] < OUTSIDE);
-        sources[i] += p.h * p.w;
-        places[i] += TILE;
-    }
-}
-
-// Back to the start of the tile.
-fn rewind(channels: u32) {
-    for (var i = 0u; i < share(); i++) {
-        places[i] -= channels * TILE;
-    }
-}
+var<workgroup> tile: array<f32, 2880>; // [channel][row][column] with the halo
 
 // few_OUTPUTS, 1: r counts behind its gates, as gate.wgsl applies them.
 override GATED: u32 = 0u;

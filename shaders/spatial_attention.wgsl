@@ -42,6 +42,43 @@ fn pool(
     stats[at + plane] = sum / f32(p.f);
 }
 
+// Four channel values in a row, the last one instead of those past the right border.
+fn four(at: u32, last: u32, i: u32) -> vec4f {
+    let o = min(vec4u(0u, 1u, 2u, 3u) + i, vec4u(last)) + at;
+    return vec4f(f32(r[o.x]), f32(r[o.y]), f32(r[o.z]), f32(r[o.w]));
+}
+
+// The same for software drivers, where lane = row makes the reads cheap (conv3x3_lanes.wgsl says why). One invocation: 16
+// pixels of a row, in vectors, which drivers unroll; a workgroup: 16 x 16. Grid: (ceil(w / 16), ceil(h / 16), N) workgroups.
+@compute @workgroup_size(16)
+fn pool_rows(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let plane = p.h * p.w;
+    let row = group.y * 16u + lane;
+    let left = group.x * 16u;
+    let last = p.w - 1u - left;
+    let line = min(row, p.h - 1u) * p.w + left;
+    let gates = group.z * p.f;
+    var top = mat4x4f();
+    var sum = mat4x4f();
+    var at = gates * plane + line;
+    for (var c = 0u; c < p.f; c++) {
+        let z = cgate[gates + c] * mat4x4f(four(at, last, 0u), four(at, last, 4u), four(at, last, 8u), four(at, last, 12u));
+        sum += z;
+        if c == 0u {
+            top = z;
+        }
+        top = mat4x4f(max(top[0], z[0]), max(top[1], z[1]), max(top[2], z[2]), max(top[3], z[3]));
+        at += plane;
+    }
+    let out = group.z * 2u * plane + line;
+    for (var i = 0u; i < 16u; i++) {
+        if row < p.h && i <= last {
+            stats[out + i] = top[i / 4u][i % 4u];
+            stats[out + i + plane] = sum[i / 4u][i % 4u] / f32(p.f);
+        }
+    }
+}
+
 @group(0) @binding(5) var<storage, read> stats_in: array<f32>; // (N, 2, h, w)
 @group(0) @binding(6) var<storage, read> w: array<f32>; // (1, 2, 7, 7)
 @group(0) @binding(7) var<storage, read> b: array<f32>; // (1)
@@ -85,6 +122,61 @@ fn gates(
         }
     }
     gate[(group.z * p.h + pixel.y) * p.w + pixel.x] = 1.0 / (1.0 + exp(-clamp(v, -80.0, 80.0)));
+}
+
+// Four elements of the tile in a row: (max, mean) each.
+fn tile_four(at: u32) -> mat4x2f {
+    return mat4x2f(tile[at], tile[at + 1u], tile[at + 2u], tile[at + 3u]);
+}
+
+// What a row of taps makes of four pixels: a, b and c are the tile's elements from the first tap's on.
+fn row_of_taps(ky: u32, a: mat4x2f, b: mat4x2f, c: mat4x2f) -> vec4f {
+    var v = vec4f(0.0);
+    v += tap(ky, 0u) * a;
+    v += tap(ky, 1u) * mat4x2f(a[1], a[2], a[3], b[0]);
+    v += tap(ky, 2u) * mat4x2f(a[2], a[3], b[0], b[1]);
+    v += tap(ky, 3u) * mat4x2f(a[3], b[0], b[1], b[2]);
+    v += tap(ky, 4u) * b;
+    v += tap(ky, 5u) * mat4x2f(b[1], b[2], b[3], c[0]);
+    v += tap(ky, 6u) * mat4x2f(b[2], b[3], c[0], c[1]);
+    return v;
+}
+
+fn tap(ky: u32, kx: u32) -> vec2f {
+    return vec2f(w[ky * 7u + kx], w[49u + ky * 7u + kx]);
+}
+
+// The same for software drivers: lane = row, which reads an element of the tile for all the taps that it serves. One
+// invocation: 16 pixels of a row; a workgroup: 16 x 16. Grid: (ceil(w / 16), ceil(h / 16), N) workgroups.
+@compute @workgroup_size(16)
+fn gates_rows(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let corner = group.xy * 16u;
+    for (var line = lane; line < SIDE; line += 16u) {
+        for (var column = 0u; column < SIDE; column++) {
+            tile[line * SIDE + column] = stats_at(group.z, corner.y + line - 3u, corner.x + column - 3u);
+        }
+    }
+    workgroupBarrier();
+    var v = mat4x4f();
+    for (var ky = 0u; ky < 7u; ky++) {
+        let at = (lane + ky) * SIDE;
+        let e0 = tile_four(at);
+        let e1 = tile_four(at + 4u);
+        let e2 = tile_four(at + 8u);
+        let e3 = tile_four(at + 12u);
+        let e4 = tile_four(at + 16u);
+        let e5 = mat4x2f(tile[at + 20u], tile[at + 21u], vec2f(), vec2f());
+        v += mat4x4f(
+            row_of_taps(ky, e0, e1, e2), row_of_taps(ky, e1, e2, e3), row_of_taps(ky, e2, e3, e4), row_of_taps(ky, e3, e4, e5)
+        );
+    }
+    let row = corner.y + lane;
+    let at = (group.z * p.h + row) * p.w + corner.x;
+    for (var i = 0u; i < 16u; i++) {
+        if row < p.h && corner.x + i < p.w {
+            gate[at + i] = 1.0 / (1.0 + exp(-clamp(v[i / 4u][i % 4u] + b[0], -80.0, 80.0)));
+        }
+    }
 }
 
 @group(0) @binding(9) var<storage, read> gate_in: array<f32>; // (N, 1, h, w)

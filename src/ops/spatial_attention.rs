@@ -10,7 +10,7 @@
 use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid, sum};
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::{
-    Grid, Lowering,
+    Grid, Kernels, Lowering,
     Operand::{self, *},
     Param,
 };
@@ -38,6 +38,11 @@ const SHADER: &str = "spatial_attention";
 /// Parameters of all kernels.
 fn params(map: Shape, splits: usize) -> [(&'static str, Param); 5] {
     [("n", map.n), ("f", map.c), ("h", map.h), ("w", map.w), ("splits", splits)].map(|(name, v)| (name, v.into()))
+}
+
+/// A workgroup for 16 x 16 pixels.
+fn squares(map: Shape) -> Grid {
+    Grid::Workgroups(glam::UVec3::new(map.w.div_ceil(16) as u32, map.h.div_ceil(16) as u32, map.n as u32))
 }
 
 /// Side of the kernel.
@@ -95,11 +100,15 @@ impl Operator for SpatialStats {
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
         let bindings = [("r", Input(0)), ("cgate", Input(1)), ("stats", Output(0))];
-        // 64 pixels a workgroup, of which a dimension has no more than 65,535.
-        let groups = r.plane().div_ceil(64);
-        let down = groups.div_ceil(65_535);
-        let grid = glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32);
-        l.dispatch((SHADER, "pool"), &[], &bindings, &params(r, 0), Grid::Workgroups(grid));
+        let (kernel, grid) = if l.kernels == Kernels::Lanes {
+            ("pool_rows", squares(r))
+        } else {
+            // 64 pixels a workgroup, of which a dimension has no more than 65,535.
+            let groups = r.plane().div_ceil(64);
+            let down = groups.div_ceil(65_535);
+            ("pool", Grid::Workgroups(glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32)))
+        };
+        l.dispatch((SHADER, kernel), &[], &bindings, &params(r, 0), grid);
     }
 }
 
@@ -208,9 +217,9 @@ impl Operator for SpatialGate {
 
     fn gpu(&self, l: &mut Lowering) {
         let stats = l.inputs[0];
-        let pixels = Grid::Threads(glam::UVec3::new(stats.w as u32, stats.h as u32, stats.n as u32));
         let bindings = [("stats_in", Input(0)), ("w", Input(1)), ("b", Input(2)), ("gate", Output(0))];
-        l.dispatch((SHADER, "gates"), &[], &bindings, &params(stats, 0), pixels);
+        let kernel = if l.kernels == Kernels::Lanes { "gates_rows" } else { "gates" };
+        l.dispatch((SHADER, kernel), &[], &bindings, &params(stats, 0), squares(stats));
     }
 }
 

@@ -9,17 +9,25 @@ use crate::kernel::{Grid, Lowering, Operand};
 use glam::UVec3;
 use std::fmt::Write;
 
-/// Rows and columns of pixels in an invocation's accumulators; the shader's tile has one more on each side.
+/// Rows and columns of pixels in an invocation's accumulators; the tile has one more on each side.
 const ROWS: usize = 8;
 const COLUMNS: usize = 16;
+
+/// Input channels in the tile at a time: 11.25 KiB.
+const CHUNK: usize = 16;
+const HEIGHT: usize = ROWS + 2;
+const WIDTH: usize = COLUMNS + 2;
+const TILE: usize = HEIGHT * WIDTH;
 
 /// Rows of a strip: its accumulators are added to column by column, so that those in use fit the vector registers.
 const STRIP: usize = 4;
 
-/// The kernels `few_OUTPUTS` for maps of few channels: outputs, and rows of pixels of an invocation.
+/// The kernels `few_OUTPUTS` for maps of few channels: outputs, and columns of pixels of an invocation.
 const FEW: [(usize, usize); 2] = [(3, 12), (9, 8)];
-/// Columns that a workgroup of `few_OUTPUTS` makes; it reads one more on each side.
-const FEW_COLUMNS: usize = 14;
+/// Rows that a workgroup of `few_OUTPUTS` makes; it reads one more on each side.
+const FEW_ROWS: usize = 14;
+/// Elements of the shader's `shifted`.
+const SHIFTED: usize = 2304;
 
 /// Input channels of a workgroup of `backward_weight`, pixels that its loop takes at once, and rows and columns of its tiles.
 const BLOCK: usize = 8;
@@ -28,7 +36,7 @@ const GRADIENT_TILE: (usize, usize) = (2, 32);
 
 /// The entry points that are unrolled.
 pub(crate) fn unrolled() -> String {
-    FEW.iter().fold(many(), |text, &(outputs, rows)| text + &few(outputs, rows)) + &gradient()
+    FEW.iter().fold(many(), |text, &(outputs, columns)| text + &few(outputs, columns)) + &gradient()
 }
 
 /// `backward_weight`.
@@ -106,60 +114,70 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     )
 }
 
-/// `few_OUTPUTS`. Lane = column of the *inputs*; each tap's sum for the pixel below it is on the wrong lane by kx - 1, so
-/// that the three kx have sums of their own, which meet at the end.
-fn few(outputs: usize, rows: usize) -> String {
-    let sum = |kx: usize, o: usize, row: usize| format!("s{}", (kx * outputs + o) * rows + row);
+/// `few_OUTPUTS`. Lane = row of the *inputs*; each tap's sum for the pixel beside it is on the wrong lane by ky - 1, so
+/// that the three ky have sums of their own, which meet at the end.
+fn few(outputs: usize, columns: usize) -> String {
+    let sum = |ky: usize, o: usize, column: usize| format!("s{}", (ky * outputs + o) * columns + column);
     let mut start = String::new();
-    for row in 0..rows + 2 {
-        let _ = writeln!(start, "    let inside{row} = inside && top + {row}u - 1u < p.h;");
-        let _ = writeln!(start, "    let line{row} = min(top + {row}u - 1u, p.h - 1u) * p.w + column;");
-        let _ = writeln!(start, "    let gate{row} = sgate[select(0u, image * p.h * p.w + line{row}, GATED == 1u)];");
+    for c in 0..columns + 2 {
+        let _ = writeln!(start, "    let inside{c} = inside && left + {c}u - 1u < p.w;");
+        let _ = writeln!(start, "    let pixel{c} = line + min(left + {c}u - 1u, p.w - 1u);");
+        let _ = writeln!(start, "    let gate{c} = sgate[select(0u, image * p.h * p.w + pixel{c}, GATED == 1u)];");
     }
-    for i in 0..3 * outputs * rows {
+    for i in 0..3 * outputs * columns {
         let _ = writeln!(start, "    var s{i} = 0.0;");
     }
-    let loads = |map: &str| -> String {
-        (0..rows + 2).map(|row| format!("                v{row} = {map}[at + line{row}];\n")).collect()
-    };
+    let each = |text: &dyn Fn(usize) -> String| -> String { (0..columns + 2).map(text).collect() };
+    let loads = |map: &str| each(&|c| format!("                v{c} = {map}[at + pixel{c}];\n"));
     let (from_x, from_r) = (loads("x"), loads("r"));
-    let values: String = (0..rows + 2).map(|row| format!("            var v{row}: f32;\n")).collect();
-    let zeros: String =
-        (0..rows + 2).map(|row| format!("            v{row} = select(0.0, v{row}, inside{row});\n")).collect();
-    let gates: String =
-        (0..rows + 2).map(|row| format!("                v{row} = v{row} * g * gate{row};\n")).collect();
+    let values = each(&|c| format!("            var v{c}: f32;\n"));
+    let zeros = each(&|c| format!("            v{c} = select(0.0, v{c}, inside{c});\n"));
+    let gates = each(&|c| format!("                v{c} = v{c} * g * gate{c};\n"));
     let mut adds = String::new();
-    for (kx, o) in (0..3).flat_map(|kx| (0..outputs).map(move |o| (kx, o))) {
-        for ky in 0..3 {
+    for (ky, o) in (0..3).flat_map(|ky| (0..outputs).map(move |o| (ky, o))) {
+        for kx in 0..3 {
             let _ = writeln!(adds, "            w = packed_in[k + {}u * p.co + min({o}u, p.co - 1u)];", ky * 3 + kx);
-            for row in 0..rows {
-                let s = sum(kx, o, row);
-                let _ = writeln!(adds, "            {s} = fma(v{}, w, {s});", row + ky);
+            for column in 0..columns {
+                let s = sum(ky, o, column);
+                let _ = writeln!(adds, "            {s} = fma(v{}, w, {s});", column + kx);
             }
         }
     }
-    let (mut gives, mut stores) = (String::new(), String::new());
-    for (o, row) in (0..outputs).flat_map(|o| (0..rows).map(move |row| (o, row))) {
-        let at = (o * rows + row) * 32;
-        let (left, middle, right) = (sum(0, o, row), sum(1, o, row), sum(2, o, row));
-        let _ = writeln!(gives, "    shifted[{at}u + lane] = {left};\n    shifted[{}u + lane] = {right};", at + 16);
-        let _ = writeln!(
-            stores,
-            "    put_then(((image * p.co + {o}u) * p.h + top + {row}u) * p.w + column, \
-             inner && {o}u < p.co && {row}u + top < p.h, \
-             packed_in[bias + min({o}u, p.co - 1u)] + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
-            at + 16,
-        );
+    // As many outputs at a time as `shifted` has room for.
+    let mut ends = String::new();
+    let room = SHIFTED / (32 * columns);
+    for o in 0..outputs {
+        let at = |column: usize| (o % room * columns + column) * 32;
+        if o % room == 0 {
+            let _ = writeln!(ends, "    workgroupBarrier();");
+            for (o, column) in (o..outputs.min(o + room)).flat_map(|o| (0..columns).map(move |column| (o, column))) {
+                let (at, upper, lower) = ((o % room * columns + column) * 32, sum(0, o, column), sum(2, o, column));
+                let _ =
+                    writeln!(ends, "    shifted[{at}u + lane] = {upper};\n    shifted[{}u + lane] = {lower};", at + 16);
+            }
+            let _ = writeln!(ends, "    workgroupBarrier();");
+        }
+        for column in 0..columns {
+            let (at, middle) = (at(column), sum(1, o, column));
+            let _ = writeln!(
+                ends,
+                "    put_then(((image * p.co + {o}u) * p.h + own) * p.w + left + {column}u, \
+                 inner && {o}u < p.co && {column}u + left < p.w, \
+                 packed_in[bias + min({o}u, p.co - 1u)] + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
+                at + 16,
+            );
+        }
     }
     format!(
         "
 @compute @workgroup_size(16)
-fn few_{outputs}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
+fn few_{outputs}(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {{
+    let lane = local.x;
     let image = group.z;
-    let own = group.x * {FEW_COLUMNS}u + lane - 1u;
-    let top = group.y * {rows}u;
-    let inside = own < p.w; // the column left of the image wraps around and is out of range, too
-    let column = min(own, p.w - 1u);
+    let own = group.y * {FEW_ROWS}u + lane - 1u;
+    let left = group.x * {columns}u;
+    let inside = own < p.h; // the row above the image wraps around and is out of range, too
+    let line = min(own, p.h - 1u) * p.w;
 {start}
     var k = 0u;
     for (var part = 0u; part < 2u; part++) {{
@@ -177,12 +195,11 @@ fn few_{outputs}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_
             at += p.h * p.w;
         }}
     }}
-{gives}    workgroupBarrier();
-    let inner = inside && lane > 0u && lane <= {FEW_COLUMNS}u;
+    let inner = inside && lane > 0u && lane <= {FEW_ROWS}u;
     let before = max(lane, 1u) - 1u;
     let after = min(lane + 1u, 15u);
     let bias = (p.cx + p.cr) * 9u * p.co;
-{stores}}}
+{ends}}}
 "
     )
 }
@@ -193,8 +210,8 @@ fn many() -> String {
     let taps: String = (0..9).map(|t| format!("            let w{t} = packed_in[k + {t}u * p.co];\n")).collect();
     let mut adds = String::new();
     for top in (0..ROWS).step_by(STRIP) {
-        for (column, row) in (0..COLUMNS + 2).flat_map(|column| (top..top + STRIP + 2).map(move |row| (column, row))) {
-            let _ = writeln!(adds, "            v = tile[t + {}u];", row * (COLUMNS + 2) + column);
+        for (column, row) in (0..WIDTH).flat_map(|column| (top..top + STRIP + 2).map(move |row| (column, row))) {
+            let _ = writeln!(adds, "            v = tile[t + {}u];", row * WIDTH + column);
             for tap in 0..9 {
                 let (y, x) = (row.wrapping_sub(tap / 3), column.wrapping_sub(tap % 3));
                 if (top..top + STRIP).contains(&y) && x < COLUMNS {
@@ -204,6 +221,13 @@ fn many() -> String {
             }
         }
     }
+    // Columns of the tile: where they are read, anywhere if they are outside the map.
+    let mut columns = String::new();
+    for c in 0..WIDTH {
+        let _ = writeln!(columns, "    let inside{c} = corner.x + {c}u - 1u < p.w;");
+        let _ = writeln!(columns, "    let column{c} = min(corner.x + {c}u - 1u, p.w - 1u);");
+    }
+    let (from_x, from_r) = (stage("x"), stage("r"));
     // Two rows at a time, the lanes of one half the upper one first, of the other half the lower one.
     let mut stores = String::new();
     for (row, second) in (0..ROWS).step_by(2).flat_map(|row| [(row, false), (row, true)]) {
@@ -232,7 +256,8 @@ fn many() -> String {
     }
     format!(
         "@compute @workgroup_size(LANES)
-fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
+fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {{
+    let lane = local.x;
     let ci = p.cx + p.cr;
     let stacks = (p.co + LANES - 1u) / LANES;
     let image = group.z / stacks;
@@ -241,21 +266,24 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     var k = min(o, p.co - 1u); // lanes past the last channel work along, and store nothing
     var rows = select(0u, p.h - corner.y, o < p.co);
     let bias = packed_in[ci * 9u * p.co + k];
-{sums}
+{columns}{sums}
     for (var part = 0u; part < 2u; part++) {{
         let count = select(p.cx, p.cr, part == 1u);
-        start(lane, corner, image * count * p.h * p.w);
-        for (var first = 0u; first < count; first += CHUNK) {{
-            let channels = min(CHUNK, count - first);
+        for (var first = 0u; first < count; first += {CHUNK}u) {{
+            let channels = min({CHUNK}u, count - first);
             workgroupBarrier();
-            if part == 0u {{
-                stage_x(channels);
-            }} else {{
-                stage_r(channels);
+            for (var line = lane; line < channels * {HEIGHT}u; line += LANES) {{
+                let row = corner.y + line % {HEIGHT}u - 1u; // the one above the image wraps around and is out of range, too
+                let inside = row < p.h;
+                let at = ((image * count + first + line / {HEIGHT}u) * p.h + min(row, p.h - 1u)) * p.w;
+                let place = line * {WIDTH}u;
+                if part == 0u {{
+{from_x}                }} else {{
+{from_r}                }}
             }}
             workgroupBarrier();
             for (var c = 0u; c < channels; c++) {{
-                let t = c * TILE & 0xffffu;
+                let t = c * {TILE}u & 0xffffu;
 {taps}
                 k += 9u * p.co;
                 var v: f32;
@@ -287,6 +315,15 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
 }}
 "
     )
+}
+
+/// Stages a row of the map into the tile, zero outside the image. All loads come before the stores, so that they wait for
+/// memory together.
+fn stage(map: &str) -> String {
+    let loads = (0..WIDTH).map(|c| format!("                    let v{c} = {map}[at + column{c}];\n"));
+    let zeros = (0..WIDTH)
+        .map(|c| format!("                    tile[place + {c}u] = select(0.0, v{c}, inside && inside{c});\n"));
+    loads.chain(zeros).collect()
 }
 
 /// Packs weight and bias, or without a bias the turned weight.
@@ -321,8 +358,8 @@ pub(super) fn forward(
     tiles: Option<Operand>,
 ) {
     let (kernel, lanes, columns, rows) = match FEW.iter().find(|(outputs, _)| sizes.co <= *outputs) {
-        Some((3, rows)) => ("few_3", None, FEW_COLUMNS, *rows),
-        Some((_, rows)) => ("few_9", None, FEW_COLUMNS, *rows),
+        Some((3, columns)) => ("few_3", None, *columns, FEW_ROWS),
+        Some((_, columns)) => ("few_9", None, *columns, FEW_ROWS),
         None => ("forward", Some(sizes.co.next_multiple_of(16).min(64)), COLUMNS, ROWS),
     };
     let stacks = lanes.map_or(1, |lanes| sizes.co.div_ceil(lanes));
