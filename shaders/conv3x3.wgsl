@@ -2,8 +2,8 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  act(v) = v >= 0 ? v : slope v.
 // r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
 //
-// The kernels `forward` and `forward_hidden` (which differ in the type of y) are unrolled by src/ops/conv3x3/tiles.rs
-// and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes 16 x 8 STRIPS pixels of 4 DEPTH
+// The kernels `forward` and `forward_hidden` (which differ in the type of y), and the same with the statistics of y, are
+// unrolled by src/ops/conv3x3/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes 16 x 8 STRIPS pixels of 4 DEPTH
 // GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of 4 DEPTH channels in
 // registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
 //
@@ -136,48 +136,15 @@ fn activate(v: vec4f) -> vec4f {
     return select(p.slope * v, v, v >= vec4f());
 }
 
-// Stores a pixel's output channels o to o + 3.
-fn put(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
-    if row >= p.h || column >= p.w {
-        return;
-    }
-    let v = activate(sums);
-    let plane = p.h * p.w;
-    let at = (image * p.co + o) * plane + row * p.w + column;
-    if o < p.co {
-        y[at] = then(at, v.x);
-    }
-    if o + 1u < p.co {
-        y[at + plane] = then(at + plane, v.y);
-    }
-    if o + 2u < p.co {
-        y[at + 2u * plane] = then(at + 2u * plane, v.z);
-    }
-    if o + 3u < p.co {
-        y[at + 3u * plane] = then(at + 3u * plane, v.w);
-    }
-}
+// forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
+// channel_attention.wgsl makes them.
+@group(0) @binding(19) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
 
-// The same into a hidden map, without THEN.
-fn put_hidden(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
-    if row >= p.h || column >= p.w {
-        return;
-    }
-    let v = activate(sums);
-    let plane = p.h * p.w;
-    let at = (image * p.co + o) * plane + row * p.w + column;
-    if o < p.co {
-        y_hidden[at] = hide(v.x);
-    }
-    if o + 1u < p.co {
-        y_hidden[at + plane] = hide(v.y);
-    }
-    if o + 2u < p.co {
-        y_hidden[at + 2u * plane] = hide(v.z);
-    }
-    if o + 3u < p.co {
-        y_hidden[at + 3u * plane] = hide(v.w);
-    }
+const LOWEST = vec4f(-3.40282347e38);
+
+// Where a column's statistics of the stack's four output channels `v` lie in `taps`, which is free behind the sums.
+fn stat_at(v: u32, strip: u32, column: u32) -> u32 {
+    return (v * STRIPS + strip) * 16u + column;
 }
 
 @group(0) @binding(12) var<storage, read> y_in: array<f32>; // (N, co, h, w)

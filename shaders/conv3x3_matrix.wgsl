@@ -1,7 +1,8 @@
 // 3x3 convolution on cooperative matrices (tensor cores), f16 times f16 into f32, for hidden maps in f16:
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r],
 // as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once.
-// `forward` and `forward_hidden` are written by src/ops/conv3x3/matrix.rs for matrices of SIDE x SIDE and stand behind
+// `forward` and `forward_hidden`, and both with the statistics of y, are written by src/ops/conv3x3/matrix.rs for matrices
+// of SIDE x SIDE and stand behind
 // this text.
 //
 // A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK
@@ -133,9 +134,66 @@ fn put(image: u32, o: u32, row: u32, column: u32, v: f32) {
     }
 }
 
+fn put_plain(image: u32, o: u32, row: u32, column: u32, v: f32) {
+    let at = place(image, o, row, column);
+    if at != 0xffffffffu {
+        y[at] = activate(v);
+    }
+}
+
 fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
     let at = place(image, o, row, column);
     if at != 0xffffffffu {
         y_hidden[at] = hide(activate(v));
+    }
+}
+
+// forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
+// channel_attention.wgsl makes them. A workgroup's pixels are one tile.
+@group(0) @binding(12) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
+
+const LOWEST = -3.40282347e38;
+
+// Of the outputs lane % SIDE + n SIDE, over the pixels of `exchange` whose number is the lane's part by PARTS.
+override PARTS: u32 = INVOCATIONS / SIDE;
+var<private> part_sums: array<f32, 64u / SIDE>;
+var<private> part_maxima: array<f32, 64u / SIDE>;
+
+// Takes in the results in `exchange`: of each subgroup SIDE outputs x SIDE pixels, from (row, column) of its two rows on.
+fn add_stats(n: u32, lane: u32, corner: vec2u, row: u32, column: u32) {
+    if row == 0u && column == 0u {
+        part_sums[n] = 0.0;
+        part_maxima[n] = LOWEST;
+    }
+    for (var q = lane / SIDE; q < 4u * SIDE; q += PARTS) {
+        if corner.y + q / SIDE * 2u + row < p.h && corner.x + column + q % SIDE < p.w {
+            let v = activate(exchange[q / SIDE * SIDE * SIDE + lane % SIDE * SIDE + q % SIDE]);
+            part_sums[n] += v;
+            part_maxima[n] = max(part_maxima[n], v);
+        }
+    }
+}
+
+// Adds up the parts.
+fn put_stats(lane: u32, image: u32, o: u32, tile_at: vec2u) {
+    let down = (p.h + 7u) / 8u;
+    let across = (p.w + 15u) / 16u;
+    for (var n = 0u; n < STACK / SIDE; n++) {
+        workgroupBarrier();
+        exchange[lane] = part_sums[n];
+        exchange[INVOCATIONS + lane] = part_maxima[n];
+        workgroupBarrier();
+        let output = o + n * SIDE + lane;
+        if lane < SIDE && output < p.co {
+            var sum = 0.0;
+            var top = LOWEST;
+            for (var i = lane; i < INVOCATIONS; i += SIDE) {
+                sum += exchange[i];
+                top = max(top, exchange[INVOCATIONS + i]);
+            }
+            let at = ((image * 2u * p.co + output) * down + tile_at.y) * across + tile_at.x;
+            tiles[at] = sum;
+            tiles[at + p.co * down * across] = top;
+        }
     }
 }

@@ -670,7 +670,14 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 5, 7, 8, 25, 5),
     ];
     cases.extend(gated.into_iter().flat_map(|size| THENS.map(|then| gated_conv(size, then))));
-    let with_stats = [(1, 64, 64, 11, 31), (3, 3, 17, 9, 16), (2, 5, 70, 25, 7), (1, 16, 10, 1, 1), (1, 4, 33, 16, 49)];
+    let with_stats = [
+        (1, 64, 64, 11, 31),
+        (3, 3, 17, 9, 16),
+        (2, 5, 70, 25, 7),
+        (1, 16, 10, 1, 1),
+        (1, 4, 33, 16, 49),
+        (2, 3, 32, 25, 33),
+    ];
     cases.extend(with_stats.map(conv_and_stats));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));
     for ties in [false, true] {
@@ -718,18 +725,20 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
 });
 
 /// A graph with hidden maps: `r`, of numbers that f16 has, passes through a convolution that changes nothing, so that
-/// it is hidden; `build` makes an output of it. Where that is hidden again, another such convolution brings it to light.
-fn hidden(stem: &'static str, what: String, r: Shape, build: impl FnOnce(&mut Hidden, Value) -> Value) -> Case {
+/// it is hidden; `build` makes outputs of it. Where one is hidden again, another such convolution brings it to light.
+fn hidden(stem: &'static str, what: String, r: Shape, build: impl FnOnce(&mut Hidden, Value) -> Vec<Value>) -> Case {
     let mut hidden = Hidden { graph: Graph::new(Layout::default()), data: vec![], random: Random::new(r.len()) };
     let input = hidden.input(r);
     let r = hidden.unchanged(input, Some(1.0));
-    let mut y = build(&mut hidden, r);
-    let mut kind = Kind::Forward;
-    if hidden.graph.nodes().last().is_some_and(|node| node.op.takes_half(node.inputs.len(), Operand::Output(0))) {
-        (y, kind) = (hidden.unchanged(y, None), Kind::Hidden);
+    let mut compared = vec![];
+    for y in build(&mut hidden, r) {
+        let node = hidden.graph.nodes().iter().find(|node| node.outputs[0] == y).expect("an operator's first output");
+        let light = node.op.takes_half(node.inputs.len(), Operand::Output(0));
+        let (value, kind) = if light { (hidden.unchanged(y, None), Kind::Hidden) } else { (y, Kind::Forward) };
+        hidden.graph.output(value);
+        compared.push(Compared { name: "output".into(), value, kind, range: None });
     }
-    let Hidden { mut graph, data, .. } = hidden;
-    graph.output(y);
+    let Hidden { graph, data, .. } = hidden;
     Case {
         stem,
         name: what,
@@ -740,7 +749,7 @@ fn hidden(stem: &'static str, what: String, r: Shape, build: impl FnOnce(&mut Hi
         runs: vec![Globals::default()],
         of: vec![],
         wrt: vec![],
-        compared: vec![Compared { name: "output".into(), value: y, kind, range: None }],
+        compared,
         want: vec![],
     }
     .finish()
@@ -787,7 +796,21 @@ fn hidden_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize)
         hidden.data.last_mut().expect("the bias").1.iter_mut().for_each(|v| *v = *v * 3.3 + 1.0 / 3.0);
         inputs.push(bias);
         let slope = if cx > 0 { None } else { Some(net::LEAKY_SLOPE) };
-        hidden.graph.apply1("conv", Conv3x3 { slope }, &inputs).unwrap()
+        vec![hidden.graph.apply1("conv", Conv3x3 { slope }, &inputs).unwrap()]
+    })
+}
+
+/// A hidden map's convolution whose output's statistics are taken, itself hidden or not: batch, channels of r and y, rows,
+/// columns.
+fn hidden_conv_and_stats((n, cr, co, h, w): (usize, usize, usize, usize, usize), hides: bool) -> Case {
+    let what = format!("hidden convolution with statistics {n}x{cr}x{h}x{w} to {co}, hidden {hides}");
+    hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {
+        let weights = [Shape::new(co, cr, 3, 3), Shape::new(1, co, 1, 1)].map(|shape| hidden.input(shape));
+        let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
+        let y = hidden.graph.apply1("conv", conv, &[r, weights[0], weights[1]]).unwrap();
+        let stats = hidden.graph.apply1("stats", ChannelStats, &[y]).unwrap();
+        // A sum is not for hidden maps.
+        vec![if hides { y } else { hidden.graph.apply1("sum", Add { beta: 1.0 }, &[y, y]).unwrap() }, stats]
     })
 }
 
@@ -807,7 +830,7 @@ fn hidden_gated_conv(
         }
         inputs.insert(1, r);
         inputs.extend((0..beside).map(|_| hidden.input(Shape::new(n, co, h, w))));
-        hidden.graph.apply1("conv", GatedConv3x3 { slope: None, then }, &inputs).unwrap()
+        vec![hidden.graph.apply1("conv", GatedConv3x3 { slope: None, then }, &inputs).unwrap()]
     })
 }
 
@@ -817,7 +840,7 @@ fn hidden_attention((n, f, h, w): (usize, usize, usize, usize)) -> [Case; 3] {
     let case = |stem, op: Op, beside: &[Shape]| {
         hidden(stem, format!("hidden {op:?} of {shape:?}"), shape, |hidden, r| {
             let beside: Vec<Value> = beside.iter().map(|shape| hidden.input(*shape)).collect();
-            hidden.graph.apply1("attention", op, &[&[r], &beside[..]].concat()).unwrap()
+            vec![hidden.graph.apply1("attention", op, &[&[r], &beside[..]].concat()).unwrap()]
         })
     };
     [
@@ -845,7 +868,11 @@ static HALF_CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let attention = sizes.into_iter().flat_map(hidden_attention);
     let gated = [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (1, 3, 64, 9, 13, 16), (2, 9, 5, 70, 3, 5)];
     let gated = gated.into_iter().flat_map(|size| THENS.map(|then| hidden_gated_conv(size, then)));
-    convs.map(hidden_conv).into_iter().chain(gated).chain(attention).collect()
+    let with_stats =
+        [(1, 64, 64, 11, 31), (3, 3, 32, 17, 16), (2, 5, 70, 25, 7), (1, 16, 17, 1, 1), (1, 5, 48, 16, 49)];
+    let with_stats =
+        with_stats.into_iter().flat_map(|size| [true, false].map(|hides| hidden_conv_and_stats(size, hides)));
+    convs.map(hidden_conv).into_iter().chain(gated).chain(attention).chain(with_stats).collect()
 });
 
 /// Every case on a device, twice.
@@ -1043,8 +1070,8 @@ fn wrong_kernels_are_caught() {
                     (Some(kernels), Some(stem)) => (*kernels, stem),
                     _ => return false,
                 },
-                (_, "forward_hidden") if half.is_empty() => return false,
-                (_, "forward_hidden") => (Kernels::TilesF16, *stem),
+                (_, "forward_hidden" | "forward_hidden_stats") if half.is_empty() => return false,
+                (_, "forward_hidden" | "forward_hidden_stats") => (Kernels::TilesF16, *stem),
                 _ => (Kernels::Tiles, *stem),
             };
             // The same device with caches of its own.
@@ -1068,7 +1095,7 @@ fn matrix_stem(half: &[Kernels]) -> Option<&'static str> {
 }
 
 #[test]
-#[should_panic(expected = "occurs 0 times in shaders/add.wgsl")]
+#[should_panic(expected = "occurs nowhere in shaders/add.wgsl")]
 fn a_replacement_must_be_there() {
     let gpu = common::gpu();
     let _ = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_shader_replacement("add", "nowhere", "");

@@ -217,8 +217,9 @@ impl Gpu {
         Target::Gpu { max_binding: self.max_binding(), kernels: self.kernels }
     }
 
-    /// For tests that must fail on a wrong kernel: uses the shader `stem` with the text `from` replaced by `to`. Panics
-    /// unless `from` occurs exactly once, so that a test does not outlive what it was written for.
+    /// For tests that must fail on a wrong kernel: uses the shader `stem` with the text `from` replaced by `to`, everywhere,
+    /// as some kernels are written out several times. Panics unless `from` occurs, so that a test does not outlive what it
+    /// was written for.
     #[must_use]
     pub fn with_shader_replacement(mut self, stem: &'static str, from: &str, to: &str) -> Gpu {
         self.replaced.entry(stem).or_default().push((from.into(), to.into()));
@@ -230,8 +231,7 @@ impl Gpu {
 
     fn source(&self, stem: &'static str, half: bool) -> String {
         self.replaced.get(stem).into_iter().flatten().fold(reflect::source(stem, half), |text, (from, to)| {
-            let count = text.matches(from).count();
-            assert_eq!(count, 1, "{from:?} occurs {count} times in shaders/{stem}.wgsl");
+            assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{stem}.wgsl");
             text.replace(from, to)
         })
     }

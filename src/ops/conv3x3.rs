@@ -280,9 +280,9 @@ fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gated: Option<&The
         // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
         // 16, in no less time.
         Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
-            matrix::forward(l, sizes, maps, gated, Output(0), unit)
+            matrix::forward(l, sizes, (maps, gated), (Output(0), tiles), unit)
         }
-        _ => tiles::forward(l, sizes, maps, gated, Output(0), tiles::Weights::Plain),
+        _ => tiles::forward(l, sizes, (maps, gated), (Output(0), tiles), tiles::Weights::Plain),
     }
 }
 
@@ -297,23 +297,29 @@ fn gate_bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
     [("cgate", cgate), ("sgate", sgate)]
 }
 
-/// The entry point of the tiles' and the matrices' convolution that stores into y, or into an f16 one, and its bindings.
+/// The entry point of the tiles' and the matrices' convolution that stores into y, or into an f16 one, perhaps with its
+/// statistics, and its bindings.
 fn forward_bindings(
     l: &Lowering,
-    maps: usize,
-    gated: Option<&Then>,
+    (maps, gated): (usize, Option<&Then>),
     packed: Operand,
-    y: Operand,
+    (y, tiles): (Operand, Option<Operand>),
 ) -> (&'static str, Vec<(&'static str, Operand)>) {
     let mut bindings = gate_bindings(gated).to_vec();
     bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
-    if l.half.contains(&y) {
-        bindings.push(("y_hidden", y));
-        return ("forward_hidden", bindings);
+    let hidden = l.half.contains(&y);
+    bindings.push((if hidden { "y_hidden" } else { "y" }, y));
+    bindings.extend(tiles.map(|tiles| ("tiles", tiles)));
+    if !hidden && tiles.is_none() {
+        bindings.extend(Then::bindings(gated));
     }
-    bindings.push(("y", y));
-    bindings.extend(Then::bindings(gated));
-    ("forward", bindings)
+    let kernel = match (hidden, tiles) {
+        (false, None) => "forward",
+        (true, None) => "forward_hidden",
+        (false, Some(_)) => "forward_stats",
+        (true, Some(_)) => "forward_hidden_stats",
+    };
+    (kernel, bindings)
 }
 
 impl GatedConv3x3 {
@@ -382,7 +388,10 @@ impl Operator for GatedConv3x3 {
 impl Conv3x3WithStats {
     /// Have these kernels one for so many outputs?
     pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {
-        kernels == Kernels::Lanes && lanes::gives_stats(outputs)
+        match kernels {
+            Kernels::Lanes => lanes::gives_stats(outputs),
+            _ => tiles::gives_stats(outputs),
+        }
     }
 }
 
@@ -394,6 +403,10 @@ impl Operator for Conv3x3WithStats {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let y = Conv3x3 { slope: self.slope }.infer(inputs)?;
         Ok([&y[..], &ChannelStats.infer(&y)?].concat())
+    }
+
+    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
+        operand != Output(1) && Conv3x3 { slope: self.slope }.takes_half(inputs, operand)
     }
 
     fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
@@ -495,7 +508,7 @@ impl Operator for Conv3x3BackwardInput {
                 continue;
             }
             let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
-            tiles::forward(l, sizes, 1, None, Output(i), tiles::Weights::Turned);
+            tiles::forward(l, sizes, (1, None), (Output(i), None), tiles::Weights::Turned);
         }
     }
 }

@@ -11,13 +11,19 @@ const CHUNK: usize = 16;
 /// Output channels of a workgroup at most.
 const MOST: usize = 64;
 
-/// The constant SIDE, and the entry points `forward` and `forward_hidden`, for matrices of `side` x `side`.
+/// The constant SIDE, and the entry points `forward`, `forward_stats`, `forward_hidden` and `forward_hidden_stats`, for
+/// matrices of `side` x `side`.
 pub(crate) fn unrolled(side: usize) -> String {
-    format!("const SIDE = {side}u;\n{}", ["", "_hidden"].map(|suffix| forward_text(side, suffix)).concat())
+    let mut text = format!("const SIDE = {side}u;\n");
+    text += &forward_text(side, "", "put", false);
+    text += &forward_text(side, "_stats", "put_plain", true);
+    text += &forward_text(side, "_hidden", "put_hidden", false);
+    text += &forward_text(side, "_hidden_stats", "put_hidden", true);
+    text
 }
 
 /// Generated, because accumulators are variables, and matrices cannot stand in arrays that a variable indexes.
-fn forward_text(side: usize, suffix: &str) -> String {
+fn forward_text(side: usize, suffix: &str, put: &str, stats: bool) -> String {
     // A subgroup's pixels: two rows of 16.
     let pixels = || (0..2 * 16 / side).map(|m| (m, m * side / 16, m * side % 16));
     let outputs = || 0..MOST / side;
@@ -53,11 +59,16 @@ fn forward_text(side: usize, suffix: &str) -> String {
         workgroupBarrier();
         for (var e = lane; e < 4u * SIDE * SIDE; e += INVOCATIONS) {{
             let row = corner.y + e / (SIDE * SIDE) * 2u + {row}u;
-            put{suffix}(image, o + {o}u + e / SIDE % SIDE, row, corner.x + {column}u + e % SIDE, exchange[e]);
+            {put}(image, o + {o}u + e / SIDE % SIDE, row, corner.x + {column}u + e % SIDE, exchange[e]);
         }}
-    }}
+{add}    }}
 ",
-                o = n * side
+                o = n * side,
+                add = if stats {
+                    format!("        add_stats({n}u, lane, corner, {row}u, {column}u);\n")
+                } else {
+                    String::new()
+                },
             );
         }
     }
@@ -89,13 +100,20 @@ fn forward{suffix}(
 {loads}{products}            }}
         }}
     }}
-{stores}}}
-"
+{stores}{stats}}}
+",
+        stats = if stats { "    put_stats(lane, image, o, group.xy);\n" } else { "" },
     )
 }
 
 /// The convolution of the node's first `maps` inputs, into y or, of f16, a hidden map.
-pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option<&Then>, y: Operand, unit: MatrixUnit) {
+pub(super) fn forward(
+    l: &mut Lowering,
+    sizes: Sizes,
+    (maps, gated): (usize, Option<&Then>),
+    (y, tiles): (Operand, Option<Operand>),
+    unit: MatrixUnit,
+) {
     let shader = match unit.side {
         8 => "conv3x3_matrix8",
         16 => "conv3x3_matrix16",
@@ -110,7 +128,7 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option
     let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let (kernel, bindings) = forward_bindings(l, maps, gated, packed, y);
+    let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(
         (shader, kernel),
         &[

@@ -16,19 +16,95 @@ const MOST: usize = 64;
 /// Bytes of workgroup memory that every device has.
 const MEMORY: usize = 16384;
 
-/// The entry points `forward` and, where hidden maps have a type of their own, `forward_hidden`.
+/// The entry points `forward` and `forward_stats` and, where hidden maps have a type of their own, `forward_hidden` and
+/// `forward_hidden_stats`.
 pub(crate) fn unrolled(half: bool) -> String {
-    let suffixes: &[&str] = if half { &["", "_hidden"] } else { &[""] };
-    suffixes.iter().map(|suffix| forward_text(suffix)).collect()
+    let mut text = put_text("put", |at, v| format!("y[{at}] = then({at}, {v});"));
+    text += &put_text("put_plain", |at, v| format!("y[{at}] = {v};"));
+    text += &put_text("put_hidden", |at, v| format!("y_hidden[{at}] = hide({v});"));
+    text += &forward_text("", "put", false);
+    text += &forward_text("_stats", "put_plain", true);
+    if half {
+        text += &forward_text("_hidden", "put_hidden", false);
+        text += &forward_text("_hidden_stats", "put_hidden", true);
+    }
+    text
+}
+
+/// Stores a pixel's output channels o to o + 3; `store` says how one, by its place and value.
+fn put_text(name: &str, store: impl Fn(&str, &str) -> String) -> String {
+    let mut stores = String::new();
+    for (i, element) in ["x", "y", "z", "w"].iter().enumerate() {
+        let store = store(&format!("at + {i}u * plane"), &format!("v.{element}"));
+        let _ = writeln!(stores, "    if o + {i}u < p.co {{\n        {store}\n    }}");
+    }
+    format!(
+        "
+fn {name}(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {{
+    if row >= p.h || column >= p.w {{
+        return;
+    }}
+    let v = activate(sums);
+    let plane = p.h * p.w;
+    let at = (image * p.co + o) * plane + row * p.w + column;
+{stores}}}
+"
+    )
+}
+
+/// The sums and maxima of the workgroup's strips: of the pixels below each other in an invocation's registers, then of the
+/// columns beside each other in workgroup memory, an invocation for each output channel.
+fn stats_text() -> String {
+    let mut columns = String::new();
+    for d in 0..2 {
+        let _ = writeln!(columns, "    var sum{d} = vec4f();\n    var top{d} = LOWEST;");
+        for i in 0..ROWS {
+            let _ = writeln!(columns, "    if row + {i}u < p.h && column < p.w {{");
+            let _ = writeln!(columns, "        sum{d} += activate(a{d}{i});");
+            let _ = writeln!(columns, "        top{d} = max(top{d}, activate(a{d}{i}));\n    }}");
+        }
+    }
+    let across = |what: &str, start: &str, step: &str, place: &str| {
+        format!(
+            "    workgroupBarrier();
+    taps[stat_at(own, strip, lane % {COLUMNS}u)] = {what}0;
+    if DEPTH > 1u {{
+        taps[stat_at(own + 1u, strip, lane % {COLUMNS}u)] = {what}1;
+    }}
+    workgroupBarrier();
+    if counts {{
+        var v = {start};
+        for (var i = 0u; i < {COLUMNS}u; i++) {{
+            let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % {COLUMNS}u)][channel % 4u];
+            v = {step};
+        }}
+        tiles[{place}] = v;
+    }}
+"
+        )
+    };
+    let sums = across("sum", "0.0", "v + e", "place");
+    let maxima = across("top", "LOWEST.x", "max(v, e)", "place + p.co * down * across");
+    format!(
+        "{columns}    let channel = lane % (4u * WIDTH);
+    let line = lane / (4u * WIDTH);
+    let down = (p.h + {ROWS}u - 1u) / {ROWS}u;
+    let across = (p.w + {COLUMNS}u - 1u) / {COLUMNS}u;
+    let tile_row = group.y * STRIPS + line;
+    let output = 4u * stack * WIDTH + channel;
+    let counts = line < STRIPS && tile_row < down && output < p.co;
+    let place = ((image * 2u * p.co + output) * down + tile_row) * across + group.x;
+{sums}{maxima}"
+    )
 }
 
 /// Generated, because naga does not unroll loops, and accumulators in an array that a variable indexes would live in
 /// memory.
-fn forward_text(suffix: &str) -> String {
+fn forward_text(suffix: &str, put: &str, stats: bool) -> String {
     let rows = || 0..ROWS;
     let sums = |d: usize| rows().map(move |i| format!("    var a{d}{i} = bias{d};\n")).collect::<String>();
     let puts = |d: usize, indent: &str| {
-        let put = |i| format!("{indent}put{suffix}(image, o + {}u, row + {i}u, column, a{d}{i});\n", 4 * d);
+        let put = |i| format!("{indent}{put}(image, o + {}u, row + {i}u, column, a{d}{i});\n", 4 * d);
         rows().map(put).collect::<String>()
     };
     let mut adds = String::new();
@@ -83,12 +159,13 @@ fn forward{suffix}(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     let column = corner.x + lane % {COLUMNS}u;
 {}    if DEPTH > 1u {{
 {}    }}
-}}
+{}}}
 ",
         sums(0),
         sums(1),
         puts(0, "    "),
         puts(1, "        "),
+        if stats { stats_text() } else { String::new() },
     )
 }
 
@@ -132,8 +209,20 @@ pub(super) enum Weights {
     Turned,
 }
 
-/// The convolution of the node's first `maps` inputs.
-pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option<&Then>, y: Operand, weights: Weights) {
+/// Has the kernel for so many outputs their tiles' sums and maxima? Those of 4 strips, for few outputs, have more sums than
+/// room for them.
+pub(super) fn gives_stats(outputs: usize) -> bool {
+    Shape::of(outputs).strips <= 2
+}
+
+/// The convolution of the node's first `maps` inputs; `tiles`, where [`gives_stats`], get the output's statistics.
+pub(super) fn forward(
+    l: &mut Lowering,
+    sizes: Sizes,
+    (maps, gated): (usize, Option<&Then>),
+    (y, tiles): (Operand, Option<Operand>),
+    weights: Weights,
+) {
     let shape = Shape::of(sizes.co);
     let columns = shape.columns();
     let len = ((sizes.cx + sizes.cr) * 9 + 2) * 4 * columns;
@@ -146,7 +235,7 @@ pub(super) fn forward(l: &mut Lowering, sizes: Sizes, maps: usize, gated: Option
     // A hidden map is always r; an only one then stands there alone.
     let alone = maps == 1 && l.half.contains(&Input(0));
     let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
-    let (kernel, bindings) = forward_bindings(l, maps, gated, packed, y);
+    let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(
         (SHADER, kernel),
         &[
@@ -248,7 +337,10 @@ mod tests {
             let shape = Shape::of(outputs);
             assert!(shape.columns() * 4 >= outputs && COLUMNS * shape.strips * shape.groups <= 256, "{outputs}");
             let tile = 4 * (ROWS * shape.strips + 2) * (COLUMNS + 2) * 4;
-            assert!(tile + 4 * 9 * shape.groups * shape.depth * 16 <= MEMORY, "{outputs}");
+            let taps = 4 * 9 * shape.groups * shape.depth;
+            assert!(tile + taps * 16 <= MEMORY, "{outputs}");
+            let stats = COLUMNS * shape.strips * shape.groups * shape.depth;
+            assert!(stats <= taps || !gives_stats(outputs), "{outputs}");
             for inputs in 1..300 {
                 let cut = Cut::of(outputs, inputs);
                 assert!(cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.parts <= 128, "{outputs} {inputs}");
