@@ -2,8 +2,7 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r],
 // as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once.
 // `forward` and `forward_hidden`, and both with the statistics of y, are written by src/ops/conv3x3/matrix.rs for matrices
-// of SIDE x SIDE and stand behind
-// this text.
+// of SIDE x SIDE and stand behind this text.
 //
 // A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK
 // input channels at a time lie in workgroup memory as [pixel][channel], so that a matrix of 16 pixels side by side

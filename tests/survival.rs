@@ -165,7 +165,10 @@ fn two_runs_in_one_folder_are_refused() {
         assert!(Instant::now() < deadline, "no checkpoint within a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ran::of(&mut data.command("run", &["--resume"])).fails(1, &["run", "another process is training here"]);
+    let trained_on = std::fs::read(data.path("run/data.json")).unwrap();
+    let second = ["--resume", "--structures", "synthetic"];
+    Ran::of(&mut data.command("run", &second)).fails(1, &["run", "another process is training here"]);
+    assert_eq!(std::fs::read(data.path("run/data.json")).unwrap(), trained_on);
     assert!(first.0.try_wait().unwrap().is_none(), "the first one goes on");
 }
 

@@ -5,7 +5,7 @@ use super::parse_strength;
 use clap::Args;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::pairs::{Pair, find_pairs};
-use sasnet::train::run::{self, CHECKPOINT, End, Schedule, Validation};
+use sasnet::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
 use sasnet::train::step::{Init, Settings};
 use sasnet::{Error, Result};
 use std::path::PathBuf;
@@ -181,6 +181,8 @@ impl Train {
     /// Trains.
     pub fn run(self) -> Result<()> {
         let until = self.max_time.and_then(|time| Instant::now().checked_add(time));
+        // Nothing there is read or written while another process trains.
+        let lock = self.out.is_dir().then(|| Lock::take(&self.out)).transpose()?;
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
         let data = self.data.of_run(&self.out, self.resume)?;
@@ -209,8 +211,9 @@ impl Train {
             trainer.peak_bytes() / 1_000_000
         );
         eprintln!("training on {source}");
+        let lock = lock.map_or_else(|| Lock::take(&self.out), Ok)?;
         data.write(&self.out)?;
-        let end = run::run(&mut trainer, source, &device, &schedule);
+        let end = run::run(&mut trainer, source, &device, &schedule, &lock);
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
         match end {
             Ok(End::Done) => eprintln!("wrote {}", self.out.join(run::WEIGHTS).display()),

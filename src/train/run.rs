@@ -136,12 +136,17 @@ pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Chec
 
 /// Keeps other processes out of a run's folder for as long as it lives; the system lets go when the process ends, however
 /// it ends.
-struct Lock {
+pub struct Lock {
     _folder: Option<File>,
 }
 
 impl Lock {
-    fn take(folder: &Path) -> Result<Lock> {
+    /// Makes the folder where there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`] where another process is training in the folder, or it cannot be made.
+    pub fn take(folder: &Path) -> Result<Lock> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         // The folder itself, so that no file is left. Windows cannot open folders.
         if cfg!(windows) {
             return Ok(Lock { _folder: None });
@@ -156,18 +161,23 @@ impl Lock {
 }
 
 /// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end. The
-/// first checkpoint is that of the start, so that from then on there always is one to go on from.
+/// first checkpoint is that of the start, so that from then on there always is one to go on from. The folder's lock is to be
+/// taken before the checkpoint that it goes on from is read.
 ///
 /// # Errors
 /// Whatever goes wrong, the last checkpoint is good, and the tables have the steps until then.
-pub fn run(trainer: &mut Trainer, source: Arc<Source>, device: &Device, schedule: &Schedule) -> Result<End> {
+pub fn run(
+    trainer: &mut Trainer,
+    source: Arc<Source>,
+    device: &Device,
+    schedule: &Schedule,
+    _lock: &Lock,
+) -> Result<End> {
     let folder = &schedule.folder;
     let smoother = Smoother::new(Weights::initial(trainer.config(), 0), device.clone());
     for (pair, [input, _]) in &schedule.validation.0 {
         smoother.check(input.shape.h, input.shape.w).map_err(pair.about())?;
     }
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let _lock = Lock::take(folder)?;
     // What a killed run had begun to write.
     remove(folder, |name| name.starts_with(crate::file::TEMPORARY))?;
     if !Checkpoint::exists_in(folder) {

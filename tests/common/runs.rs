@@ -7,7 +7,7 @@ use sasnet::net::Config;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::data::Source;
 use sasnet::train::pairs::find_pairs;
-use sasnet::train::run::{self, Schedule, Validation};
+use sasnet::train::run::{self, Lock, Schedule, Validation};
 use sasnet::train::step::Settings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,6 +34,7 @@ impl Data {
     pub fn train(&self, out: &str, config: &Config, settings: &Settings, device: &Device, every: u64) -> Result<()> {
         let source = Source::blend(&self.path("structures"), &self.path("textures"), settings.strength)?;
         let folder = self.path(out);
+        let lock = Lock::take(&folder)?;
         let mut trainer = match Checkpoint::exists_in(&folder) {
             true => Checkpoint::load(&folder)?.unwrap().trainer(settings, device)?,
             false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
@@ -41,7 +42,7 @@ impl Data {
         let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
         let schedule =
             Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::new(&folder) };
-        run::run(&mut trainer, Arc::new(source), device, &schedule).map(|_| ())
+        run::run(&mut trainer, Arc::new(source), device, &schedule, &lock).map(|_| ())
     }
 
     /// The binary with the same data, on the CPU, a network of one block.
