@@ -127,6 +127,8 @@ pub struct Report {
     pub with_transfer: Option<Spread>,
     /// Milliseconds of the CPU to record and submit a run; on a GPU.
     pub submit: Option<Spread>,
+    /// Milliseconds of the CPU to record a run alone: software drivers run it before they return from submitting.
+    pub record: Option<Spread>,
     /// Multiply-accumulates of a run.
     pub macs: u64,
     /// Operations of a run as the paper's Table 2 counts.
@@ -192,7 +194,7 @@ pub fn smoothing(
     let answer = Answer::Samples(exec.read(y)?.into_iter().step_by(SAMPLE_STRIDE).collect());
     let noisy = Globals { noise_scale: 1.0, ..Globals::default() };
     warm_up(start, || exec.run(&noisy).and_then(|()| exec.wait()))?;
-    let (mut run, mut whole, mut submit) = (vec![], vec![], vec![]);
+    let (mut run, mut whole, mut submit, mut record) = (vec![], vec![], vec![], vec![]);
     for i in 0..runs {
         say(&format!("run {} of {runs}", i + 1));
         let start = Instant::now();
@@ -205,8 +207,14 @@ pub fn smoothing(
         run.push(ms(written));
         exec.read(y)?;
         whole.push(ms(start));
+        if let Executor::Gpu(exec) = &exec {
+            let start = Instant::now();
+            exec.encode()?;
+            record.push(ms(start));
+        }
     }
-    let times = Times { run, whole: Some(whole), submit: matches!(device, Device::Gpu(_)).then_some(submit) };
+    let on_gpu = |times| matches!(device, Device::Gpu(_)).then_some(times);
+    let times = Times { run, whole: Some(whole), submit: on_gpu(submit), record: on_gpu(record) };
     times.report(device, check, answer, &mut exec, &noisy, say)
 }
 
@@ -239,7 +247,7 @@ pub fn training(
         trainer.step(&batch)?;
         run.push(ms(start));
     }
-    let times = Times { run, whole: None, submit: None };
+    let times = Times { run, whole: None, submit: None, record: None };
     times.report(device, check, answer, trainer.executor(), &Globals::default(), say)
 }
 
@@ -259,6 +267,7 @@ struct Times {
     run: Vec<f64>,
     whole: Option<Vec<f64>>,
     submit: Option<Vec<f64>>,
+    record: Option<Vec<f64>>,
 }
 
 impl Times {
@@ -301,6 +310,7 @@ impl Times {
             run: Spread::of(self.run),
             with_transfer: self.whole.map(Spread::of),
             submit: self.submit.map(Spread::of),
+            record: self.record.map(Spread::of),
             macs: plan.macs(),
             paper_count: plan.paper_count(),
             planned_bytes: plan.peak_bytes(),

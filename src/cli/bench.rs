@@ -186,6 +186,9 @@ impl Bench {
         if let Some(submit) = &r.submit {
             say!("  recorded, submitted in{}", spread(submit));
         }
+        if let Some(record) = &r.record {
+            say!("  recorded in           {}", spread(record));
+        }
         let share = 100.0 * r.gflops() / r.peak_gflops;
         say!("  {:.1} GFLOP/s, {share:.0}% of {:.1}, measured with {}", r.gflops(), r.peak_gflops, r.peak_of);
         say!("memory");

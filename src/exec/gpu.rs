@@ -115,6 +115,11 @@ impl GpuExecutor {
         self.recorded.run(&self.gpu, globals, &[])
     }
 
+    /// Records a run's commands and drops them ([`Recorded::encode`]).
+    pub fn encode(&self) -> Result<()> {
+        self.recorded.encode(&self.gpu)
+    }
+
     /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None
     /// where the device has no timestamps.
     pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {

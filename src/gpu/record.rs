@@ -149,15 +149,28 @@ impl Recorded {
                 for (slice, data) in uploads {
                     gpu.write_unchecked(slice, bytemuck::cast_slice(data));
                 }
-                for steps in self.steps.chunks(PER_SUBMISSION) {
-                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
-                    let mut pass = encoder.begin_compute_pass(&Default::default());
-                    steps.iter().for_each(|step| step.encode(&mut pass));
-                    drop(pass);
-                    gpu.queue.submit([encoder.finish()]);
-                }
+                // A device begins with the first while the next are recorded.
+                self.command_buffers(gpu).for_each(|commands| {
+                    gpu.queue.submit([commands]);
+                });
             },
         )
+    }
+
+    /// Records what [`Recorded::run`] submits, and drops it: the CPU's part of a run, to be measured where a driver does
+    /// not return from submitting before the run is done.
+    pub fn encode(&self, gpu: &Gpu) -> Result<()> {
+        gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop))
+    }
+
+    fn command_buffers(&self, gpu: &Gpu) -> impl Iterator<Item = wgpu::CommandBuffer> {
+        self.steps.chunks(PER_SUBMISSION).map(|steps| {
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            steps.iter().for_each(|step| step.encode(&mut pass));
+            drop(pass);
+            encoder.finish()
+        })
     }
 
     /// As [`Recorded::run`], but waits, and returns the seconds that each group of dispatches took, from the device's own
