@@ -3,9 +3,9 @@
 // r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
 //
 // The kernels `forward` and `forward_hidden` (which differ in the type of y), and the same with the statistics of y, are
-// unrolled by src/ops/conv3x3/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes 16 x 8 STRIPS pixels of 4 DEPTH
-// GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of 4 DEPTH channels in
-// registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
+// unrolled by src/ops/conv3x3/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes
+// 16 x 8 STRIPS pixels of 4 DEPTH GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of
+// 4 DEPTH channels in registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
 //
 // Why so: an input channel costs an invocation 30 scalar and 9 DEPTH vec4 loads from workgroup memory for 288 DEPTH
 // multiply-adds. A GPU that loads a subgroup's word in the time of four multiply-adds (NVIDIA's) is then bound by
@@ -137,7 +137,7 @@ fn activate(v: vec4f) -> vec4f {
 }
 
 // forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
-// channel_attention.wgsl makes them.
+// channel_attention.wgsl makes them, but before y is rounded to f16.
 @group(0) @binding(19) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
 
 const LOWEST = vec4f(-3.40282347e38);

@@ -65,15 +65,10 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
 
 override LANES: u32 = 64u; // output channels of a workgroup, an invocation each
 
-var<workgroup> tile: array<f32, 2880>; // [channel][row][column] with the halo
-
 // few_OUTPUTS, 1: r counts behind its gates, as gate.wgsl applies them.
 override GATED: u32 = 0u;
 @group(0) @binding(9) var<storage, read> cgate: array<f32>; // (N, cr)
 @group(0) @binding(10) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
-
-// few_OUTPUTS: the sums of the left and of the right taps, on their way to the lanes beside: [output][row][2][16].
-var<workgroup> shifted: array<f32, 2304>;
 
 // forward, 1: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as channel_attention.wgsl makes them.
 override STATS: u32 = 0u;

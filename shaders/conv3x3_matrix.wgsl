@@ -148,7 +148,7 @@ fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
 }
 
 // forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
-// channel_attention.wgsl makes them. A workgroup's pixels are one tile.
+// channel_attention.wgsl makes them, but before y is rounded to f16. A workgroup's pixels are one tile.
 @group(0) @binding(12) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
 
 const LOWEST = -3.40282347e38;
@@ -165,8 +165,9 @@ fn add_stats(n: u32, lane: u32, corner: vec2u, row: u32, column: u32) {
         part_maxima[n] = LOWEST;
     }
     for (var q = lane / SIDE; q < 4u * SIDE; q += PARTS) {
-        if corner.y + q / SIDE * 2u + row < p.h && corner.x + column + q % SIDE < p.w {
-            let v = activate(exchange[q / SIDE * SIDE * SIDE + lane % SIDE * SIDE + q % SIDE]);
+        let i = (q + lane) % SIDE; // a column of its own for each output, against bank conflicts
+        if corner.y + q / SIDE * 2u + row < p.h && corner.x + column + i < p.w {
+            let v = activate(exchange[q / SIDE * SIDE * SIDE + lane % SIDE * SIDE + i]);
             part_sums[n] += v;
             part_maxima[n] = max(part_maxima[n], v);
         }

@@ -203,7 +203,7 @@ impl Train {
             until,
             checkpoint_part: self.checkpoint_part.map(|bytes| bytes as usize),
             stop: stop_on_signal(),
-            ..Schedule::new(&self.out)
+            ..Schedule::default()
         };
         eprintln!(
             "{} parameters, {} MB for a step",
@@ -211,7 +211,15 @@ impl Train {
             trainer.peak_bytes() / 1_000_000
         );
         eprintln!("training on {source}");
-        let lock = lock.map_or_else(|| Lock::take(&self.out), Ok)?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => {
+                let lock = Lock::take(&self.out)?;
+                // Meanwhile another run may have begun there, and ended.
+                run::check_fresh(&self.out)?;
+                lock
+            }
+        };
         data.write(&self.out)?;
         let end = run::run(&mut trainer, source, &device, &schedule, &lock);
         let (done, steps) = (trainer.steps(), trainer.settings().steps);

@@ -82,7 +82,8 @@ fn matrix_unit(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Option<Matr
         properties.iter().any(fits)
     };
     // Four subgroups are a workgroup of 256 at most, and as many as a matrix has rows at least.
-    let lanes = info.subgroup_max_size;
+    // For Metal wgpu says 64, but subgroups of Apple's GPUs have 32.
+    let lanes = if info.backend == wgpu::Backend::Metal { 32 } else { info.subgroup_max_size };
     [16, 8].into_iter().find(has).filter(|_| (4..=64).contains(&lanes)).map(|side| MatrixUnit { side, lanes })
 }
 

@@ -27,7 +27,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// Shaders that are compiled without checks of indices and loops: those where the checks take much of the time (14 % of
 /// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after
-/// its row and column were found inside; tiles and arrays are indexed by constants below their length.
+/// its row and column were found inside, or cut off there; tiles and arrays are indexed below their length, the statistics'
+/// part of `taps` by [`crate::ops::conv3x3::Conv3x3WithStats::has_kernel`].
 const TRUSTED: [&str; 2] = ["conv3x3", "conv3x3_lanes"];
 
 /// A device with its compiled kernels.

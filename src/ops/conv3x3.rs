@@ -272,6 +272,7 @@ fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gated: Option<&The
     let factor = Then::factor(gated);
     let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), factor, ..Sizes::of(x, &l.inputs[..maps]) };
     let weights = weights(maps, gated);
+    assert!(tiles.is_none() || Conv3x3WithStats::has_kernel(l.kernels, y.c), "no kernel for statistics of {y}");
     match l.kernels {
         Kernels::Lanes => {
             let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));

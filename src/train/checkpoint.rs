@@ -102,7 +102,9 @@ impl Checkpoint {
     pub fn save(&self, folder: &Path, part: Option<usize>) -> Result<()> {
         let Some(part) = part else {
             self.write(&folder.join(CHECKPOINT))?;
-            return remove(folder, |name| name == PARTS || is_part(name));
+            // First what names the others: never a list of parts that are not there.
+            remove(folder, |name| name == PARTS)?;
+            return remove(folder, is_part);
         };
         let bytes = self.bytes().map_err(|message| Error::file(folder.join(PARTS), message))?;
         let name = |i: usize| format!("checkpoint-{}.part{i}", self.step);
@@ -130,6 +132,14 @@ impl Checkpoint {
         let parts = if parts.exists() { Some(read_parts(&parts)?) } else { None };
         // Both are there where a run was killed as it went from one to the other.
         Ok(whole.into_iter().chain(parts).max_by_key(|checkpoint| checkpoint.step))
+    }
+
+    /// Removes what a killed run left in its folder: files that it had begun to write, and parts that no list names.
+    pub fn tidy(folder: &Path) -> Result<()> {
+        let list = folder.join(PARTS);
+        let parts = if list.exists() { read_list(&list)?.parts } else { vec![] };
+        let named = |name: &str| parts.iter().any(|part| part.file == name);
+        remove(folder, |name| name.starts_with(file::TEMPORARY) || is_part(name) && !named(name))
     }
 
     /// Writes one file; the last one is replaced only when this one is complete.
@@ -181,7 +191,7 @@ fn is_part(name: &str) -> bool {
 }
 
 /// Removes files of a run's folder by name.
-pub(super) fn remove(folder: &Path, which: impl Fn(&str) -> bool) -> Result<()> {
+fn remove(folder: &Path, which: impl Fn(&str) -> bool) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;
         if entry.file_name().to_str().is_some_and(&which) {
@@ -191,12 +201,14 @@ pub(super) fn remove(folder: &Path, which: impl Fn(&str) -> bool) -> Result<()> 
     Ok(())
 }
 
-fn read_parts(list: &Path) -> Result<Checkpoint> {
+fn read_list(list: &Path) -> Result<Parts> {
     let text = std::fs::read_to_string(list).map_err(Error::io(list))?;
-    let parts: Parts = serde_json::from_str(&text)
-        .map_err(|e| Error::file(list, format!("not a list of a checkpoint's parts: {e}")))?;
+    serde_json::from_str(&text).map_err(|e| Error::file(list, format!("not a list of a checkpoint's parts: {e}")))
+}
+
+fn read_parts(list: &Path) -> Result<Checkpoint> {
     let mut bytes = vec![];
-    for part in &parts.parts {
+    for part in &read_list(list)?.parts {
         if !is_part(&part.file) {
             return Err(Error::file(list, format!("{:?} is not the name of a part", part.file)));
         }

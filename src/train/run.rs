@@ -1,7 +1,7 @@
 //! A training run in a folder: steps, progress, validation and checkpoints, from the start or from where it stopped.
 
 pub use super::checkpoint::CHECKPOINT;
-use super::checkpoint::{Checkpoint, remove};
+use super::checkpoint::Checkpoint;
 use super::data::{Prefetch, Source};
 use super::pairs::Pair;
 use super::report::{LossRow, Report, ValidationRow};
@@ -43,8 +43,6 @@ fn inexact(error: f32) -> String {
 /// What a run does beside its steps.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// Folder of the run, made where it does not exist.
-    pub folder: PathBuf,
     /// Steps between checkpoints; there is one every ten minutes at least.
     pub checkpoint_every: u64,
     /// Largest size of a checkpoint's files in bytes; None = one file.
@@ -59,11 +57,10 @@ pub struct Schedule {
     pub stop: Arc<AtomicBool>,
 }
 
-impl Schedule {
-    /// For a run in `folder`: the defaults of `sasnet train`, nothing to validate on.
-    pub fn new(folder: &Path) -> Schedule {
+impl Default for Schedule {
+    /// The defaults of `sasnet train`, nothing to validate on.
+    fn default() -> Schedule {
         Schedule {
-            folder: folder.to_path_buf(),
             checkpoint_every: 500,
             checkpoint_part: None,
             validate_every: 1000,
@@ -114,6 +111,18 @@ pub const SAMPLES: &str = "samples.png";
 /// Pictures on it, and the largest side of each, pixels.
 const SAMPLES_SHOWN: (usize, usize) = (6, 320);
 
+/// Is the folder free for a run?
+///
+/// # Errors
+/// [`Error::File`] where it has one.
+pub fn check_fresh(folder: &Path) -> Result<()> {
+    if Checkpoint::exists_in(folder) {
+        let message = "has a run already (a checkpoint); go on with it by --resume, or give another folder";
+        return Err(Error::file(folder, message));
+    }
+    Ok(())
+}
+
 /// A run before its first step: fresh weights, for a fresh folder.
 ///
 /// # Errors
@@ -121,10 +130,7 @@ const SAMPLES_SHOWN: (usize, usize) = (6, 320);
 pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
     config.check()?;
     settings.check(config)?;
-    if Checkpoint::exists_in(folder) {
-        let message = "has a run already (a checkpoint); go on with it by --resume, or give another folder";
-        return Err(Error::file(folder, message));
-    }
+    check_fresh(folder)?;
     let mut weights = Weights::initial(config, settings.seed);
     if settings.init == Init::Identity {
         weights = weights.with_identity_blocks();
@@ -134,10 +140,11 @@ pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Chec
     Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero, average })
 }
 
-/// Keeps other processes out of a run's folder for as long as it lives; the system lets go when the process ends, however
-/// it ends.
+/// A run's folder. Keeps other processes out of it for as long as this lives, but on Windows and on file systems that know no
+/// locks; the system lets go when the process ends, however it ends.
 pub struct Lock {
-    _folder: Option<File>,
+    folder: PathBuf,
+    _open: Option<File>,
 }
 
 impl Lock {
@@ -149,20 +156,20 @@ impl Lock {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         // The folder itself, so that no file is left. Windows cannot open folders.
         if cfg!(windows) {
-            return Ok(Lock { _folder: None });
+            return Ok(Lock { folder: folder.to_path_buf(), _open: None });
         }
         let open = File::open(folder).map_err(Error::io(folder))?;
         match open.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Error::file(folder, "another process is training here: wait for it")),
             // Some network file systems know no locks.
-            Err(TryLockError::Error(_)) | Ok(()) => Ok(Lock { _folder: Some(open) }),
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(Lock { folder: folder.to_path_buf(), _open: Some(open) }),
         }
     }
 }
 
 /// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end. The
-/// first checkpoint is that of the start, so that from then on there always is one to go on from. The folder's lock is to be
-/// taken before the checkpoint that it goes on from is read.
+/// first checkpoint is that of the start, so that from then on there always is one to go on from. Take the lock before
+/// the checkpoint that it goes on from is read.
 ///
 /// # Errors
 /// Whatever goes wrong, the last checkpoint is good, and the tables have the steps until then.
@@ -171,21 +178,20 @@ pub fn run(
     source: Arc<Source>,
     device: &Device,
     schedule: &Schedule,
-    _lock: &Lock,
+    lock: &Lock,
 ) -> Result<End> {
-    let folder = &schedule.folder;
+    let folder = &lock.folder;
     let smoother = Smoother::new(Weights::initial(trainer.config(), 0), device.clone());
     for (pair, [input, _]) in &schedule.validation.0 {
         smoother.check(input.shape.h, input.shape.w).map_err(pair.about())?;
     }
-    // What a killed run had begun to write.
-    remove(folder, |name| name.starts_with(crate::file::TEMPORARY))?;
+    Checkpoint::tidy(folder)?;
     if !Checkpoint::exists_in(folder) {
         Checkpoint::of(trainer)?.save(folder, schedule.checkpoint_part)?;
     }
     let report = Report::open(folder, trainer.steps())?;
     let drawn = if schedule.validation.0.is_empty() { drawn(&source, trainer.settings()) } else { vec![] };
-    let mut run = Run { trainer, smoother, schedule, drawn, report, latest: String::new() };
+    let mut run = Run { folder, trainer, smoother, schedule, drawn, report, latest: String::new() };
     let end = run.steps(source);
     if end.is_err() {
         // As far as that is possible: what went wrong may be the disk.
@@ -203,6 +209,7 @@ fn drawn(source: &Source, settings: &Settings) -> Vec<(String, [Tensor; 2])> {
 }
 
 struct Run<'a> {
+    folder: &'a Path,
     trainer: &'a mut Trainer,
     smoother: Smoother,
     schedule: &'a Schedule,
@@ -249,7 +256,7 @@ impl Run<'_> {
             if done || due || end.is_some() {
                 self.report.flush()?;
                 self.report.plot()?;
-                Checkpoint::of(self.trainer)?.save(&self.schedule.folder, self.schedule.checkpoint_part)?;
+                Checkpoint::of(self.trainer)?.save(self.folder, self.schedule.checkpoint_part)?;
                 saved = Instant::now();
             } else if flushed.elapsed() > FLUSH_AFTER {
                 self.report.flush()?;
@@ -271,7 +278,7 @@ impl Run<'_> {
         }
         bar.finish();
         let weights = Checkpoint::of(self.trainer)?.result();
-        weights.write(&self.schedule.folder.join(WEIGHTS), Precision::F32)?;
+        weights.write(&self.folder.join(WEIGHTS), Precision::F32)?;
         Ok(End::Done)
     }
 
@@ -304,7 +311,7 @@ impl Run<'_> {
             self.report.validation(ValidationRow { step, psnr });
             self.latest = format!(", validation {psnr:.2} dB");
         }
-        sheet.write(self.schedule.folder.join(SAMPLES))
+        sheet.write(self.folder.join(SAMPLES))
     }
 }
 

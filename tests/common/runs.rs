@@ -40,8 +40,7 @@ impl Data {
             false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
         };
         let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
-        let schedule =
-            Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::new(&folder) };
+        let schedule = Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::default() };
         run::run(&mut trainer, Arc::new(source), device, &schedule, &lock).map(|_| ())
     }
 

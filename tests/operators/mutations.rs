@@ -1,6 +1,7 @@
 //! The wrong kernels of tests/operators.rs.
 
-/// One kernel made wrong: shader, entry point, what is replaced by what.
+/// One kernel made wrong: shader, entry point, what is replaced by what, everywhere: some kernels are written out several
+/// times. A case of that entry point must fail, though perhaps by another.
 pub type Mutation = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // a table
@@ -73,7 +74,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ("conv3x3_matrix", "forward_stats", "part_sums[n] += v", "part_sums[n] = v"),
     ("conv3x3_matrix", "forward_stats", "y[at] = activate(v)", "y[at] = v"),
     ("conv3x3_matrix", "forward_stats", "q / SIDE * 2u + row < p.h", "row < p.h"),
-    ("conv3x3_matrix", "forward_hidden_stats", "corner.x + column + q % SIDE < p.w", "corner.x + q % SIDE < p.w"),
+    ("conv3x3_matrix", "forward_hidden_stats", "corner.x + column + i < p.w", "corner.x + i < p.w"),
     ("conv3x3_matrix", "forward_hidden_stats", "max(top, exchange[INVOCATIONS + i])", "max(top, exchange[INVOCATIONS + lane])"),
     ("conv3x3_matrix", "forward_hidden_stats", "o + n * SIDE + lane", "n * SIDE + lane"),
     ("conv3x3_matrix", "forward", "cgate[image * p.cr + c - p.cx]", "cgate[c - p.cx]"),

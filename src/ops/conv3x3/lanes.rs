@@ -26,7 +26,7 @@ const STRIP: usize = 4;
 const FEW: [(usize, usize); 2] = [(3, 12), (9, 8)];
 /// Rows that a workgroup of `few_OUTPUTS` makes; it reads one more on each side.
 const FEW_ROWS: usize = 14;
-/// Elements of the shader's `shifted`.
+/// Elements of the shader's `shifted`: outputs of which the sums meet at a time.
 const SHIFTED: usize = 2304;
 
 /// Input channels of a workgroup of `backward_weight`, pixels that its loop takes at once, and rows and columns of its tiles.
@@ -36,7 +36,15 @@ const GRADIENT_TILE: (usize, usize) = (2, 32);
 
 /// The entry points that are unrolled.
 pub(crate) fn unrolled() -> String {
-    FEW.iter().fold(many(), |text, &(outputs, columns)| text + &few(outputs, columns)) + &gradient()
+    let memory = format!(
+        "
+var<workgroup> tile: array<f32, {}>; // [channel][row][column] with the halo
+// few_OUTPUTS: the sums of the upper and of the lower taps, on their way to the lanes beside: [output][column][2][16].
+var<workgroup> shifted: array<f32, {SHIFTED}>;
+",
+        (CHUNK * TILE).max(BLOCK * (GRADIENT_TILE.0 + 2) * (GRADIENT_TILE.1 + 2)),
+    );
+    FEW.iter().fold(memory + &many(), |text, &(outputs, columns)| text + &few(outputs, columns)) + &gradient()
 }
 
 /// `backward_weight`.
@@ -283,7 +291,7 @@ fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) gr
             }}
             workgroupBarrier();
             for (var c = 0u; c < channels; c++) {{
-                let t = c * {TILE}u & 0xffffu;
+                let t = (c * {TILE}u) & 0xffffu;
 {taps}
                 k += 9u * p.co;
                 var v: f32;

@@ -20,6 +20,7 @@ const MEMORY: usize = 16384;
 /// `forward_hidden_stats`.
 pub(crate) fn unrolled(half: bool) -> String {
     let mut text = put_text("put", |at, v| format!("y[{at}] = then({at}, {v});"));
+    // With what follows a store the statistics would be a ninth buffer, where every device has eight.
     text += &put_text("put_plain", |at, v| format!("y[{at}] = {v};"));
     text += &put_text("put_hidden", |at, v| format!("y_hidden[{at}] = hide({v});"));
     text += &forward_text("", "put", false);
