@@ -203,7 +203,6 @@ impl Train {
             until,
             checkpoint_part: self.checkpoint_part.map(|bytes| bytes as usize),
             stop: stop_on_signal(),
-            ..Schedule::default()
         };
         eprintln!(
             "{} parameters, {} MB for a step",
