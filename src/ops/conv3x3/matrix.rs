@@ -126,8 +126,7 @@ pub(super) fn forward(
     let packing = tiles::params(sizes.packing(), columns);
     let w = super::weights(maps, gated);
     let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
-    let alone = maps == 1 && l.half.contains(&Input(0));
-    let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
+    let sizes = sizes.as_bound(l, maps);
     let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(
         (shader, kernel),

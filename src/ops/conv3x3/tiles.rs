@@ -233,9 +233,7 @@ pub(super) fn forward(
         Weights::Plain => l.prepare(len, (SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing),
         Weights::Turned => l.prepare(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
     };
-    // A hidden map is always r; an only one then stands there alone.
-    let alone = maps == 1 && l.half.contains(&Input(0));
-    let sizes = if alone { Sizes { cx: 0, cr: sizes.cx, ..sizes } } else { sizes };
+    let sizes = sizes.as_bound(l, maps);
     let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(
         (SHADER, kernel),
