@@ -129,6 +129,8 @@ pub struct Report {
     pub submit: Option<Spread>,
     /// Milliseconds of the CPU to record a run alone: software drivers run it before they return from submitting.
     pub record: Option<Spread>,
+    /// Passes that a run is recorded into, each a submission; on a GPU.
+    pub passes: Option<usize>,
     /// Multiply-accumulates of a run.
     pub macs: u64,
     /// Operations of a run as the paper's Table 2 counts.
@@ -302,6 +304,10 @@ impl Times {
             Device::Cpu => (cpu_peak(), "a matrix product on each core"),
             Device::Gpu(gpu) => (gpu_peak(gpu)?, "multiply-adds without memory traffic"),
         };
+        let passes = match exec {
+            Executor::Cpu(_) => None,
+            Executor::Gpu(exec) => Some(exec.passes()),
+        };
         let plan = exec.plan();
         Ok(Report {
             check,
@@ -311,6 +317,7 @@ impl Times {
             with_transfer: self.whole.map(Spread::of),
             submit: self.submit.map(Spread::of),
             record: self.record.map(Spread::of),
+            passes,
             macs: plan.macs(),
             paper_count: plan.paper_count(),
             planned_bytes: plan.peak_bytes(),
@@ -441,7 +448,7 @@ pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
     let mut rounds = 1;
     let mut long_enough = 0;
     while long_enough < 10 {
-        let command = Command { dispatch: peak_dispatch(LEN, rounds), slices: vec![x.slice(), y.slice()] };
+        let command = Command { dispatch: peak_dispatch(LEN, rounds), slices: vec![x.slice(), y.slice()], macs: 0 };
         let recorded = gpu.record(&[command])?;
         gpu.wait()?;
         let start = Instant::now();

@@ -60,6 +60,7 @@ fn everything_is_accounted_for() {
             assert!(report.layers.len() > report.operators.len());
             assert!(report.peak_gflops > 0.1 && report.gflops() < report.peak_gflops, "{}", report.peak_gflops);
             assert_eq!(report.device_bytes.is_some(), matches!(device, Device::Gpu(_)));
+            assert_eq!(report.passes, matches!(device, Device::Gpu(_)).then_some(1));
             if let Some(bytes) = report.device_bytes {
                 assert!(bytes >= report.allocated_bytes, "{bytes}");
             }
@@ -86,7 +87,7 @@ fn peak(device: &Device) -> (Vec<f32>, Vec<f32>) {
         gpu.write(&slice, data).unwrap();
         slice
     });
-    let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec() };
+    let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec(), macs: 0 };
     gpu.record(&[command]).unwrap().run(gpu, &Globals::default(), &[]).unwrap();
     (x, gpu.read(&buffers[1..]).unwrap().remove(0))
 }

@@ -53,7 +53,7 @@ impl Kernel<'_> {
             params: self.params.to_vec(),
             grid: self.grid,
         };
-        Command { dispatch, slices }
+        Command { dispatch, slices, macs: 0 }
     }
 
     fn run(&self, globals: &Globals) -> Vec<Vec<f32>> {

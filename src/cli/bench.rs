@@ -186,8 +186,10 @@ impl Bench {
         if let Some(submit) = &r.submit {
             say!("  recorded, submitted in{}", spread(submit));
         }
-        if let Some(record) = &r.record {
-            say!("  recorded in           {}", spread(record));
+        if let (Some(record), Some(passes)) = (&r.record, r.passes) {
+            let kernels: usize = r.operators.iter().map(|cost| cost.kernels).sum();
+            let passes = if passes == 1 { "one pass".into() } else { format!("{passes} passes") };
+            say!("  recorded in           {}: {kernels} kernels in {passes}", spread(record));
         }
         let share = 100.0 * r.gflops() / r.peak_gflops;
         say!("  {:.1} GFLOP/s, {share:.0}% of {:.1}, measured with {}", r.gflops(), r.peak_gflops, r.peak_of);

@@ -33,13 +33,18 @@ impl GpuExecutor {
         let buffers = plan.buffers.iter().enumerate();
         let buffers: Vec<Buffer> =
             buffers.map(|(i, b)| gpu.buffer(&format!("plan {i}"), b.len as u64 * 4)).collect::<Result<_>>()?;
-        let command = |(dispatch, places): &(Dispatch, Vec<Location>)| Command {
+        let command = |(dispatch, places): &(Dispatch, Vec<Location>), macs| Command {
             dispatch: dispatch.clone(),
             slices: places.iter().map(|place| slice(&buffers, *place)).collect(),
+            macs,
         };
-        let commands: Vec<Command> = plan.steps.iter().flat_map(|step| &step.dispatches).map(command).collect();
+        let dispatches = plan.steps.iter().flat_map(|step| {
+            let share = |dispatch| (dispatch, step.macs / step.dispatches.len() as u64);
+            step.dispatches.iter().map(share)
+        });
+        let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(dispatch, macs)).collect();
         let recorded = gpu.record(&commands)?;
-        let commands: Vec<Command> = plan.prepare.iter().map(command).collect();
+        let commands: Vec<Command> = plan.prepare.iter().map(|dispatch| command(dispatch, 0)).collect();
         let prepare = if commands.is_empty() { None } else { Some(gpu.record(&commands)?) };
         let (stale, prepared) = Default::default();
         Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, prepare, stale, prepared })
@@ -118,6 +123,11 @@ impl GpuExecutor {
     /// Records a run's commands and drops them ([`Recorded::encode`]).
     pub fn encode(&self) -> Result<()> {
         self.recorded.encode(&self.gpu)
+    }
+
+    /// Passes that a run's commands are recorded into ([`Recorded::passes`]).
+    pub fn passes(&self) -> usize {
+        self.recorded.passes()
     }
 
     /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None

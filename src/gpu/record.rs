@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 /// Workgroups a dimension that every device allows.
 const MAX_GROUPS: u32 = 65_535;
-/// Dispatches in one submission: short enough that a driver's watchdog is not alarmed, and that the device begins before all
-/// are recorded. All in one pass are not recorded faster: on Mesa's software driver 0.3 ms for the 663 of the full network,
-/// both ways.
-const PER_SUBMISSION: usize = 256;
+/// Multiply-accumulates after which a new submission begins. The full network on 512x384 is one; larger pictures and training
+/// steps are several, since watchdogs end what takes a device seconds (Windows' two, which these take at 0.27 TFLOP/s).
+const MACS_PER_SUBMISSION: u64 = 1 << 38;
+/// Groups of dispatches whose times are taken in one submission: their timestamps go into one set.
+const PROFILED_TOGETHER: usize = 256;
 
 /// One kernel run with the memory of its operands, in the order of [`Dispatch::bindings`].
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Command {
     pub dispatch: Dispatch,
     /// One slice for each of the dispatch's bindings.
     pub slices: Vec<Slice>,
+    /// Multiply-accumulates: how long it takes beside others.
+    pub macs: u64,
 }
 
 /// Dispatches with their pipelines, parameters and bind groups.
@@ -33,6 +36,7 @@ struct Step {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
+    submission: u64,
 }
 
 impl Step {
@@ -69,12 +73,16 @@ impl Gpu {
             || "bind groups".into(),
             || {
                 self.queue.write_buffer(uniforms.raw(), 0, &params);
-                let step = |((command, pipeline), offset): ((&Command, Arc<Pipeline>), u64)| Step {
-                    bindings: self.bind(command, &pipeline, &globals, &uniforms, offset),
-                    groups: groups(&command.dispatch, pipeline.entry.workgroup_size),
-                    pipeline,
-                };
-                commands.iter().zip(pipelines).zip(offsets).map(step).collect()
+                let submissions = submissions(commands.iter().map(|command| command.macs));
+                let steps = commands.iter().zip(pipelines).zip(offsets).zip(submissions);
+                let step =
+                    |(((command, pipeline), offset), submission): (((&Command, Arc<Pipeline>), u64), u64)| Step {
+                        bindings: self.bind(command, &pipeline, &globals, &uniforms, offset),
+                        groups: groups(&command.dispatch, pipeline.entry.workgroup_size),
+                        pipeline,
+                        submission,
+                    };
+                steps.map(step).collect()
             },
         )?;
         Ok(Recorded { steps, globals, uniforms })
@@ -118,6 +126,15 @@ impl Gpu {
             entries: &entries,
         })
     }
+}
+
+/// The submission, from 0 on, of each of consecutive dispatches with so many multiply-accumulates.
+fn submissions(macs: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
+    macs.scan(0, |sum, macs| {
+        let before = *sum;
+        *sum += macs;
+        Some(before / MACS_PER_SUBMISSION)
+    })
 }
 
 fn name(dispatch: &Dispatch) -> String {
@@ -165,8 +182,12 @@ impl Recorded {
         gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop))
     }
 
+    fn by_submission(&self) -> impl Iterator<Item = &[Step]> {
+        self.steps.chunk_by(|a, b| a.submission == b.submission)
+    }
+
     fn command_buffers(&self, gpu: &Gpu) -> impl Iterator<Item = wgpu::CommandBuffer> {
-        self.steps.chunks(PER_SUBMISSION).map(|steps| {
+        self.by_submission().map(|steps| {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             steps.iter().for_each(|step| step.encode(&mut pass));
@@ -191,7 +212,7 @@ impl Recorded {
             || {
                 gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
                 let (mut steps, mut at) = (&self.steps[..], 0);
-                for groups in groups.chunks(PER_SUBMISSION) {
+                for groups in groups.chunks(PROFILED_TOGETHER) {
                     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
                         label: Some("timestamps"),
                         ty: wgpu::QueryType::Timestamp,
@@ -229,6 +250,11 @@ impl Recorded {
         self.globals.size() + self.uniforms.size()
     }
 
+    /// Passes that a run records, each a submission.
+    pub fn passes(&self) -> usize {
+        self.by_submission().count()
+    }
+
     /// Dispatches.
     pub fn len(&self) -> usize {
         self.steps.len()
@@ -237,5 +263,21 @@ impl Recorded {
     /// True where there is nothing to run.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::full_network;
+    use crate::net::Config;
+    use crate::tensor::Shape;
+
+    #[test]
+    fn the_full_network_is_one_submission_and_more_work_is_more() {
+        let network = full_network(&Config::default(), Shape::new(1, 3, 384, 512)).unwrap();
+        assert!(network.macs() < MACS_PER_SUBMISSION, "{} of {MACS_PER_SUBMISSION}", network.macs());
+        let macs = [1, MACS_PER_SUBMISSION - 1, 1, 3 * MACS_PER_SUBMISSION, 0, 5];
+        assert_eq!(submissions(macs.into_iter()).collect::<Vec<_>>(), [0, 0, 1, 1, 4, 4]);
     }
 }
