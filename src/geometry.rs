@@ -1,6 +1,7 @@
 //! Padding, cropping, flips and rotations of tensors (N, C, H, W).
 
 use crate::tensor::{Shape, Tensor};
+use std::ops::Range;
 
 /// Reflects the index `i` back into `0..n` without repeating the edge, as often as it takes: 0 1 2 | 1 0 1 2 1 ...
 /// A single pixel is repeated.
@@ -12,25 +13,41 @@ pub fn reflect(i: usize, n: usize) -> usize {
     i.min(2 * n - 2 - i)
 }
 
-/// Pads right and bottom by reflection (NumPy's `reflect`), so that both sides are multiples of `multiple`; any size
-/// from 1x1. [`crop`] undoes it.
-pub fn reflect_pad(x: &Tensor, multiple: usize) -> Tensor {
-    let Shape { h, w, .. } = x.shape;
-    resample(x, h.next_multiple_of(multiple), w.next_multiple_of(multiple), |y, x| (reflect(y, h), reflect(x, w)))
+/// Rows of the flipped picture, which is padded right and bottom by reflection (NumPy's `reflect`) so that both sides are
+/// multiples of `multiple`; any size from 1x1.
+pub fn flip_and_pad(x: &Tensor, flip: Flip, multiple: usize, rows: Range<usize>) -> Tensor {
+    let (h, w) = flip.size(x.shape);
+    let columns: Vec<usize> = (0..w.next_multiple_of(multiple)).map(|x| reflect(x, w)).collect();
+    resample(x, rows, columns.len(), |y, x| flip.source(reflect(y, h), columns[x], h, w))
+}
+
+/// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by [`flip_and_pad`], to where
+/// they come from in `sum`; what is padding is left out.
+pub fn add_back(sum: &mut Tensor, flip: Flip, first: usize, part: &Tensor, factor: f32) {
+    let ((h, w), width) = (flip.size(sum.shape), sum.shape.w);
+    let planes = sum.data.chunks_exact_mut(sum.shape.plane()).zip(part.data.chunks_exact(part.shape.plane()));
+    for (to, from) in planes {
+        for (y, row) in (first..h).zip(from.chunks_exact(part.shape.w)) {
+            for (x, v) in row[..w].iter().enumerate() {
+                let (sy, sx) = flip.source(y, x, h, w);
+                to[sy * width + sx] += v * factor;
+            }
+        }
+    }
 }
 
 /// The top left `h` x `w` pixels; panics where the picture is smaller.
 pub fn crop(x: &Tensor, h: usize, w: usize) -> Tensor {
     assert!(h <= x.shape.h && w <= x.shape.w, "cropping {} to {h}x{w}", x.shape);
-    resample(x, h, w, |y, x| (y, x))
+    resample(x, 0..h, w, |y, x| (y, x))
 }
 
-/// A picture of `h` x `w` whose pixel (y, x) is that of `x` at `source(y, x)`.
-fn resample(x: &Tensor, h: usize, w: usize, source: impl Fn(usize, usize) -> (usize, usize)) -> Tensor {
-    let shape = Shape { h, w, ..x.shape };
+/// Rows of a picture of width `w` whose pixel (y, x) is that of `x` at `source(y, x)`.
+fn resample(x: &Tensor, rows: Range<usize>, w: usize, source: impl Fn(usize, usize) -> (usize, usize)) -> Tensor {
+    let shape = Shape { h: rows.len(), w, ..x.shape };
     let mut data = Vec::with_capacity(shape.len());
     for plane in x.data.chunks_exact(x.shape.plane()) {
-        for oy in 0..h {
+        for oy in rows.clone() {
             data.extend((0..w).map(|ox| {
                 let (sy, sx) = source(oy, ox);
                 plane[sy * x.shape.w + sx]
@@ -75,8 +92,8 @@ impl Flip {
 
     /// Flips every image of the batch; H and W swap where the flip transposes.
     pub fn apply(self, x: &Tensor) -> Tensor {
-        let (h, w) = self.size(x);
-        resample(x, h, w, |y, x| self.source(y, x, h, w))
+        let (h, w) = self.size(x.shape);
+        resample(x, 0..h, w, |y, x| self.source(y, x, h, w))
     }
 
     /// The inverse of [`Flip::apply`].
@@ -86,8 +103,9 @@ impl Flip {
         inverse.apply(x)
     }
 
-    fn size(self, x: &Tensor) -> (usize, usize) {
-        if self.transpose { (x.shape.w, x.shape.h) } else { (x.shape.h, x.shape.w) }
+    /// Rows and columns of the flipped picture.
+    pub fn size(self, shape: Shape) -> (usize, usize) {
+        if self.transpose { (shape.w, shape.h) } else { (shape.h, shape.w) }
     }
 }
 
@@ -108,21 +126,40 @@ mod tests {
         assert_eq!((0..3).map(|i| reflect(i, 1)).collect::<Vec<_>>(), [0, 0, 0]);
     }
 
+    fn padded(x: &Tensor, flip: Flip, multiple: usize) -> Tensor {
+        flip_and_pad(x, flip, multiple, 0..flip.size(x.shape).0.next_multiple_of(multiple))
+    }
+
     #[test]
     fn padding_and_cropping() {
-        let padded = reflect_pad(&counting(1, 1, 2, 3), 4);
+        let none = Flip::default();
+        let small = padded(&counting(1, 1, 2, 3), none, 4);
         let rows: [[f32; 4]; 4] = [[0., 1., 2., 1.], [3., 4., 5., 4.], [0., 1., 2., 1.], [3., 4., 5., 4.]];
-        assert_eq!(padded.data, rows.concat());
-        let one = reflect_pad(&counting(2, 3, 1, 1), 8);
+        assert_eq!(small.data, rows.concat());
+        let one = padded(&counting(2, 3, 1, 1), none, 8);
         assert_eq!(one.shape, Shape::new(2, 3, 8, 8));
         assert!(one.data.chunks_exact(64).enumerate().all(|(i, plane)| plane.iter().all(|&v| v == i as f32)));
+        assert_eq!(padded(&counting(1, 3, 8, 16), none, 8), counting(1, 3, 8, 16));
+        assert_eq!(crop(&counting(1, 1, 2, 3), 2, 2).data, [0., 1., 3., 4.]);
+    }
+
+    #[test]
+    fn rows_of_flipped_and_padded_pictures_go_back_to_where_they_come_from() {
         for (h, w) in [(1, 1), (3, 17), (8, 8), (7, 1)] {
             let x = counting(2, 3, h, w);
-            let padded = reflect_pad(&x, 8);
-            assert_eq!((padded.shape.h % 8, padded.shape.w % 8), (0, 0));
-            assert_eq!(crop(&padded, h, w), x);
+            for flip in Flip::all() {
+                let whole = padded(&x, flip, 8);
+                assert_eq!((whole.shape.h % 8, whole.shape.w % 8), (0, 0));
+                assert_eq!(whole, padded(&flip.apply(&x), Flip::default(), 8));
+                // In slabs of 5 rows.
+                let mut back = x.clone();
+                for first in (0..whole.shape.h).step_by(5) {
+                    let part = flip_and_pad(&x, flip, 8, first..whole.shape.h.min(first + 5));
+                    add_back(&mut back, flip, first, &part, 0.5);
+                }
+                assert!(back.data.iter().zip(&x.data).all(|(back, x)| *back == 1.5 * x), "{flip:?} of {h}x{w}");
+            }
         }
-        assert_eq!(reflect_pad(&counting(1, 3, 8, 16), 8), counting(1, 3, 8, 16));
     }
 
     #[test]

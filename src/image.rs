@@ -40,29 +40,22 @@ impl From<Tensor> for Picture {
 
 impl Picture {
     /// The same picture with other colours, (1, 3, H, W) of the same size; panics where it is not.
-    pub fn with(&self, tensor: Tensor) -> Picture {
+    #[must_use]
+    pub fn with(self, tensor: Tensor) -> Picture {
         assert_eq!(tensor.shape, self.tensor.shape, "new colours for a picture");
-        Picture { tensor, ..self.clone() }
+        Picture { tensor, ..self }
     }
 
     fn from_image(image: DynamicImage, icc: Option<Vec<u8>>) -> Picture {
         use DynamicImage::*;
         let has_alpha = image.color().has_alpha();
-        let (w, h) = (image.width() as usize, image.height() as usize);
+        let shape = Shape::new(1, 3, image.height() as usize, image.width() as usize);
         let sixteen_bits = !matches!(image, ImageLuma8(_) | ImageLumaA8(_) | ImageRgb8(_) | ImageRgba8(_));
-        let values: Vec<f32> = if sixteen_bits {
-            image.into_rgba16().into_raw().into_iter().map(|v| f32::from(v) / 65535.0).collect()
-        } else {
-            image.into_rgba8().into_raw().into_iter().map(|v| f32::from(v) / 255.0).collect()
+        let (colours, alpha) = match sixteen_bits {
+            true => planes(&image.into_rgba16(), 65535.0),
+            false => planes(&image.into_rgba8(), 255.0),
         };
-        let channel = |c: usize| values.iter().skip(c).step_by(4).copied();
-        let colours = (0..3).flat_map(channel).collect();
-        Picture {
-            tensor: Tensor::new(Shape::new(1, 3, h, w), colours),
-            alpha: has_alpha.then(|| channel(3).collect()),
-            icc,
-            sixteen_bits,
-        }
+        Picture { tensor: Tensor::new(shape, colours), alpha: has_alpha.then_some(alpha), icc, sixteen_bits }
     }
 
     /// Pixel by pixel the codes of red, green, blue and, if wanted and there, alpha.
@@ -72,6 +65,14 @@ impl Picture {
         let channels: Vec<&[f32]> = self.tensor.data.chunks_exact(plane).chain(alpha.map(|a| a.as_slice())).collect();
         (0..plane).flat_map(|i| channels.iter().map(move |c| code(c[i]))).collect()
     }
+}
+
+/// Red, green and blue one after the other, and alpha, of codes from 0 to `top` that are interleaved.
+fn planes<T: Copy + Into<f32>>(codes: &[T], top: f32) -> (Vec<f32>, Vec<f32>) {
+    let channel = |c: usize| codes.iter().skip(c).step_by(4).map(move |&code| code.into() / top);
+    let mut colours = Vec::with_capacity(codes.len() / 4 * 3);
+    (0..3).for_each(|c| colours.extend(channel(c)));
+    (colours, channel(3).collect())
 }
 
 /// [0, 1] to 0..=255, clipped and rounded to nearest.

@@ -4,7 +4,7 @@
 use crate::bands::{Banded, Bands};
 use crate::error::{Error, Result};
 use crate::exec::{Device, Executor, available_memory};
-use crate::geometry::{Flip, crop, reflect_pad};
+use crate::geometry::{Flip, add_back, flip_and_pad};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
 use crate::net::Config;
@@ -116,34 +116,35 @@ impl Smoother {
         for (i, flip) in Flip::all().take(passes).enumerate() {
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
-            let y = flip.undo(&self.pass(&flip.apply(x), noise, seed)?);
-            mean.data.iter_mut().zip(&y.data).for_each(|(mean, y)| *mean += y / passes as f32);
+            let globals =
+                Globals { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..Globals::default() };
+            self.pass(x, flip, &globals, &mut mean, 1.0 / passes as f32)?;
             progress();
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
     }
 
-    fn pass(&mut self, x: &Tensor, noise: f32, seed: u64) -> Result<Tensor> {
-        let padded = reflect_pad(x, self.weights.config.scale());
-        let globals = Globals { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..Globals::default() };
-        let built = self.built(padded.shape)?;
-        let Built { exec, x: slabs, y, .. } = built;
-        let mut row = 0;
+    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too.
+    fn pass(&mut self, x: &Tensor, flip: Flip, globals: &Globals, sum: &mut Tensor, share: f32) -> Result<()> {
+        let scale = self.weights.config.scale();
+        let (h, w) = flip.size(x.shape);
+        let padded = Shape { h: h.next_multiple_of(scale), w: w.next_multiple_of(scale), ..x.shape };
+        let Built { exec, x: slabs, y, .. } = self.built(padded)?;
+        let mut first = 0;
         for &slab in &*slabs {
-            let part = padded.rows(row, exec.shape(slab).h);
-            row += part.shape.h;
-            exec.write(slab, &part.data)?;
+            let rows = first..first + exec.shape(slab).h;
+            first = rows.end;
+            exec.write(slab, &flip_and_pad(x, flip, scale, rows).data)?;
         }
-        exec.run(&globals)?;
-        let mut result = Tensor::zeros(padded.shape);
-        row = 0;
+        exec.run(globals)?;
+        first = 0;
         for &slab in &*y {
             let part = Tensor::new(exec.shape(slab), exec.read(slab)?);
-            result.set_rows(row, &part);
-            row += part.shape.h;
+            add_back(sum, flip, first, &part, share);
+            first += part.shape.h;
         }
-        Ok(crop(&result, x.shape.h, x.shape.w))
+        Ok(())
     }
 
     fn built(&mut self, shape: Shape) -> Result<&mut Built> {

@@ -85,23 +85,6 @@ impl Tensor {
         Tensor::new(shape, self.data[i * shape.len()..(i + 1) * shape.len()].to_vec())
     }
 
-    /// The rows from `first` on, `count` of them, of all channels.
-    pub fn rows(&self, first: usize, count: usize) -> Tensor {
-        let w = self.shape.w;
-        let planes = self.data.chunks_exact(self.shape.plane());
-        let data = planes.flat_map(|plane| &plane[first * w..(first + count) * w]).copied().collect();
-        Tensor::new(Shape { h: count, ..self.shape }, data)
-    }
-
-    /// Overwrites the rows from `first` on by those of `part`, which differs in nothing but height.
-    pub fn set_rows(&mut self, first: usize, part: &Tensor) {
-        assert_eq!(part.shape, Shape { h: part.shape.h, ..self.shape }, "rows of {}", self.shape);
-        let (plane, w) = (self.shape.plane(), self.shape.w);
-        for (to, from) in self.data.chunks_exact_mut(plane).zip(part.data.chunks_exact(part.shape.plane())) {
-            to[first * w..][..from.len()].copy_from_slice(from);
-        }
-    }
-
     /// Puts images of one size together; panics where `images` is empty or their sizes differ.
     pub fn stack(images: &[Tensor]) -> Tensor {
         let first = images[0].shape;

@@ -259,6 +259,9 @@ fn wrong_inputs_and_outputs() {
     f.smooth(&["a.png", "-o", "b.gif"]).fails(1, &["b.gif: the extension must say the picture's format", ".png .jpg"]);
     f.smooth(&["a.png", "-o", "b"]).fails(1, &["b: the extension must say"]);
     f.smooth(&["a.png", "b.png", "-o", "b.png"]).fails(1, &["b.png: is a file; 2 pictures go into a folder"]);
+    for folder in [["deep", "-o", "deep"], ["b.png", "-o", "."]] {
+        f.smooth(&folder).fails(1, &[".png: would be overwritten by its result; give another folder"]);
+    }
     let same = f.smooth(&["a.png", "deep", "-o", "out"]);
     same.fails(1, &["deep/a.png: would get the same name as a.png"]);
     f.smooth(&["missing.png", "-o", "b.png"]).fails(1, &["missing.png: No such file"]);

@@ -90,6 +90,10 @@ impl Smooth {
                 let message = format!("would get the same name as {}; smooth them into two folders", other.display());
                 return Err(Error::file(input, message));
             }
+            if output.exists() && output.canonicalize().ok() == input.canonicalize().ok() {
+                let message = "would be overwritten by its result; give another folder";
+                return Err(Error::file(input, message));
+            }
             jobs.push((input.clone(), output));
         }
         std::fs::create_dir_all(&self.out).map_err(Error::io(&self.out))?;
