@@ -11,7 +11,7 @@ use sasnet::gpu::reflect;
 use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::Globals;
 use sasnet::net::{self, Architecture, Config, training};
-use sasnet::ops::{Operator, adam::Adam, grad_norm::GradNorm, noise::Noise};
+use sasnet::ops::{Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise};
 use sasnet::tensor::Shape;
 use sasnet::weights::Weights;
 use std::collections::BTreeSet;
@@ -66,6 +66,8 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
         let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
         let params = step.params();
         step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+        let average = step.persistent_like_params("average");
+        step.apply_in_place("average", Average, &[params], &[average]).expect("shapes fit");
         step
     };
 
@@ -135,6 +137,38 @@ fn operators(c: &mut Criterion) {
     }
 }
 
+/// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
+/// latter could save (`src/fuse.rs` says why it is not done).
+fn together(c: &mut Criterion) {
+    let shape = Shape::new(1, 3, 192, 256);
+    let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");
+    group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    for device in devices() {
+        for (name, widths) in [("apart", vec![64, 64]), ("as one", vec![128])] {
+            let mut graph = Graph::new(Layout::default());
+            let x = graph.input("x", shape);
+            for features in widths {
+                let [w, b] =
+                    [Shape::new(features, 3, 3, 3), Shape::new(features, 1, 1, 1)].map(|s| graph.input("w", s));
+                let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
+                let y = graph.apply1("conv1", conv, &[x, w, b]).expect("shapes fit");
+                graph.output(y);
+            }
+            let mut exec = Executor::new(graph.clone(), &device).expect("a layer fits");
+            for (i, input) in graph.inputs().iter().enumerate() {
+                exec.write(*input, &bench::picture(graph.shape(*input), 7919 - 12 * i).data)
+                    .expect("inputs are written");
+            }
+            group.bench_function(format!("{name}, {}", device.describe()), |b| {
+                b.iter(|| {
+                    exec.run(&Globals::default()).expect("the layer runs");
+                    exec.wait().expect("the device works");
+                });
+            });
+        }
+    }
+}
+
 fn networks(c: &mut Criterion) {
     let devices = devices();
     for Case { name, config, graph, input, output } in cases() {
@@ -171,5 +205,5 @@ fn networks(c: &mut Criterion) {
     }
 }
 
-criterion_group!(all, operators, networks);
+criterion_group!(all, operators, together, networks);
 criterion_main!(all);

@@ -35,4 +35,6 @@ if ! ./target/release/sasnet devices | grep -q " GPU"; then
   LP_NATIVE_VECTOR_WIDTH=256 SASNET_KERNELS=matrix \
     cargo test --release --locked --test fixtures --test operators -- hidden wrong_kernels rows_alone
 fi
+# Each benchmark once: that it is complete and right, not how fast.
+cargo test --release --locked --bench operators --bench data
 exec cargo test --release --locked
