@@ -136,9 +136,7 @@ fn activate(v: vec4f) -> vec4f {
     return select(p.slope * v, v, v >= vec4f());
 }
 
-// forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
-// channel_attention.wgsl makes them, but before y is rounded to f16.
-@group(0) @binding(19) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
+// forward_stats and forward_hidden_stats: also the outputs' statistics (`tiles`), before y is rounded to f16.
 
 const LOWEST = vec4f(-3.40282347e38);
 

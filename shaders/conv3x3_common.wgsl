@@ -22,6 +22,15 @@ fn then(at: u32, v: f32) -> f32 {
     return v;
 }
 
+// Sums and maxima of the outputs' tiles of 8 x 16 pixels, as channel_attention.wgsl has them; channel o's maxima are at co + o.
+@group(0) @binding(42) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16))
+
+fn place_of_stats(image: u32, channel: u32, at: vec2u) -> u32 {
+    let down = (p.h + 7u) / 8u;
+    let across = (p.w + 15u) / 16u;
+    return ((image * 2u * p.co + channel) * down + at.y) * across + at.x;
+}
+
 // The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
 // are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
 const LOSS = 2048.0;

@@ -70,9 +70,8 @@ override GATED: u32 = 0u;
 @group(0) @binding(9) var<storage, read> cgate: array<f32>; // (N, cr)
 @group(0) @binding(10) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
 
-// forward, 1: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as channel_attention.wgsl makes them.
+// forward, 1: also the outputs' statistics (`tiles`).
 override STATS: u32 = 0u;
-@group(0) @binding(11) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
 
 fn activate(v: f32) -> f32 {
     return select(p.slope * v, v, v >= 0.0);

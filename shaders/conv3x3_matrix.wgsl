@@ -147,9 +147,8 @@ fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
     }
 }
 
-// forward_stats and forward_hidden_stats: also the sums and maxima of the outputs' tiles, 8 x 16 pixels, as
-// channel_attention.wgsl makes them, but before y is rounded to f16. A workgroup's pixels are one tile.
-@group(0) @binding(12) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16)): sums, maxima
+// forward_stats and forward_hidden_stats: also the outputs' statistics (`tiles`), before y is rounded to f16. A workgroup's
+// pixels are one tile.
 
 const LOWEST = -3.40282347e38;
 
@@ -176,8 +175,6 @@ fn add_stats(n: u32, lane: u32, corner: vec2u, row: u32, column: u32) {
 
 // Adds up the parts.
 fn put_stats(lane: u32, image: u32, o: u32, tile_at: vec2u) {
-    let down = (p.h + 7u) / 8u;
-    let across = (p.w + 15u) / 16u;
     for (var n = 0u; n < STACK / SIDE; n++) {
         workgroupBarrier();
         exchange[lane] = part_sums[n];
@@ -191,9 +188,8 @@ fn put_stats(lane: u32, image: u32, o: u32, tile_at: vec2u) {
                 sum += exchange[i];
                 top = max(top, exchange[INVOCATIONS + i]);
             }
-            let at = ((image * 2u * p.co + output) * down + tile_at.y) * across + tile_at.x;
-            tiles[at] = sum;
-            tiles[at + p.co * down * across] = top;
+            tiles[place_of_stats(image, output, tile_at)] = sum;
+            tiles[place_of_stats(image, p.co + output, tile_at)] = top;
         }
     }
 }

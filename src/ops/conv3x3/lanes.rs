@@ -311,11 +311,8 @@ fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) gr
         var top = activate(a0);
 {stats}
         if o < p.co {{
-            let across = (p.w + {COLUMNS}u - 1u) / {COLUMNS}u;
-            let count = across * ((p.h + {ROWS}u - 1u) / {ROWS}u);
-            let place = (image * 2u * p.co + o) * count + group.y * across + group.x;
-            tiles[place] = sum;
-            tiles[place + p.co * count] = top;
+            tiles[place_of_stats(image, o, group.xy)] = sum;
+            tiles[place_of_stats(image, p.co + o, group.xy)] = top;
         }}
     }}
     var inside: bool;

@@ -65,7 +65,7 @@ fn stats_text() -> String {
             let _ = writeln!(columns, "        top{d} = max(top{d}, activate(a{d}{i}));\n    }}");
         }
     }
-    let across = |what: &str, start: &str, step: &str, place: &str| {
+    let across = |what: &str, start: &str, step: &str, channel: &str| {
         format!(
             "    workgroupBarrier();
     taps[stat_at(own, strip, lane % {COLUMNS}u)] = {what}0;
@@ -79,22 +79,19 @@ fn stats_text() -> String {
             let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % {COLUMNS}u)][channel % 4u];
             v = {step};
         }}
-        tiles[{place}] = v;
+        tiles[place_of_stats(image, {channel}, vec2u(group.x, tile_row))] = v;
     }}
 "
         )
     };
-    let sums = across("sum", "0.0", "v + e", "place");
-    let maxima = across("top", "LOWEST.x", "max(v, e)", "place + p.co * down * across");
+    let sums = across("sum", "0.0", "v + e", "output");
+    let maxima = across("top", "LOWEST.x", "max(v, e)", "p.co + output");
     format!(
         "{columns}    let channel = lane % (4u * WIDTH);
     let line = lane / (4u * WIDTH);
-    let down = (p.h + {ROWS}u - 1u) / {ROWS}u;
-    let across = (p.w + {COLUMNS}u - 1u) / {COLUMNS}u;
     let tile_row = group.y * STRIPS + line;
     let output = 4u * stack * WIDTH + channel;
-    let counts = line < STRIPS && tile_row < down && output < p.co;
-    let place = ((image * 2u * p.co + output) * down + tile_row) * across + group.x;
+    let counts = line < STRIPS && tile_row * {ROWS}u < p.h && output < p.co;
 {sums}{maxima}"
     )
 }
