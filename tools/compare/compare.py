@@ -128,6 +128,7 @@ def main():
     parser.add_argument(
         "--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed"
     )
+    parser.add_argument("--burn", type=Path, help="the binary of tools/compare/burn, to compare its convolution, too")
     parser.add_argument("--adapter", default="", help="the GPU for sasnet; empty: the CPU alone")
     parser.add_argument("--weights", help="safetensors; default: initial weights of the paper's network")
     parser.add_argument("--blocks", type=int, default=16)
@@ -143,6 +144,7 @@ def main():
     parser.add_argument("--prefix", default="", help="command in front of every measured one, as in `taskset -c 0,1`")
     args = parser.parse_args()
     args.sasnet = args.sasnet.resolve()
+    args.burn = args.burn and args.burn.resolve()
     width, height = (int(side) for side in args.size.split("x"))
     parts = args.only.split(",")
 
@@ -185,6 +187,9 @@ def main():
             entries = [(n, lambda n=n: contender(args, n, conv, inner)) for n in ("onnxruntime", "openvino", "ncnn")]
             if args.adapter:
                 entries.append(("ncnn, Vulkan", lambda: contender(args, "ncnn-vulkan", conv, inner, vulkan)))
+            if args.burn:
+                burn = [*vulkan, args.burn, conv.with_suffix(".f32"), ",".join(str(n) for n in inner), args.runs]
+                entries.append(("burn, Vulkan", lambda: run(args, burn)))
             round_of(convs, entries)
             # Ours from within the network: the mean of all such layers.
             within = {n: r for n, r in (smooths[-1] if smooths else {}).items() if r and "conv_ms" in r}

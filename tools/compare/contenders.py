@@ -113,6 +113,9 @@ def prepare(kind, model, height, width):
         graph = helper.make_graph(nodes, "conv", [info("x")], [info("y")], constants)
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
         shapes = f"[1,64,{height},{width}]f32"
+        # For burn.
+        values = [network.picture((1, 64, height, width)), w, b]
+        Path(model).with_suffix(".f32").write_bytes(b"".join(v.astype("<f4").tobytes() for v in values))
     else:
         onnx_model.export(network.read_weights(kind), height, width, model)
         shapes = f"[1,3,{height},{width}]f32,[1,9,{height // 2},{width // 2}]f32"
