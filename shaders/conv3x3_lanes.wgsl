@@ -2,16 +2,16 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r].
 // The kernel `forward` itself is unrolled by src/ops/conv3x3/lanes.rs and stands behind this text: lane = output channel,
 // 8x16 pixels in an invocation's accumulators. An input value is the same for all lanes, which makes its load a scalar
-// one; packed as (c_in, tap, c_out), a tap's weights are neighbours. What made it fast on Mesa's lavapipe 26, which has
-// scalar loads but no vector loads (each is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
+// one; the weights are packed for it. What made it fast on Mesa's lavapipe 26, which has scalar loads but no vector loads (each
+// is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
 // - Lane = row where a map is read. A load waits for all of its lines of memory together: 16 rows are 16 lines in the time
 //   of one, and the columns beside are in the same lines (64 -> 64: 17.9 -> 16.9 ms; `few`: a quarter less).
 // - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
 //   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
+// - Two weights are loaded at once, at distances that are constants (64 -> 64 within the network: 5 % less).
 // - Indices of the tile are seen to be small, which spares the sign check of each.
-// Winograd's method along the rows does not pay: the same kernel with F(4, 3) takes 17.0 ms, with F(2, 3) 17.8, as the 18
-// weights of a channel take the time that its fewer products save. In both directions a product has no operand in common
-// with the next, and loading each costs more than multiplying.
+// Winograd's method along the rows, F(4, 3), would take another 8 % off, but doubles the packed weights, 7 MB in the full network.
+// In both directions a product has no operand in common with the next, and loading each costs more than multiplying.
 // The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
 
 struct Params {
@@ -26,6 +26,7 @@ struct Params {
     first: u32, // pack_turned: first input channel of the weight that is wanted
     count: u32, // pack_turned: input channels of the weight
     splits: u32, // backward_weight: sums that are added up afterwards
+    lanes: u32, // pack: outputs beside each other
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -34,33 +35,57 @@ struct Params {
 @group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be turned (cx, count, 3, 3)
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
-@group(0) @binding(7) var<storage, read_write> packed: array<f32>; // (cx + cr, 9, co), then the bias (co)
-@group(0) @binding(8) var<storage, read> packed_in: array<f32>;
+@group(0) @binding(7) var<storage, read_write> packed: array<f32>;
+@group(0) @binding(8) var<storage, read> packed_in: array<Pair>; // for each `lanes` outputs (cx + cr, 5, lanes), then (1, lanes)
 
-// packed[c, tap, o] = w[o, c, tap], then b. One invocation: one element.
+// An element of `packed`: of output o's weights for channel c, or of its bias (c = ci).
+struct Place {
+    o: u32,
+    c: u32,
+    tap: u32,
+}
+
+fn place(i: u32, ci: u32) -> Place {
+    let pair = i / 2u / p.lanes;
+    let of_stack = ci * 5u + 1u;
+    let c = pair % of_stack / 5u;
+    return Place(pair / of_stack * p.lanes + i / 2u % p.lanes, c, pair % of_stack % 5u * 2u + i % 2u);
+}
+
+// packed = w[o, c, tap], and b behind the channels. One invocation: one element.
 @compute @workgroup_size(256)
 fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let ci = p.cx + p.cr;
-    let weights = ci * 9u * p.co;
-    if i < weights {
-        packed[i] = w[(i % p.co * ci + i / p.co / 9u) * 9u + i / p.co % 9u];
-    } else if i < weights + p.co {
-        packed[i] = b[i - weights];
+    let e = place(i, ci);
+    if i >= arrayLength(&packed) {
+        return;
     }
+    var v = 0.0;
+    if e.o < p.co {
+        if e.c < ci && e.tap < 9u {
+            v = w[(e.o * ci + e.c) * 9u + e.tap];
+        } else if e.c == ci && e.tap == 0u {
+            v = b[e.o];
+        }
+    }
+    packed[i] = v;
 }
 
-// The weights of dx = conv(dy): packed[o, tap, c] = w[o, first + c, 8 - tap], since y[o, q] takes w[o, c, k] in[c, q + k],
-// so that in[c, s] is seen by dy[o, s - k]; the bias is 0. One invocation: one element.
+// The weights of dx = conv(dy): packed = w[c, first + o, 8 - tap], since y[c, q] takes w[c, o, k] in[o, q + k], so that in[o, s]
+// is seen by dy[c, s - k]; the bias is 0. One invocation: one element.
 @compute @workgroup_size(256)
 fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
-    let weights = p.cx * 9u * p.co;
-    if i < weights {
-        packed[i] = w[(i / p.co / 9u * p.count + p.first + i % p.co) * 9u + 8u - i / p.co % 9u];
-    } else if i < weights + p.co {
-        packed[i] = 0.0;
+    let e = place(i, p.cx);
+    if i >= arrayLength(&packed) {
+        return;
     }
+    var v = 0.0;
+    if e.o < p.co && e.c < p.cx && e.tap < 9u {
+        v = w[(e.c * p.count + p.first + e.o) * 9u + 8u - e.tap];
+    }
+    packed[i] = v;
 }
 
 override LANES: u32 = 64u; // output channels of a workgroup, an invocation each
@@ -92,7 +117,7 @@ fn put_then(at: u32, inside: bool, v: f32) {
 @group(0) @binding(12) var<storage, read> dy: array<f32>; // (N, co, h, w)
 @group(0) @binding(13) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
-// packed[tile, pixel, o] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
+// packed[tile, pixel / 2, o, pixel % 2] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
 // zero outside the image. One invocation: one pixel.
 @compute @workgroup_size(256)
 fn spread(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -109,7 +134,7 @@ fn spread(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     let inside = row < p.h && column < p.w;
     let at = image * p.co * p.h * p.w + select(0u, row * p.w + column, inside);
     for (var o = 0u; o < p.co; o++) {
-        packed[i * p.co + o] = select(0.0, dy[at + o * p.h * p.w], inside);
+        packed[(i / 2u * p.co + o) * 2u + i % 2u] = select(0.0, dy[at + o * p.h * p.w], inside);
     }
 }
 

@@ -23,6 +23,7 @@ use sasnet::ops::{
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
+use sasnet::wgpu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -275,7 +276,7 @@ impl Report {
 }
 
 /// Every case on a device, twice.
-fn all(title: &str, cases: &[Case], device: &Device) {
+fn all<'a>(title: &str, cases: impl IntoIterator<Item = &'a Case>, device: &Device) {
     let mut report = Report::default();
     for case in cases {
         let mut exec = Executor::new(case.graph.clone(), device).unwrap();
@@ -292,17 +293,29 @@ fn all(title: &str, cases: &[Case], device: &Device) {
 
 #[test]
 fn gpu_tiles_agree_with_f64_and_with_themselves() {
-    all("GPU, tiles", &CASES, &Device::Gpu(common::gpu_with(Kernels::Tiles)));
+    all("GPU, tiles", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Tiles)));
 }
 
 #[test]
 fn gpu_lanes_agree_with_f64_and_with_themselves() {
-    all("GPU, lanes", &CASES, &Device::Gpu(common::gpu_with(Kernels::Lanes)));
+    all("GPU, lanes", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Lanes)));
+}
+
+/// Devices without 64-bit integers load pairs otherwise.
+#[test]
+fn gpu_lanes_of_32_bits_agree_with_f64_and_with_themselves() {
+    let gpu = common::gpu_with(Kernels::Lanes);
+    if gpu.device().features().contains(wgpu::Features::SHADER_INT64) {
+        let other = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::Lanes);
+        let other = other.with_shader_replacement("conv3x3_lanes", reflect::PAIRS_64, reflect::PAIRS);
+        let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
+        all("GPU, lanes of 32 bits", convolutions, &Device::Gpu(Arc::new(other)));
+    }
 }
 
 #[test]
 fn cpu_agrees_with_f64_and_with_itself() {
-    all("CPU", &CASES, &Device::Cpu);
+    all("CPU", CASES.iter(), &Device::Cpu);
 }
 
 /// Without hidden maps these kernels are those for tiles, which another test runs.
@@ -313,7 +326,7 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
             let plan = Plan::new(&case.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
             assert!(plan.locations.iter().flatten().any(|at| at.half), "{} has hidden maps", case.name);
         }
-        all(&format!("GPU, {}", kernels.name()), &HALF_CASES, &Device::Gpu(common::gpu_with(kernels)));
+        all(&format!("GPU, {}", kernels.name()), HALF_CASES.iter(), &Device::Gpu(common::gpu_with(kernels)));
     }
 }
 

@@ -8,11 +8,17 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// Calls `f` with each entry point: its name, the module with constants put in, and the entry point's own name. The
-/// overrides are tried at both ends. `has` says whether the language has what a shader needs, of f16 where the second is true.
-fn each_entry_point(has: impl Fn(&str, bool) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
+/// overrides are tried at both ends, and pairs of both kinds. `has` says whether the language has what a shader needs, with f16
+/// where the second is true, with 64-bit integers where the third is.
+fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
-    for (stem, half) in reflect::shaders().filter(|(stem, half)| has(stem, *half)) {
-        let (module, info) = reflect::parse(stem, half);
+    let texts = reflect::shaders().flat_map(|(stem, half)| {
+        let text = reflect::source(stem, half);
+        let wide = text.contains(reflect::PAIRS).then(|| text.replace(reflect::PAIRS, reflect::PAIRS_64));
+        std::iter::once(text).chain(wide).map(move |text| (stem, half, text))
+    });
+    for (stem, half, text) in texts.filter(|(stem, half, text)| has(stem, *half, text.contains(reflect::PAIRS_64))) {
+        let (module, info) = reflect::parse(stem, half, &text);
         let settings: &[&[(&str, f64)]] = match stem {
             "conv3x3" => &[
                 &[("GROUPS", 1.0), ("DEPTH", 1.0), ("STRIPS", 4.0), ("PAIRS", 1.0), ("PARTS", 8.0), ("LINES", 1.0)],
@@ -38,7 +44,7 @@ fn each_entry_point(has: impl Fn(&str, bool) -> bool, mut f: impl FnMut(&str, &M
     assert!(count > 0, "no entry point");
 }
 
-fn without_matrices(stem: &str, _half: bool) -> bool {
+fn without_matrices(stem: &str, _half: bool, _wide: bool) -> bool {
     !reflect::is_matrix(stem)
 }
 
@@ -92,7 +98,7 @@ fn hlsl() {
 #[test]
 fn glsl() {
     each_entry_point(
-        |_, half| !half,
+        |_, half, wide| !half && !wide,
         |name, module, info, entry| {
             let options = back::glsl::Options::default();
             let pipeline = back::glsl::PipelineOptions {
@@ -114,7 +120,7 @@ fn glsl() {
 #[test]
 fn matrices() {
     each_entry_point(
-        |stem, _| reflect::is_matrix(stem),
+        |stem, _, _| reflect::is_matrix(stem),
         |name, module, info, entry| {
             let options = back::spv::Options { lang_version: (1, 6), ..Default::default() };
             let pipeline = back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };

@@ -156,8 +156,10 @@ impl Gpu {
         // The rest of the baseline is lowered to what the adapter has: the kernels need little of it.
         let limits = limits.or_worse_values_from(&has);
         let info = adapter.get_info();
-        let mut features =
-            wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        let mut features = wgpu::Features::SHADER_F16
+            | wgpu::Features::SHADER_INT64
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::TIMESTAMP_QUERY;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if let Kernels::Matrix(_) = kernels {
             features |= adapter::MATRIX_FEATURES;
@@ -231,7 +233,11 @@ impl Gpu {
     }
 
     fn source(&self, stem: &'static str, half: bool) -> String {
-        self.replaced.get(stem).into_iter().flatten().fold(reflect::source(stem, half), |text, (from, to)| {
+        let mut text = reflect::source(stem, half);
+        if self.device.features().contains(wgpu::Features::SHADER_INT64) {
+            text = text.replace(reflect::PAIRS, reflect::PAIRS_64);
+        }
+        self.replaced.get(stem).into_iter().flatten().fold(text, |text, (from, to)| {
             assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{stem}.wgsl");
             text.replace(from, to)
         })

@@ -5,7 +5,7 @@
 //! indexes would live in memory.
 
 use super::{Sizes, Then, gate_bindings, tiles};
-use crate::kernel::{Grid, Lowering, Operand};
+use crate::kernel::{Grid, Lowering, Operand, Param};
 use glam::UVec3;
 use std::fmt::Write;
 
@@ -47,12 +47,21 @@ var<workgroup> shifted: array<f32, {SHIFTED}>;
     FEW.iter().fold(memory + &many(), |text, &(outputs, columns)| text + &few(outputs, columns)) + &gradient()
 }
 
+/// Loads the pair `i` behind `k`, `stride` lanes apart, as two names.
+fn load(name: &str, i: usize, stride: &str) -> String {
+    let pair = format!("            let {name}{i}_pair = two(packed_in[k + {i}u * {stride}]);\n");
+    let (first, second) = (2 * i, 2 * i + 1);
+    pair + &format!(
+        "            let {name}{first} = {name}{i}_pair.x;\n            let {name}{second} = {name}{i}_pair.y;\n"
+    )
+}
+
 /// `backward_weight`.
 fn gradient() -> String {
     let (rows, columns) = GRADIENT_TILE;
     let (width, tile) = (columns + 2, (rows + 2) * (columns + 2));
     let sums: String = (0..9 * BLOCK).map(|i| format!("    var s{i} = 0.0;\n")).collect();
-    let loads: String = (0..AT_ONCE).map(|i| format!("            let d{i} = packed_in[k + {i}u * p.co];\n")).collect();
+    let loads: String = (0..AT_ONCE / 2).map(|i| load("d", i, "p.co")).collect();
     let bias: String = (0..AT_ONCE).map(|i| format!(" + d{i}")).collect();
     let (mut adds, mut stores) = (String::new(), String::new());
     for c in 0..BLOCK {
@@ -81,7 +90,7 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     let c0 = group.y * {BLOCK}u;
     let across = (p.w + {columns}u - 1u) / {columns}u;
     let tiles = across * ((p.h + {rows}u - 1u) / {rows}u);
-    var k = group.z * {pixels}u * p.co + min(o, p.co - 1u);
+    var k = group.z * {pairs}u * p.co + min(o, p.co - 1u);
     var bias = 0.0;
 {sums}
     for (var i = group.z; i < p.n * tiles; i += p.splits) {{
@@ -103,9 +112,9 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
 {loads}
             bias = bias{bias};
 {adds}
-            k += {AT_ONCE}u * p.co;
+            k += {AT_ONCE}u / 2u * p.co;
         }}
-        k += (p.splits - 1u) * {pixels}u * p.co;
+        k += (p.splits - 1u) * {pairs}u * p.co;
     }}
     if o >= p.co {{
         return;
@@ -119,6 +128,7 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
 }}
 ",
         pixels = rows * columns,
+        pairs = rows * columns / 2,
     )
 }
 
@@ -142,12 +152,15 @@ fn few(outputs: usize, columns: usize) -> String {
     let zeros = each(&|c| format!("            v{c} = select(0.0, v{c}, inside{c});\n"));
     let gates = each(&|c| format!("                v{c} = v{c} * g * gate{c};\n"));
     let mut adds = String::new();
-    for (ky, o) in (0..3).flat_map(|ky| (0..outputs).map(move |o| (ky, o))) {
-        for kx in 0..3 {
-            let _ = writeln!(adds, "            w = packed_in[k + {}u * p.co + min({o}u, p.co - 1u)];", ky * 3 + kx);
+    for o in 0..outputs {
+        for tap in 0..9 {
+            if tap % 2 == 0 {
+                let _ =
+                    writeln!(adds, "            w = two(packed_in[k + {}u * p.co + min({o}u, p.co - 1u)]);", tap / 2);
+            }
             for column in 0..columns {
-                let s = sum(ky, o, column);
-                let _ = writeln!(adds, "            {s} = fma(v{}, w, {s});", column + kx);
+                let (s, w) = (sum(tap / 3, o, column), ["w.x", "w.y"][tap % 2]);
+                let _ = writeln!(adds, "            {s} = fma(v{}, {w}, {s});", column + tap % 3);
             }
         }
     }
@@ -171,7 +184,7 @@ fn few(outputs: usize, columns: usize) -> String {
                 ends,
                 "    put_then(((image * p.co + {o}u) * p.h + own) * p.w + left + {column}u, \
                  inner && {o}u < p.co && {column}u + left < p.w, \
-                 packed_in[bias + min({o}u, p.co - 1u)] + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
+                 two(packed_in[bias + min({o}u, p.co - 1u)]).x + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
                 at + 16,
             );
         }
@@ -198,15 +211,15 @@ fn few_{outputs}(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_
 {zeros}            if GATED == 1u && part == 1u {{
                 let g = cgate[image * p.cr + c];
 {gates}            }}
-            var w: f32;
-{adds}            k += 9u * p.co;
+            var w: vec2f;
+{adds}            k += 5u * p.co;
             at += p.h * p.w;
         }}
     }}
     let inner = inside && lane > 0u && lane <= {FEW_ROWS}u;
     let before = max(lane, 1u) - 1u;
     let after = min(lane + 1u, 15u);
-    let bias = (p.cx + p.cr) * 9u * p.co;
+    let bias = (p.cx + p.cr) * 5u * p.co;
 {ends}}}
 "
     )
@@ -215,7 +228,7 @@ fn few_{outputs}(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_
 /// The entry point `forward`.
 fn many() -> String {
     let sums: String = (0..ROWS * COLUMNS).map(|i| format!("    var a{i} = bias;\n")).collect();
-    let taps: String = (0..9).map(|t| format!("            let w{t} = packed_in[k + {t}u * p.co];\n")).collect();
+    let taps: String = (0..5).map(|t| load("w", t, "LANES")).collect();
     let mut adds = String::new();
     for top in (0..ROWS).step_by(STRIP) {
         for (column, row) in (0..WIDTH).flat_map(|column| (top..top + STRIP + 2).map(move |row| (column, row))) {
@@ -269,11 +282,12 @@ fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) gr
     let ci = p.cx + p.cr;
     let stacks = (p.co + LANES - 1u) / LANES;
     let image = group.z / stacks;
-    let o = group.z % stacks * LANES + lane;
+    let stack = group.z % stacks;
+    let o = stack * LANES + lane;
     let corner = group.xy * vec2u({COLUMNS}u, {ROWS}u);
-    var k = min(o, p.co - 1u); // lanes past the last channel work along, and store nothing
-    var rows = select(0u, p.h - corner.y, o < p.co);
-    let bias = packed_in[ci * 9u * p.co + k];
+    var k = stack * (ci * 5u + 1u) * LANES + lane;
+    let rows = select(0u, p.h - corner.y, o < p.co); // lanes past the last channel work along, and store nothing
+    let bias = two(packed_in[k + ci * 5u * LANES]).x;
 {columns}{sums}
     for (var part = 0u; part < 2u; part++) {{
         let count = select(p.cx, p.cr, part == 1u);
@@ -293,14 +307,14 @@ fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) gr
             for (var c = 0u; c < channels; c++) {{
                 let t = (c * {TILE}u) & 0xffffu;
 {taps}
-                k += 9u * p.co;
+                k += 5u * LANES;
                 var v: f32;
 {adds}
             }}
         }}
     }}
     let odd = (lane >> 3u) & 1u;
-    let at = ((image * p.co + k - ci * 9u * p.co) * p.h + corner.y) * p.w + corner.x;
+    let at = ((image * p.co + o) * p.h + corner.y) * p.w + corner.x;
     let first = at + odd * p.w;
     let second = at + (1u - odd) * p.w;
     let columns = p.w - corner.x;
@@ -333,12 +347,22 @@ fn stage(map: &str) -> String {
 
 /// Packs weight and bias, or without a bias the turned weight.
 pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Operand>)) -> Operand {
-    let len = ((sizes.cx + sizes.cr) * 9 + 1) * sizes.co;
+    let lanes = lanes(sizes.co);
+    let len = sizes.co.div_ceil(lanes) * ((sizes.cx + sizes.cr) * 5 + 1) * lanes * 2;
     let (kernel, read) = match b {
         Some(b) => ("pack", vec![("w", w), ("b", b)]),
         None => ("pack_turned", vec![("w", w)]),
     };
-    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &sizes.packing().params())
+    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &params(sizes.packing()))
+}
+
+/// Output channels that lie beside each other in packed weights: a workgroup's, an invocation each, or all of few.
+fn lanes(co: usize) -> usize {
+    if takes_gates(co) { co } else { co.next_multiple_of(16).min(64) }
+}
+
+fn params(sizes: Sizes) -> Vec<(&'static str, Param)> {
+    [&sizes.params()[..], &[("lanes", lanes(sizes.co).into())]].concat()
 }
 
 /// Is the kernel for so many outputs one that applies gates?
@@ -365,7 +389,7 @@ pub(super) fn forward(
     let (kernel, lanes, columns, rows) = match FEW.iter().find(|(outputs, _)| sizes.co <= *outputs) {
         Some((3, columns)) => ("few_3", None, *columns, FEW_ROWS),
         Some((_, columns)) => ("few_9", None, *columns, FEW_ROWS),
-        None => ("forward", Some(sizes.co.next_multiple_of(16).min(64)), COLUMNS, ROWS),
+        None => ("forward", Some(lanes(sizes.co)), COLUMNS, ROWS),
     };
     let stacks = lanes.map_or(1, |lanes| sizes.co.div_ceil(lanes));
     let grid = UVec3::new(sizes.w.div_ceil(columns) as u32, sizes.h.div_ceil(rows) as u32, (sizes.n * stacks) as u32);
@@ -382,7 +406,7 @@ pub(super) fn forward(
             (constants, [&maps[..], &gate_bindings(gated), &Then::bindings(gated)].concat())
         }
     };
-    l.dispatch(("conv3x3_lanes", kernel), &constants, &bindings, &sizes.params(), Grid::Workgroups(grid));
+    l.dispatch(("conv3x3_lanes", kernel), &constants, &bindings, &params(sizes), Grid::Workgroups(grid));
 }
 
 /// The gradient of weight and bias from dy (input 0) and the maps (the other inputs).
@@ -395,7 +419,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let blocks = [sizes.co.div_ceil(lanes), channels.div_ceil(BLOCK)];
     // Some workgroups for each core, but at least 8 tiles for each workgroup.
     let splits = 64usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8));
-    let params = Sizes { splits, ..sizes }.params();
+    let params = params(Sizes { splits, ..sizes });
     let (dy, r) = (Operand::Input(0), Operand::Input(l.inputs.len() - 1));
     let spread = l.scratch(pixels * sizes.co);
     let row = channels * 9 + 1;
