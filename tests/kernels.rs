@@ -4,12 +4,15 @@ mod common;
 
 use common::gpu;
 use glam::UVec3;
+use sasnet::bench;
 use sasnet::exec::GpuExecutor;
-use sasnet::gpu::{AdapterChoice, Command, Gpu};
+use sasnet::gpu::{AdapterChoice, Buffer, Command, Gpu};
 use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
 use sasnet::ops::conv3x3::Conv3x3;
 use sasnet::tensor::Shape;
+use sasnet::wgpu;
+use std::sync::Arc;
 
 /// Numbers in [-1, 1).
 fn random(len: usize, seed: u32) -> Vec<f32> {
@@ -270,6 +273,39 @@ fn memory_is_counted_and_failures_are_errors() {
     assert_eq!(gpu.allocated(), 0);
     let error = Gpu::new(&AdapterChoice::Named("abacus".into())).err().expect("there is none").to_string();
     assert!(error.contains("abacus") && error.contains("adapters found"), "{error}");
+}
+
+/// The network in a host's own pass, between its own copies, one submission for a frame.
+#[test]
+fn a_host_records_the_network_into_its_pass() {
+    let weights = common::small_weights(&[2], 8, true, 0.5);
+    let shape = Shape::new(1, 3, 18, 34);
+    let (graph, x, y) = sasnet::smooth::graph(&weights.config, shape).unwrap();
+    let shared = gpu();
+    let (device, queue) = (shared.device(), shared.queue());
+    let exec = GpuExecutor::new(graph, Arc::new(Gpu::from_device(device.clone(), queue.clone()))).unwrap();
+    exec.write(exec.graph().params(), &weights.params).unwrap();
+    let size = 4 * shape.len() as u64;
+    let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::STORAGE;
+    let buffer =
+        || device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+    let [frame, smoothed] = [(); 2].map(|()| Buffer::from_raw(buffer()));
+    let (from, to) = (exec.slice(x), exec.slice(y));
+    for seed in [1, 2] {
+        let picture = bench::picture(shape, 7919 - 12 * seed).data;
+        let globals = Globals { seed: [seed as u32, 0], noise_scale: 0.5, ..Globals::default() };
+        shared.write(&frame.slice(), &picture).unwrap();
+        let mut encoder = device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(frame.raw(), 0, from.buffer.raw(), from.offset, size);
+        exec.record_into(&globals, &mut encoder.begin_compute_pass(&Default::default())).unwrap();
+        encoder.copy_buffer_to_buffer(to.buffer.raw(), to.offset, smoothed.raw(), 0, size);
+        queue.submit([encoder.finish()]);
+        let got = shared.read(&[smoothed.slice()]).unwrap().remove(0);
+        exec.write(x, &picture).unwrap();
+        exec.run(&globals).unwrap();
+        assert_eq!(got, exec.read(y).unwrap());
+        assert!(got.iter().zip(&picture).any(|(y, x)| (y - x).abs() > 1e-3), "the network does something");
+    }
 }
 
 /// A host may poll the device that it shares with us: then its thread, not ours, can be the one that gets the news that

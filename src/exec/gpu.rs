@@ -120,6 +120,34 @@ impl GpuExecutor {
         self.recorded.run(&self.gpu, globals, &[])
     }
 
+    /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
+    /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the outputs.
+    /// A submission may have one run of this executor, as each overwrites the uniforms and the buffers of the last.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
+    ///
+    /// ```no_run
+    /// # use sasnet::{exec::GpuExecutor, gpu::Gpu, kernel::Globals, smooth, tensor::Shape, weights::Weights, wgpu};
+    /// # fn host(device: wgpu::Device, queue: wgpu::Queue) -> sasnet::Result<()> {
+    /// let weights = Weights::builtin();
+    /// let (graph, x, y) = smooth::graph(&weights.config, Shape::new(1, 3, 720, 1280))?;
+    /// let exec = GpuExecutor::new(graph, Gpu::from_device(device.clone(), queue.clone()).into())?;
+    /// exec.write(exec.graph().params(), &weights.params)?;
+    /// let (x, y) = (exec.slice(x), exec.slice(y)); // 1x3x720x1280 f32 each
+    /// // In a frame:
+    /// let mut encoder = device.create_command_encoder(&Default::default());
+    /// // ... the host's passes that write x.buffer.raw() from x.offset on ...
+    /// exec.record_into(&Globals::default(), &mut encoder.begin_compute_pass(&Default::default()))?;
+    /// // ... and those that read y ...
+    /// queue.submit([encoder.finish()]);
+    /// # Ok(()) }
+    /// ```
+    pub fn record_into(&self, globals: &Globals, pass: &mut wgpu::ComputePass) -> Result<()> {
+        self.prepare()?;
+        self.recorded.record_into(&self.gpu, globals, pass)
+    }
+
     /// Records a run's commands and drops them ([`Recorded::encode`]).
     pub fn encode(&self) -> Result<()> {
         self.recorded.encode(&self.gpu)

@@ -176,6 +176,18 @@ impl Recorded {
         )
     }
 
+    /// Puts all dispatches into a pass of the host's. `globals` and what was written before are uploaded ahead of the next
+    /// submission.
+    pub fn record_into(&self, gpu: &Gpu, globals: &Globals, pass: &mut wgpu::ComputePass) -> Result<()> {
+        gpu.checked(
+            || "record".into(),
+            || {
+                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                self.steps.iter().for_each(|step| step.encode(pass));
+            },
+        )
+    }
+
     /// Records what [`Recorded::run`] submits, and drops it: the CPU's part of a run, to be measured where a driver does
     /// not return from submitting before the run is done.
     pub fn encode(&self, gpu: &Gpu) -> Result<()> {
