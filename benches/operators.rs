@@ -1,6 +1,6 @@
 //! Time of every operator, of a subnet and of the whole network on each device that there is: `cargo bench`.
 //!
-//! Subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would see
+//! Layers, subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would see
 //! in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -140,33 +140,52 @@ fn operators(c: &mut Criterion) {
 /// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
 /// latter could save (`src/fuse.rs` says why it is not done).
 fn together(c: &mut Criterion) {
-    let shape = Shape::new(1, 3, 192, 256);
+    let globals = Globals::default();
     let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    for device in devices() {
-        for (name, widths) in [("apart", vec![64, 64]), ("as one", vec![128])] {
-            let mut graph = Graph::new(Layout::default());
-            let x = graph.input("x", shape);
-            for features in widths {
-                let [w, b] =
-                    [Shape::new(features, 3, 3, 3), Shape::new(features, 1, 1, 1)].map(|s| graph.input("w", s));
-                let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
-                let y = graph.apply1("conv1", conv, &[x, w, b]).expect("shapes fit");
-                graph.output(y);
-            }
+    for (name, widths) in [("apart", vec![64, 64]), ("as one", vec![128])] {
+        let mut layout = Layout::default();
+        for (i, features) in widths.iter().enumerate() {
+            layout.push(format!("{i}.weight"), &[*features, 3, 3, 3]);
+            layout.push(format!("{i}.bias"), &[*features]);
+        }
+        let mut graph = Graph::new(layout);
+        let x = graph.input("x", Shape::new(1, 3, 192, 256));
+        let convolve = |i: usize| {
+            let [w, b] = ["weight", "bias"].map(|part| graph.param(&format!("{i}.{part}")).expect("just named"));
+            let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
+            let y = graph.apply1("conv1", conv, &[x, w, b]).expect("shapes fit");
+            graph.output(y);
+            y
+        };
+        let outputs: Vec<Value> = (0..widths.len()).map(convolve).collect();
+        let values = |shape: Shape| bench::picture(shape, 7919).data;
+        let params = values(Shape::new(1, 1, 1, graph.layout().len()));
+        let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
+        widen(oracle.get_mut(graph.params()), &params);
+        widen(oracle.get_mut(x), &values(graph.shape(x)));
+        oracle.run(&globals);
+        for device in devices() {
             let mut exec = Executor::new(graph.clone(), &device).expect("a layer fits");
-            for (i, input) in graph.inputs().iter().enumerate() {
-                exec.write(*input, &bench::picture(graph.shape(*input), 7919 - 12 * i).data)
-                    .expect("inputs are written");
+            exec.write(graph.params(), &params).expect("weights are written");
+            exec.write(x, &values(graph.shape(x))).expect("the input is written");
+            exec.run(&globals).expect("the layer runs");
+            for y in &outputs {
+                let error = bench::relative_error(&exec.read(*y).expect("outputs are read"), oracle.get(*y));
+                assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
             }
             group.bench_function(format!("{name}, {}", device.describe()), |b| {
                 b.iter(|| {
-                    exec.run(&Globals::default()).expect("the layer runs");
+                    exec.run(&globals).expect("the layer runs");
                     exec.wait().expect("the device works");
                 });
             });
         }
     }
+}
+
+fn widen(to: &mut [f64], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
 }
 
 fn networks(c: &mut Criterion) {
@@ -176,7 +195,6 @@ fn networks(c: &mut Criterion) {
         let x = bench::picture(graph.shape(input), 7919).data;
         let globals = Globals::default();
         let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
-        let widen = |to: &mut [f64], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, f)| *t = f64::from(*f));
         widen(oracle.get_mut(graph.params()), &weights.params);
         widen(oracle.get_mut(input), &x);
         oracle.run(&globals);

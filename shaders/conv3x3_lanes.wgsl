@@ -2,16 +2,16 @@
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r].
 // The kernel `forward` itself is unrolled by src/ops/conv3x3/lanes.rs and stands behind this text: lane = output channel,
 // 8x16 pixels in an invocation's accumulators. An input value is the same for all lanes, which makes its load a scalar
-// one; the weights are packed for it. What made it fast on Mesa's lavapipe 26, which has scalar loads but no vector loads (each
-// is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
+// one; the weights are packed for it. What made it fast on Mesa's lavapipe 26, which has scalar loads but no vector loads
+// (each is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
 // - Lane = row where a map is read. A load waits for all of its lines of memory together: 16 rows are 16 lines in the time
 //   of one, and the columns beside are in the same lines (64 -> 64: 17.9 -> 16.9 ms; `few`: a quarter less).
 // - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
 //   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
 // - Two weights are loaded at once, at distances that are constants (64 -> 64 within the network: 5 % less).
 // - Indices of the tile are seen to be small, which spares the sign check of each.
-// Winograd's method along the rows, F(4, 3), would take another 8 % off, but doubles the packed weights, 7 MB in the full network.
-// In both directions a product has no operand in common with the next, and loading each costs more than multiplying.
+// Winograd's method along the rows, F(4, 3), would take another 8 % off, but doubles the packed weights, 7 MB in the full
+// network. In both directions a product has no operand in common with the next, and loading each costs more than multiplying.
 // The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
 
 struct Params {
@@ -26,7 +26,7 @@ struct Params {
     first: u32, // pack_turned: first input channel of the weight that is wanted
     count: u32, // pack_turned: input channels of the weight
     splits: u32, // backward_weight: sums that are added up afterwards
-    lanes: u32, // pack: outputs beside each other
+    lanes: u32, // pack and pack_turned: outputs beside each other
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -35,8 +35,10 @@ struct Params {
 @group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be turned (cx, count, 3, 3)
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
+// Weights: for each `lanes` outputs (cx + cr, 5, lanes) pairs, the taps 2 t and 2 t + 1, 0 for the tenth, and then
+// (1, lanes), the bias and 0. For backward_weight dy: (tiles, 32, co) pairs, pixels 2 i and 2 i + 1 of a tile.
 @group(0) @binding(7) var<storage, read_write> packed: array<f32>;
-@group(0) @binding(8) var<storage, read> packed_in: array<Pair>; // for each `lanes` outputs (cx + cr, 5, lanes), then (1, lanes)
+@group(0) @binding(8) var<storage, read> packed_in: array<Pair>;
 
 // An element of `packed`: of output o's weights for channel c, or of its bias (c = ci).
 struct Place {
@@ -72,8 +74,8 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     packed[i] = v;
 }
 
-// The weights of dx = conv(dy): packed = w[c, first + o, 8 - tap], since y[c, q] takes w[c, o, k] in[o, q + k], so that in[o, s]
-// is seen by dy[c, s - k]; the bias is 0. One invocation: one element.
+// The weights of dx = conv(dy): packed = w[c, first + o, 8 - tap], since y[c, q] takes w[c, o, k] in[o, q + k], so that
+// in[o, s] is seen by dy[c, s - k]; the bias is 0. One invocation: one element.
 @compute @workgroup_size(256)
 fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
@@ -117,8 +119,8 @@ fn put_then(at: u32, inside: bool, v: f32) {
 @group(0) @binding(12) var<storage, read> dy: array<f32>; // (N, co, h, w)
 @group(0) @binding(13) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
-// packed[tile, pixel / 2, o, pixel % 2] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows x 32 columns,
-// zero outside the image. One invocation: one pixel.
+// packed[tile, pixel / 2, o, pixel % 2] = dy[o, pixel] for `backward_weight`, in whose lanes the outputs are: tiles of 2 rows
+// x 32 columns, zero outside the image. One invocation: one pixel.
 @compute @workgroup_size(256)
 fn spread(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);

@@ -52,10 +52,10 @@ impl Picture {
         let shape = Shape::new(1, 3, image.height() as usize, image.width() as usize);
         let sixteen_bits = !matches!(image, ImageLuma8(_) | ImageLumaA8(_) | ImageRgb8(_) | ImageRgba8(_));
         let (colours, alpha) = match sixteen_bits {
-            true => planes(&image.into_rgba16(), 65535.0),
-            false => planes(&image.into_rgba8(), 255.0),
+            true => planes(&image.into_rgba16(), 65535.0, has_alpha),
+            false => planes(&image.into_rgba8(), 255.0, has_alpha),
         };
-        Picture { tensor: Tensor::new(shape, colours), alpha: has_alpha.then_some(alpha), icc, sixteen_bits }
+        Picture { tensor: Tensor::new(shape, colours), alpha, icc, sixteen_bits }
     }
 
     /// Pixel by pixel the codes of red, green, blue and, if wanted and there, alpha.
@@ -67,12 +67,12 @@ impl Picture {
     }
 }
 
-/// Red, green and blue one after the other, and alpha, of codes from 0 to `top` that are interleaved.
-fn planes<T: Copy + Into<f32>>(codes: &[T], top: f32) -> (Vec<f32>, Vec<f32>) {
+/// Red, green and blue one after the other, and alpha where it is wanted, of codes from 0 to `top` that are interleaved.
+fn planes<T: Copy + Into<f32>>(codes: &[T], top: f32, has_alpha: bool) -> (Vec<f32>, Option<Vec<f32>>) {
     let channel = |c: usize| codes.iter().skip(c).step_by(4).map(move |&code| code.into() / top);
     let mut colours = Vec::with_capacity(codes.len() / 4 * 3);
     (0..3).for_each(|c| colours.extend(channel(c)));
-    (colours, channel(3).collect())
+    (colours, has_alpha.then(|| channel(3).collect()))
 }
 
 /// [0, 1] to 0..=255, clipped and rounded to nearest.

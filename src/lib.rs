@@ -45,8 +45,8 @@
 //! # To add an operator
 //!
 //! Write `src/ops/NAME.rs` and `shaders/NAME.wgsl`, add NAME to the lists in `src/ops/mod.rs` and `src/gpu/reflect.rs`,
-//! and a line to the tables of `tests/operators/`, which then checks it forward and backward against f64 and finite
-//! differences.
+//! and a line to the tables of `tests/operators/`, and of finite differences in `tests/operators.rs`, which then checks it
+//! forward and backward.
 
 pub mod bands;
 pub mod bench;

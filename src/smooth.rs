@@ -125,7 +125,8 @@ impl Smoother {
         Ok(mean)
     }
 
-    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too.
+    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too. (With a
+    /// GPU, wgpu has a copy of what is written until the run is submitted.)
     fn pass(&mut self, x: &Tensor, flip: Flip, globals: &Globals, sum: &mut Tensor, share: f32) -> Result<()> {
         let scale = self.weights.config.scale();
         let (h, w) = flip.size(x.shape);

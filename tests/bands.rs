@@ -33,8 +33,17 @@ fn picture(w: usize, h: usize) -> Tensor {
 /// Smooths in one piece and within a part of the memory that this takes; checks that they agree. Returns how many slabs it
 /// took, and whether features were kept; None where so little memory does not do.
 fn compare(weights: &Weights, device: &Device, (w, h): (usize, usize), part: f64) -> Option<(usize, bool)> {
+    compare_with(Options { noise: Some(0.7), seed: 3, ensemble: false }, weights, device, (w, h), part)
+}
+
+fn compare_with(
+    options: Options,
+    weights: &Weights,
+    device: &Device,
+    (w, h): (usize, usize),
+    part: f64,
+) -> Option<(usize, bool)> {
     let x = picture(w, h);
-    let options = Options { noise: Some(0.7), seed: 3, ensemble: false };
     let mut whole = Smoother::new(weights.clone(), device.clone());
     let want = whole.smooth(&x, &options, || ()).unwrap();
     let (bands, plan) = whole.last_plan().unwrap();
@@ -82,6 +91,14 @@ fn few_slabs_many_slabs_and_features_computed_twice() {
         assert!(tried.iter().flatten().any(|(count, keep)| (2..=8).contains(count) && *keep), "{tried:?}");
         assert!(tried.iter().flatten().any(|(_, keep)| !keep), "{tried:?}");
     }
+}
+
+/// The eight passes of an ensemble, each flipped otherwise.
+#[test]
+fn slabs_of_an_ensemble() {
+    let options = Options { noise: Some(0.7), seed: 3, ensemble: true };
+    let of = |w, h, part| compare_with(options.clone(), &NETWORKS[0], &Device::Cpu, (w, h), part);
+    assert!(of(131, 151, 0.9).is_some_and(|(count, _)| count > 1));
 }
 
 /// A host whose device takes only small bindings.

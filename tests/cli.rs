@@ -260,7 +260,14 @@ fn wrong_inputs_and_outputs() {
     f.smooth(&["a.png", "-o", "b"]).fails(1, &["b: the extension must say"]);
     f.smooth(&["a.png", "b.png", "-o", "b.png"]).fails(1, &["b.png: is a file; 2 pictures go into a folder"]);
     for folder in [["deep", "-o", "deep"], ["b.png", "-o", "."]] {
-        f.smooth(&folder).fails(1, &[".png: would be overwritten by its result; give another folder"]);
+        f.smooth(&folder).fails(1, &[".png: would be overwritten; smooth into another folder"]);
+    }
+    #[cfg(unix)]
+    {
+        std::fs::create_dir(f.path("links")).unwrap();
+        std::os::unix::fs::symlink(f.path("b.png"), f.path("links/a.png")).unwrap();
+        f.smooth(&["a.png", "b.png", "-o", "links"]).fails(1, &["b.png: would be overwritten"]);
+        std::fs::remove_dir_all(f.path("links")).unwrap();
     }
     let same = f.smooth(&["a.png", "deep", "-o", "out"]);
     same.fails(1, &["deep/a.png: would get the same name as a.png"]);

@@ -11,6 +11,7 @@ use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
 use sasnet::ops::conv3x3::Conv3x3;
 use sasnet::tensor::Shape;
+use sasnet::weights::Weights;
 use sasnet::wgpu;
 use std::sync::Arc;
 
@@ -275,7 +276,38 @@ fn memory_is_counted_and_failures_are_errors() {
     assert!(error.contains("abacus") && error.contains("adapters found"), "{error}");
 }
 
-/// The network in a host's own pass, between its own copies, one submission for a frame.
+/// Each of these sums needs the one before, and counts as the work of a submission.
+#[test]
+fn a_run_of_several_submissions() {
+    let gpu = gpu();
+    let buffers = [1.0, 0.0, 0.0, 0.0].map(|v| {
+        let slice = gpu.buffer("test", 4 * 300).unwrap().slice();
+        gpu.write(&slice, &[v; 300]).unwrap();
+        slice
+    });
+    let commands: Vec<Command> = (0..3)
+        .map(|i| Command {
+            dispatch: Dispatch {
+                shader: "add",
+                half: false,
+                entry: "add",
+                constants: vec![],
+                bindings: ["a", "b", "y"].map(|name| (name, Operand::Input(0))).to_vec(),
+                params: vec![("len", 300usize.into()), ("k", 2f32.into())],
+                grid: Grid::Linear(300),
+            },
+            slices: [i, i, i + 1].map(|i: usize| buffers[i].clone()).to_vec(),
+            macs: 1 << 38,
+        })
+        .collect();
+    let recorded = gpu.record(&commands).unwrap();
+    assert_eq!((recorded.passes(), recorded.len()), (3, 3));
+    recorded.run(&gpu, &Globals::default(), &[]).unwrap();
+    assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
+}
+
+/// The network in a host's own pass, between its own copies, one submission for a frame; new weights come between recording and
+/// submitting.
 #[test]
 fn a_host_records_the_network_into_its_pass() {
     let weights = common::small_weights(&[2], 8, true, 0.5);
@@ -291,7 +323,8 @@ fn a_host_records_the_network_into_its_pass() {
         || device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
     let [frame, smoothed] = [(); 2].map(|()| Buffer::from_raw(buffer()));
     let (from, to) = (exec.slice(x), exec.slice(y));
-    for seed in [1, 2] {
+    let other = Weights::initial(&weights.config, 9).params;
+    for seed in [1, 2, 3] {
         let picture = bench::picture(shape, 7919 - 12 * seed).data;
         let globals = Globals { seed: [seed as u32, 0], noise_scale: 0.5, ..Globals::default() };
         shared.write(&frame.slice(), &picture).unwrap();
@@ -299,6 +332,9 @@ fn a_host_records_the_network_into_its_pass() {
         encoder.copy_buffer_to_buffer(frame.raw(), 0, from.buffer.raw(), from.offset, size);
         exec.record_into(&globals, &mut encoder.begin_compute_pass(&Default::default())).unwrap();
         encoder.copy_buffer_to_buffer(to.buffer.raw(), to.offset, smoothed.raw(), 0, size);
+        if seed == 2 {
+            exec.write(exec.graph().params(), &other).unwrap();
+        }
         queue.submit([encoder.finish()]);
         let got = shared.read(&[smoothed.slice()]).unwrap().remove(0);
         exec.write(x, &picture).unwrap();

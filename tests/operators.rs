@@ -23,7 +23,6 @@ use sasnet::ops::{
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
-use sasnet::wgpu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -305,12 +304,9 @@ fn gpu_lanes_agree_with_f64_and_with_themselves() {
 #[test]
 fn gpu_lanes_of_32_bits_agree_with_f64_and_with_themselves() {
     let gpu = common::gpu_with(Kernels::Lanes);
-    if gpu.device().features().contains(wgpu::Features::SHADER_INT64) {
-        let other = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::Lanes);
-        let other = other.with_shader_replacement("conv3x3_lanes", reflect::PAIRS_64, reflect::PAIRS);
-        let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
-        all("GPU, lanes of 32 bits", convolutions, &Device::Gpu(Arc::new(other)));
-    }
+    let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::Lanes);
+    let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
+    all("GPU, lanes of 32 bits", convolutions, &Device::Gpu(Arc::new(gpu.with_words_of_32_bits())));
 }
 
 #[test]

@@ -8,17 +8,13 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// Calls `f` with each entry point: its name, the module with constants put in, and the entry point's own name. The
-/// overrides are tried at both ends, and pairs of both kinds. `has` says whether the language has what a shader needs, with f16
+/// overrides are tried at both ends. `has` says whether the language has what a shader needs, with f16
 /// where the second is true, with 64-bit integers where the third is.
 fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
-    let texts = reflect::shaders().flat_map(|(stem, half)| {
-        let text = reflect::source(stem, half);
-        let wide = text.contains(reflect::PAIRS).then(|| text.replace(reflect::PAIRS, reflect::PAIRS_64));
-        std::iter::once(text).chain(wide).map(move |text| (stem, half, text))
-    });
-    for (stem, half, text) in texts.filter(|(stem, half, text)| has(stem, *half, text.contains(reflect::PAIRS_64))) {
-        let (module, info) = reflect::parse(stem, half, &text);
+    let shaders = reflect::shaders().flat_map(|(stem, half)| [(stem, half, false), (stem, half, true)]);
+    for (stem, half, wide) in shaders.filter(|(stem, half, wide)| has(stem, *half, *wide)) {
+        let (module, info) = reflect::parse(stem, half, wide);
         let settings: &[&[(&str, f64)]] = match stem {
             "conv3x3" => &[
                 &[("GROUPS", 1.0), ("DEPTH", 1.0), ("STRIPS", 4.0), ("PAIRS", 1.0), ("PARTS", 8.0), ("LINES", 1.0)],

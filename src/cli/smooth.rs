@@ -17,7 +17,7 @@ pub struct Smooth {
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
-    /// File for one picture (its extension is the format); folder for several, which keep their names
+    /// File for one picture (its extension is the format; may be the picture's own); folder for several, which keep their names
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
     /// Shipped model to smooth with [default: small]
@@ -81,6 +81,9 @@ impl Smooth {
             let message = format!("is a file; {} go into a folder", count(inputs.len()));
             return Err(Error::file(&self.out, message));
         }
+        let real = |path: &PathBuf| path.canonicalize().ok();
+        let sources: HashMap<PathBuf, &PathBuf> =
+            inputs.iter().filter_map(|input| Some((real(input)?, input))).collect();
         let mut taken: HashMap<PathBuf, &PathBuf> = HashMap::new();
         let mut jobs = vec![];
         for input in &inputs {
@@ -90,9 +93,9 @@ impl Smooth {
                 let message = format!("would get the same name as {}; smooth them into two folders", other.display());
                 return Err(Error::file(input, message));
             }
-            if output.exists() && output.canonicalize().ok() == input.canonicalize().ok() {
-                let message = "would be overwritten by its result; give another folder";
-                return Err(Error::file(input, message));
+            // There may be no other copy.
+            if let Some(source) = real(&output).and_then(|output| sources.get(&output)) {
+                return Err(Error::file(source, "would be overwritten; smooth into another folder"));
             }
             jobs.push((input.clone(), output));
         }

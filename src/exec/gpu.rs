@@ -1,7 +1,7 @@
 //! The GPU executor: the plan's buffers on the device, its dispatches recorded once.
 
 use crate::error::{Error, Result};
-use crate::gpu::{Buffer, Command, Gpu, Recorded, Slice};
+use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::{Graph, Place, Value};
 use crate::kernel::{Dispatch, Globals};
 use crate::plan::{Location, Plan};
@@ -99,7 +99,12 @@ impl GpuExecutor {
         if info.place != Place::Transient && read.any(|at| at.buffer == place.buffer) {
             self.stale.store(true, Ordering::Relaxed);
         }
-        self.gpu.write(&slice(&self.buffers, place), data)
+        self.gpu.write(&slice(&self.buffers, place), data)?;
+        // At once: before the next run's `prepare` a host may submit a pass that it recorded, whose maps lie where this does.
+        if value == self.graph.params() && self.prepared.load(Ordering::Relaxed) && !self.plan.prepare_always {
+            self.prepare()?;
+        }
+        Ok(())
     }
 
     /// Prepares what the kernels want of the parameters, where these have changed.
@@ -122,7 +127,11 @@ impl GpuExecutor {
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
     /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the outputs.
-    /// A submission may have one run of this executor, as each overwrites the uniforms and the buffers of the last.
+    ///
+    /// The inputs' memory is used for other maps during a run: they are to be written for each. `globals` are uploaded ahead of
+    /// the next submission, so record, submit, and only then record the next run. The pass's pipeline and bind group 0 are ours
+    /// afterwards. All of the run is in the one pass, however large the picture ([`GpuExecutor::run`] cuts at what takes a
+    /// watchdog's time). Parameters may be written from when the outputs of the last run have been read.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
@@ -143,7 +152,7 @@ impl GpuExecutor {
     /// queue.submit([encoder.finish()]);
     /// # Ok(()) }
     /// ```
-    pub fn record_into(&self, globals: &Globals, pass: &mut wgpu::ComputePass) -> Result<()> {
+    pub fn record_into(&self, globals: &Globals, pass: &mut ComputePass) -> Result<()> {
         self.prepare()?;
         self.recorded.record_into(&self.gpu, globals, pass)
     }

@@ -11,6 +11,7 @@ pub mod reflect;
 
 pub use adapter::{Adapter, AdapterChoice, list_adapters, list_kernels};
 pub use record::{Command, Recorded};
+pub use wgpu::ComputePass;
 
 use crate::error::{Error, Result};
 use crate::kernel::{Dispatch, Globals, Kernels};
@@ -28,7 +29,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Shaders that are compiled without checks of indices and loops: those where the checks take much of the time (14 % of
 /// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after
 /// its row and column were found inside, or cut off there; tiles and arrays are indexed below their length, the statistics'
-/// part of `taps` by [`crate::ops::conv3x3::Conv3x3WithStats::has_kernel`].
+/// part of `taps` by [`crate::ops::conv3x3::Conv3x3WithStats::has_kernel`]. Weights are packed for whole workgroups of lanes:
+/// `lanes` in `ops/conv3x3/lanes.rs` says how many to the packing kernel and to the one that reads, and a tile has its pixels.
 const TRUSTED: [&str; 2] = ["conv3x3", "conv3x3_lanes"];
 
 /// A device with its compiled kernels.
@@ -44,6 +46,8 @@ pub struct Gpu {
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
     kernels: Kernels,
+    /// Shaders have 64-bit integers.
+    wide: bool,
     /// What is replaced by what in the text of shaders: [`Gpu::with_shader_replacement`].
     replaced: HashMap<&'static str, Vec<(String, String)>>,
 }
@@ -156,10 +160,11 @@ impl Gpu {
         // The rest of the baseline is lowered to what the adapter has: the kernels need little of it.
         let limits = limits.or_worse_values_from(&has);
         let info = adapter.get_info();
-        let mut features = wgpu::Features::SHADER_F16
-            | wgpu::Features::SHADER_INT64
-            | wgpu::Features::PIPELINE_CACHE
-            | wgpu::Features::TIMESTAMP_QUERY;
+        let mut features =
+            wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        if kernels == Kernels::Lanes {
+            features |= wgpu::Features::SHADER_INT64;
+        }
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if let Kernels::Matrix(_) = kernels {
             features |= adapter::MATRIX_FEATURES;
@@ -192,6 +197,7 @@ impl Gpu {
         let info = device.adapter_info();
         Gpu {
             kernels: adapter::kernels_with(&info, device.features())[0],
+            wide: device.features().contains(wgpu::Features::SHADER_INT64),
             info,
             device,
             queue,
@@ -215,6 +221,12 @@ impl Gpu {
         Gpu { kernels, ..self }
     }
 
+    /// Uses shaders without 64-bit integers, as on devices that have none.
+    #[must_use]
+    pub fn with_words_of_32_bits(self) -> Gpu {
+        Gpu { wide: false, ..self }
+    }
+
     /// What a plan for this device must respect.
     pub fn target(&self) -> Target {
         Target::Gpu { max_binding: self.max_binding(), kernels: self.kernels }
@@ -233,10 +245,7 @@ impl Gpu {
     }
 
     fn source(&self, stem: &'static str, half: bool) -> String {
-        let mut text = reflect::source(stem, half);
-        if self.device.features().contains(wgpu::Features::SHADER_INT64) {
-            text = text.replace(reflect::PAIRS, reflect::PAIRS_64);
-        }
+        let text = reflect::source(stem, half, self.wide);
         self.replaced.get(stem).into_iter().flatten().fold(text, |text, (from, to)| {
             assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{stem}.wgsl");
             text.replace(from, to)

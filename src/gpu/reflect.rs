@@ -8,19 +8,6 @@ const COMMON: &str = include_str!("../../shaders/common.wgsl");
 /// In front of the convolution's shaders.
 const CONV3X3_COMMON: &str = include_str!("../../shaders/conv3x3_common.wgsl");
 
-/// In front of `conv3x3_lanes`: two f32 that lie side by side, and what they are.
-pub const PAIRS: &str = "alias Pair = vec2f;
-fn two(v: Pair) -> vec2f {
-    return v;
-}
-";
-/// The same where a device has 64-bit integers: Mesa's software driver loads a pair at once then, and otherwise one by one.
-pub const PAIRS_64: &str = "alias Pair = u64;
-fn two(v: Pair) -> vec2f {
-    return vec2f(bitcast<f32>(u32(v)), bitcast<f32>(u32(v >> 32u)));
-}
-";
-
 macro_rules! shaders {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),*]
@@ -73,20 +60,30 @@ fn prelude(half: bool) -> String {
     format!("{enable}alias Hidden = {ty};\nfn hide(v: f32) -> Hidden {{\n    return {hidden};\n}}\n{COMMON}")
 }
 
+/// In front of `conv3x3_lanes`: two f32 side by side in memory. Mesa's software driver loads them at once where they are a 64-bit
+/// integer, and one by one as a vector.
+fn pairs(wide: bool) -> String {
+    let (ty, two) = match wide {
+        true => ("u64", "vec2f(bitcast<f32>(u32(v)), bitcast<f32>(u32(v >> 32u)))"),
+        false => ("vec2f", "v"),
+    };
+    format!("alias Pair = {ty};\nfn two(v: Pair) -> vec2f {{\n    return {two};\n}}\n")
+}
+
 /// The WGSL of a shader: the type of hidden maps, `common.wgsl`, the file, and the part of it that is generated. Panics where there is
 /// none of that name.
-pub fn source(stem: &str, half: bool) -> String {
+pub fn source(stem: &str, half: bool, wide: bool) -> String {
     if let Some((_, side)) = MATRIX_SHADERS.iter().find(|(s, _)| *s == stem) {
         let generated = crate::ops::conv3x3::matrix_unrolled(*side);
         return format!("enable wgpu_cooperative_matrix;\n{}\n{CONV3X3_COMMON}\n{MATRIX}{generated}", prelude(true));
     }
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
-    let (pairs, common, generated) = match stem {
-        "conv3x3" => ("", CONV3X3_COMMON, crate::ops::conv3x3::tiles_unrolled(half)),
-        "conv3x3_lanes" => (PAIRS, CONV3X3_COMMON, crate::ops::conv3x3::unrolled()),
-        _ => ("", "", String::new()),
+    let (types, common, generated) = match stem {
+        "conv3x3" => (String::new(), CONV3X3_COMMON, crate::ops::conv3x3::tiles_unrolled(half)),
+        "conv3x3_lanes" => (pairs(wide), CONV3X3_COMMON, crate::ops::conv3x3::unrolled()),
+        _ => (String::new(), "", String::new()),
     };
-    format!("{}\n{pairs}{common}\n{text}{generated}", prelude(half))
+    format!("{}\n{types}{common}\n{text}{generated}", prelude(half))
 }
 
 /// Does a shader depend on the type of hidden maps?
@@ -158,25 +155,26 @@ pub struct Reflection {
     pub constants: Vec<String>,
 }
 
-/// Parses and validates a shader's [`source`], with [`PAIRS`] of either kind, as naga's baseline has it, with f16, 64-bit
-/// integers and matrices where it takes them; the message of a failure shows the line.
-pub fn parse(stem: &str, half: bool, source: &str) -> (naga::Module, ModuleInfo) {
-    let module = naga::front::wgsl::parse_str(source)
-        .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(source)));
+/// Parses and validates a shader's [`source`] as naga's baseline has it, with f16, 64-bit integers and matrices where it takes
+/// them; the message of a failure shows the line.
+pub fn parse(stem: &str, half: bool, wide: bool) -> (naga::Module, ModuleInfo) {
+    let source = source(stem, half, wide);
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
     let mut capabilities = Capabilities::empty();
     capabilities.set(Capabilities::SHADER_FLOAT16, half);
-    capabilities.set(Capabilities::SHADER_INT64, source.contains(PAIRS_64));
+    capabilities.set(Capabilities::SHADER_INT64, wide);
     capabilities.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP, is_matrix(stem));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
-        .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(source)));
+        .unwrap_or_else(|e| panic!("shaders/{stem}.wgsl: {}", e.emit_to_string(&source)));
     (module, info)
 }
 
 impl Reflection {
     /// Reads a shader; panics where it is not valid, which a test excludes.
     pub fn of(stem: &str, half: bool) -> Reflection {
-        let (module, info) = parse(stem, half, &source(stem, half));
+        let (module, info) = parse(stem, half, false);
         let entries = module
             .entry_points
             .iter()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Time and memory of sasnet next to ONNX Runtime, OpenVINO, ncnn and JAX on this machine: the same network, weights and
-inputs. See README.md.
+"""Time and memory of sasnet next to ONNX Runtime, OpenVINO, ncnn, JAX and burn on this machine: the same network,
+weights and inputs. See README.md.
 
 Every contender runs in a process of its own, one after the other, round after round, so that all meet the machine in
 the same moods. Ratios are taken within a round. Answers are compared before a time counts.
@@ -126,7 +126,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sasnet", default=HERE / "../../target/release/sasnet", type=Path, help="the binary")
     parser.add_argument(
-        "--vulkan", default="", help="command that starts a program on the Vulkan driver, where one is needed"
+        "--vulkan", default="", help="command that starts a program on a software Vulkan driver, where one is needed"
     )
     parser.add_argument("--burn", type=Path, help="the binary of tools/compare/burn, to compare its convolution, too")
     parser.add_argument("--adapter", default="", help="the GPU for sasnet; empty: the CPU alone")
@@ -188,7 +188,9 @@ def main():
             if args.adapter:
                 entries.append(("ncnn, Vulkan", lambda: contender(args, "ncnn-vulkan", conv, inner, vulkan)))
             if args.burn:
-                burn = [*vulkan, args.burn, conv.with_suffix(".f32"), ",".join(str(n) for n in inner), args.runs]
+                kind = "software" if vulkan else "gpu"
+                what = [conv.with_suffix(".f32"), ",".join(str(n) for n in inner), args.runs, network.SAMPLE_STRIDE, kind]
+                burn = [*vulkan, args.burn, *what]
                 entries.append(("burn, Vulkan", lambda: run(args, burn)))
             round_of(convs, entries)
             # Ours from within the network: the mean of all such layers.
