@@ -8,9 +8,10 @@
 //!   reads the convolution's output, is done where the convolution stores it.
 //!
 //! Not put together: g2 and g3, which begin with the same map. Their first convolutions as one would read its 3 channels once
-//! instead of twice, beside 64 channels that each writes: the same time on a CPU and on a software driver within what a run
-//! differs from the next (`cargo bench -- "first convolutions"` measures it on any device). And what g3 goes on from would lie in memory while g2 runs:
-//! 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the peaks are 41.4 and 26.8 MB (`tests/bands.rs` asks for 48 and 30).
+//! instead of twice, beside 64 channels that each writes: the same time on a CPU and on a software driver, within what a run
+//! differs from the next (`cargo bench -- "first convolutions"` measures it on any device). And what g3 goes on from would lie
+//! in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the peaks are 41.4 and 26.8 MB
+//! (`tests/bands.rs` asks for 48 and 30).
 
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::Kernels;
