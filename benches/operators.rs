@@ -1,7 +1,7 @@
 //! Time of every operator, of a subnet and of the whole network on each device that there is: `cargo bench`.
 //!
-//! Layers, subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would see
-//! in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
+//! Layers, subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would
+//! see in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sasnet::bands::Bands;
@@ -159,21 +159,11 @@ fn together(c: &mut Criterion) {
             y
         };
         let outputs: Vec<Value> = (0..widths.len()).map(convolve).collect();
-        let values = |shape: Shape| bench::picture(shape, 7919).data;
-        let params = values(Shape::new(1, 1, 1, graph.layout().len()));
-        let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
-        widen(oracle.get_mut(graph.params()), &params);
-        widen(oracle.get_mut(x), &values(graph.shape(x)));
-        oracle.run(&globals);
+        let params = bench::picture(Shape::new(1, 1, 1, graph.layout().len()), 7919).data;
+        let picture = bench::picture(graph.shape(x), 7919).data;
+        let oracle = oracle(&graph, &params, (x, &picture));
         for device in devices() {
-            let mut exec = Executor::new(graph.clone(), &device).expect("a layer fits");
-            exec.write(graph.params(), &params).expect("weights are written");
-            exec.write(x, &values(graph.shape(x))).expect("the input is written");
-            exec.run(&globals).expect("the layer runs");
-            for y in &outputs {
-                let error = bench::relative_error(&exec.read(*y).expect("outputs are read"), oracle.get(*y));
-                assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
-            }
+            let mut exec = checked(&device, &oracle, name, &params, (x, &picture), &outputs);
             group.bench_function(format!("{name}, {}", device.describe()), |b| {
                 b.iter(|| {
                     exec.run(&globals).expect("the layer runs");
@@ -184,8 +174,35 @@ fn together(c: &mut Criterion) {
     }
 }
 
-fn widen(to: &mut [f64], from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+/// The graph in f64 on the CPU, after a run.
+fn oracle(graph: &Graph, params: &[f32], (x, picture): (Value, &[f32])) -> CpuExecutor<f64> {
+    let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
+    for (value, from) in [(graph.params(), params), (x, picture)] {
+        oracle.get_mut(value).iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+    }
+    oracle.run(&Globals::default());
+    oracle
+}
+
+/// The same on a device; panics where its outputs are not the oracle's.
+fn checked(
+    device: &Device,
+    oracle: &CpuExecutor<f64>,
+    name: &str,
+    params: &[f32],
+    (x, picture): (Value, &[f32]),
+    outputs: &[Value],
+) -> Executor {
+    let graph = oracle.graph();
+    let mut exec = Executor::new(graph.clone(), device).expect("the graph fits");
+    exec.write(graph.params(), params).expect("weights are written");
+    exec.write(x, picture).expect("the input is written");
+    exec.run(&Globals::default()).expect("the graph runs");
+    for y in outputs {
+        let error = bench::relative_error(&exec.read(*y).expect("outputs are read"), oracle.get(*y));
+        assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
+    }
+    exec
 }
 
 fn networks(c: &mut Criterion) {
@@ -194,20 +211,11 @@ fn networks(c: &mut Criterion) {
         let weights = Weights::initial(&config, 1);
         let x = bench::picture(graph.shape(input), 7919).data;
         let globals = Globals::default();
-        let mut oracle = CpuExecutor::<f64>::new(graph.clone()).expect("the oracle fits");
-        widen(oracle.get_mut(graph.params()), &weights.params);
-        widen(oracle.get_mut(input), &x);
-        oracle.run(&globals);
+        let oracle = oracle(&graph, &weights.params, (input, &x));
         let mut group = c.benchmark_group(name);
         group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));
         for device in &devices {
-            let mut exec = Executor::new(graph.clone(), device).expect("the network fits");
-            exec.write(graph.params(), &weights.params).expect("weights are written");
-            exec.write(input, &x).expect("the input is written");
-            exec.run(&globals).expect("the network runs");
-            let y = exec.read(output).expect("the output is read");
-            let error = bench::relative_error(&y, oracle.get(output));
-            assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
+            let mut exec = checked(device, &oracle, name, &weights.params, (input, &x), &[output]);
             group.throughput(Throughput::ElementsAndBytes {
                 elements: 2 * exec.plan().macs(),
                 bytes: exec.plan().peak_bytes(),

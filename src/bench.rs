@@ -127,7 +127,7 @@ pub struct Report {
     pub with_transfer: Option<Spread>,
     /// Milliseconds of the CPU to record and submit a run; on a GPU.
     pub submit: Option<Spread>,
-    /// Milliseconds of the CPU to record a run alone: software drivers run it before they return from submitting.
+    /// Milliseconds of the CPU to record a run alone: a software driver may run it before it returns from submitting.
     pub record: Option<Spread>,
     /// Passes that a run is recorded into, each a submission; on a GPU.
     pub passes: Option<usize>,

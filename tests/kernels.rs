@@ -285,21 +285,17 @@ fn a_run_of_several_submissions() {
         gpu.write(&slice, &[v; 300]).unwrap();
         slice
     });
-    let commands: Vec<Command> = (0..3)
-        .map(|i| Command {
-            dispatch: Dispatch {
-                shader: "add",
-                half: false,
-                entry: "add",
-                constants: vec![],
-                bindings: ["a", "b", "y"].map(|name| (name, Operand::Input(0))).to_vec(),
-                params: vec![("len", 300usize.into()), ("k", 2f32.into())],
-                grid: Grid::Linear(300),
-            },
-            slices: [i, i, i + 1].map(|i: usize| buffers[i].clone()).to_vec(),
-            macs: 1 << 38,
-        })
-        .collect();
+    let sum = Kernel {
+        name: ("add", "add"),
+        constants: &[],
+        params: &[("len", Param::U32(300)), ("k", Param::F32(2.0))],
+        inputs: &[("a", &[0.0; 300]), ("b", &[0.0; 300])],
+        outputs: &[("y", 300)],
+        grid: Grid::Linear(300),
+    };
+    let sum = sum.command(&gpu);
+    let slices = |i: usize| [i, i, i + 1].map(|i| buffers[i].clone()).to_vec();
+    let commands = [0, 1, 2].map(|i| Command { slices: slices(i), macs: 1 << 38, ..sum.clone() });
     let recorded = gpu.record(&commands).unwrap();
     assert_eq!((recorded.passes(), recorded.len()), (3, 3));
     recorded.run(&gpu, &Globals::default(), &[]).unwrap();

@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 /// where the second is true, with 64-bit integers where the third is.
 fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
-    let shaders = reflect::shaders().flat_map(|(stem, half)| [(stem, half, false), (stem, half, true)]);
+    let wide = |stem: &str| if reflect::has_pairs(stem) { vec![false, true] } else { vec![false] };
+    let shaders =
+        reflect::shaders().flat_map(|(stem, half)| wide(stem).into_iter().map(move |wide| (stem, half, wide)));
     for (stem, half, wide) in shaders.filter(|(stem, half, wide)| has(stem, *half, *wide)) {
         let (module, info) = reflect::parse(stem, half, wide);
         let settings: &[&[(&str, f64)]] = match stem {

@@ -56,12 +56,10 @@ impl Gpu {
     pub fn record(&self, commands: &[Command]) -> Result<Recorded> {
         let mut pipelines = Vec::with_capacity(commands.len());
         let mut params = Vec::new();
-        let mut offsets = Vec::with_capacity(commands.len());
-        for command in commands {
+        for (i, command) in commands.iter().enumerate() {
             let pipeline = self.pipeline(&command.dispatch)?;
-            offsets.push(params.len() as u64);
             params.extend(pipeline.entry.encode(&name(&command.dispatch), &command.dispatch.params));
-            let end = offsets.len() * PARAMS_STRIDE;
+            let end = (i + 1) * PARAMS_STRIDE;
             assert!(params.len() <= end, "{}: more than {PARAMS_STRIDE} bytes of parameters", name(&command.dispatch));
             params.resize(end, 0);
             pipelines.push(pipeline);
@@ -79,15 +77,15 @@ impl Gpu {
                 self.queue.write_buffer(uniforms.raw(), 0, &params);
                 let most = macs_per_submission(self.info.device_type);
                 let submissions = submissions(commands.iter().map(|command| command.macs), most);
-                let steps = commands.iter().zip(pipelines).zip(offsets).zip(submissions);
-                let step =
-                    |(((command, pipeline), offset), submission): (((&Command, Arc<Pipeline>), u64), u64)| Step {
-                        bindings: self.bind(command, &pipeline, &globals, &uniforms, offset),
-                        groups: groups(&command.dispatch, pipeline.entry.workgroup_size),
-                        pipeline,
-                        submission,
-                    };
-                steps.map(step).collect()
+                let mut steps = Vec::with_capacity(commands.len());
+                for (i, ((command, pipeline), submission)) in
+                    commands.iter().zip(pipelines).zip(submissions).enumerate()
+                {
+                    let bindings = self.bind(command, &pipeline, &globals, &uniforms, (i * PARAMS_STRIDE) as u64);
+                    let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
+                    steps.push(Step { pipeline, bindings, groups, submission });
+                }
+                steps
             },
         )?;
         Ok(Recorded { steps, globals, uniforms })
@@ -193,7 +191,7 @@ impl Recorded {
         )
     }
 
-    /// Records what [`Recorded::run`] submits, and drops it: the CPU's part of a run, to be measured where a driver does
+    /// Records what [`Recorded::run`] submits, and drops it: the CPU's part of a run, to be measured where a driver may
     /// not return from submitting before the run is done.
     pub fn encode(&self, gpu: &Gpu) -> Result<()> {
         gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop))

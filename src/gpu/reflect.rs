@@ -60,7 +60,7 @@ fn prelude(half: bool) -> String {
     format!("{enable}alias Hidden = {ty};\nfn hide(v: f32) -> Hidden {{\n    return {hidden};\n}}\n{COMMON}")
 }
 
-/// In front of `conv3x3_lanes`: two f32 side by side in memory. Mesa's software driver loads them at once where they are a 64-bit
+/// In front of shaders that load pairs: two f32 side by side in memory. Mesa's software driver loads them at once where they are a 64-bit
 /// integer, and one by one as a vector.
 fn pairs(wide: bool) -> String {
     let (ty, two) = match wide {
@@ -78,17 +78,23 @@ pub fn source(stem: &str, half: bool, wide: bool) -> String {
         return format!("enable wgpu_cooperative_matrix;\n{}\n{CONV3X3_COMMON}\n{MATRIX}{generated}", prelude(true));
     }
     let (_, text) = SHADERS.iter().find(|(s, _)| *s == stem).unwrap_or_else(|| panic!("no shader {stem:?}"));
-    let (types, common, generated) = match stem {
-        "conv3x3" => (String::new(), CONV3X3_COMMON, crate::ops::conv3x3::tiles_unrolled(half)),
-        "conv3x3_lanes" => (pairs(wide), CONV3X3_COMMON, crate::ops::conv3x3::unrolled()),
-        _ => (String::new(), "", String::new()),
+    let (common, generated) = match stem {
+        "conv3x3" => (CONV3X3_COMMON, crate::ops::conv3x3::tiles_unrolled(half)),
+        "conv3x3_lanes" => (CONV3X3_COMMON, crate::ops::conv3x3::unrolled()),
+        _ => ("", String::new()),
     };
-    format!("{}\n{types}{common}\n{text}{generated}", prelude(half))
+    let pairs = if has_pairs(stem) { pairs(wide) } else { String::new() };
+    format!("{}\n{pairs}{common}\n{text}{generated}", prelude(half))
 }
 
 /// Does a shader depend on the type of hidden maps?
 pub fn has_hidden(stem: &str) -> bool {
     is_matrix(stem) || SHADERS.iter().any(|(s, text)| *s == stem && text.contains("Hidden"))
+}
+
+/// Does a shader depend on whether there are 64-bit integers?
+pub fn has_pairs(stem: &str) -> bool {
+    SHADERS.iter().any(|(s, text)| *s == stem && text.contains("Pair>"))
 }
 
 /// Is a shader for cooperative matrices?

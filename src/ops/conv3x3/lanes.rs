@@ -358,7 +358,12 @@ pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Oper
 
 /// Output channels that lie beside each other in packed weights: a workgroup's, an invocation each, or all of few.
 fn lanes(co: usize) -> usize {
-    if takes_gates(co) { co } else { co.next_multiple_of(16).min(64) }
+    if takes_gates(co) { co } else { workgroup(co) }
+}
+
+/// Lanes of a workgroup, an output channel each.
+fn workgroup(co: usize) -> usize {
+    co.next_multiple_of(16).min(64)
 }
 
 fn params(sizes: Sizes) -> Vec<(&'static str, Param)> {
@@ -415,7 +420,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let channels = sizes.cx + sizes.cr;
     let tiles = sizes.n * sizes.h.div_ceil(rows) * sizes.w.div_ceil(columns);
     let pixels = tiles * rows * columns;
-    let lanes = sizes.co.next_multiple_of(16).min(64);
+    let lanes = workgroup(sizes.co);
     let blocks = [sizes.co.div_ceil(lanes), channels.div_ceil(BLOCK)];
     // Some workgroups for each core, but at least 8 tiles for each workgroup.
     let splits = 64usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8));
