@@ -8,7 +8,7 @@ use crate::exec::{CpuExecutor, Device, Executor};
 use crate::gpu::{Command, Gpu};
 use crate::graph::Graph;
 use crate::kernel::{Dispatch, Globals, Grid, Operand};
-use crate::net::{self, Architecture, Config};
+use crate::net::{self, Config};
 use crate::plan::{Plan, Step};
 use crate::smooth;
 use crate::tensor::{Shape, Tensor};
@@ -423,7 +423,7 @@ fn check_training(weights: &Weights, device: &Device, settings: &Settings, say: 
     let mut graph = Graph::new(weights.config.layout());
     let shape = batch.input.shape;
     let (x, target) = (graph.input("x", shape), graph.input("target", shape));
-    let noise = weights.config.z_shape(shape).map(|shape| graph.input("noise", shape)); // zero
+    let noise = weights.config.noise_shape(shape).map(|shape| graph.input("noise", shape)); // zero
     let grads = net::training::pass(&mut graph, &weights.config, [x, target], noise, true)?.grads;
     let params = graph.params();
     let mut oracle = CpuExecutor::<f64>::new(graph)?;
@@ -543,9 +543,9 @@ fn process_peak() -> Option<u64> {
     Some(1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
 }
 
-/// The network, SASNet with both directions complete and z kept: what the paper's Table 2 counts.
+/// The network; of the paper's form both directions complete, with z kept: what its Table 2 counts.
 pub fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
-    if config.architecture != Architecture::Sasnet {
+    if !config.takes_noise() {
         return Plan::new(&smooth::graph(config, shape)?.0, Device::Cpu.target());
     }
     let mut g = Graph::new(config.layout());

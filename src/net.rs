@@ -5,6 +5,17 @@
 //! n ~ N(0, I) in z's place -> L inverse blocks -> inverse Haar -> y
 //! ```
 //!
+//! That is the paper's form ([`Latent::Drop`]), in which all of the result comes from the three half-size channels of y_cor: the
+//! limit on sharp edges. In ours ([`Latent::Keep`]) one more residual block h reads both halves and says how much of each
+//! element of z is structure:
+//!
+//! ```text
+//! x -> Haar -> L forward blocks -> y_cor, z
+//! y_cor, z sigmoid(h([y_cor, z])) -> L inverse blocks -> inverse Haar -> y
+//! ```
+//!
+//! h begins as 0 (its last convolution is): half of z is kept.
+//!
 //! At scale x4 and x8 the transform and the blocks come two and three times. Layer names are those of the weights file.
 //!
 //! [`Config::architecture`] may name another network ([`unet`]); [`smooth`] and [`training::pass`] build any.
@@ -14,8 +25,8 @@ use crate::graph::{Gradients, Graph, Layout, Node, Value};
 use crate::ops::{
     Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channel_attention::TILE_ROWS,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
-    haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, spatial_attention::SpatialGate,
-    spatial_attention::SpatialStats,
+    haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, sigmoid_gate::SigmoidGate,
+    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use crate::tensor::Shape;
 
@@ -59,6 +70,37 @@ impl std::str::FromStr for Architecture {
     }
 }
 
+/// What stands in z's place on SASNet's way up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latent {
+    /// Noise, or nothing: the paper's form, which drops z.
+    #[default]
+    Drop,
+    /// The part of z that is structure: z times the sigmoid of a residual block `latent` of [y_cor, z]; no noise.
+    Keep,
+}
+
+impl Latent {
+    /// All of them.
+    pub const ALL: [Latent; 2] = [Latent::Drop, Latent::Keep];
+
+    /// Its name, on the command line and in the weights file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Latent::Drop => "drop",
+            Latent::Keep => "keep",
+        }
+    }
+}
+
+impl std::str::FromStr for Latent {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|l| l.name() == name).ok_or("give drop or keep")
+    }
+}
+
 /// Which network: what the weights file's metadata says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -71,6 +113,8 @@ pub struct Config {
     pub features: usize,
     /// Channel and spatial attention (CBAM) in every subnet of SASNet.
     pub attention: bool,
+    /// What stands in z's place. Of the others [`Latent::Drop`].
+    pub latent: Latent,
 }
 
 impl Default for Config {
@@ -84,7 +128,8 @@ impl Config {
     /// The full-size network of a kind; SASNet's is the paper's.
     pub fn of(architecture: Architecture) -> Self {
         let sasnet = architecture == Architecture::Sasnet;
-        Config { architecture, blocks: if sasnet { vec![16] } else { vec![] }, features: 64, attention: sasnet }
+        let blocks = if sasnet { vec![16] } else { vec![] };
+        Config { architecture, blocks, features: 64, attention: sasnet, latent: Latent::Drop }
     }
 
     /// 2, 4, 8 or 16: sides of an image are padded to a multiple of it.
@@ -99,8 +144,9 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let fail = |what: String| Err(Error::Invalid(what));
         if self.architecture != Architecture::Sasnet {
-            if !self.blocks.is_empty() || self.attention {
-                return fail(format!("an architecture {} has neither blocks nor attention", self.architecture.name()));
+            if !self.blocks.is_empty() || self.attention || self.latent != Latent::Drop {
+                let name = self.architecture.name();
+                return fail(format!("an architecture {name} has neither blocks nor attention nor a latent"));
             }
         } else if !(1..=3).contains(&self.blocks.len()) || self.blocks.iter().any(|b| !(1..=64).contains(b)) {
             return fail(format!(
@@ -126,33 +172,61 @@ impl Config {
         }
         let mut layout = Layout::default();
         let (f, k) = (self.features, (self.features / 16).max(4));
+        let mut subnet = |name: &str, c_in: usize, c_out: usize| {
+            let mut add = |layer: &str, dims: &[usize]| {
+                layout.push(format!("{name}.{layer}.weight"), dims);
+                layout.push(format!("{name}.{layer}.bias"), &dims[..1]);
+            };
+            add("conv1", &[f, c_in, 3, 3]);
+            add("conv2", &[f, f, 3, 3]);
+            if self.attention {
+                add("channel.fc1", &[k, f]);
+                add("channel.fc2", &[f, k]);
+                add("spatial", &[1, 2, 7, 7]);
+            }
+            add("conv3", &[c_out, c_in + f, 3, 3]);
+        };
         let levels = self.blocks.iter().enumerate().flat_map(|(level, &count)| std::iter::repeat_n(level, count));
         for (l, level) in levels.enumerate() {
             let z = self.z_channels(level);
             for (g, c_in, c_out) in [("g1", z, 3), ("g2", 3, z), ("g3", 3, z)] {
-                let mut add = |layer: &str, dims: &[usize]| {
-                    layout.push(format!("blocks.{l}.{g}.{layer}.weight"), dims);
-                    layout.push(format!("blocks.{l}.{g}.{layer}.bias"), &dims[..1]);
-                };
-                add("conv1", &[f, c_in, 3, 3]);
-                add("conv2", &[f, f, 3, 3]);
-                if self.attention {
-                    add("channel.fc1", &[k, f]);
-                    add("channel.fc2", &[f, k]);
-                    add("spatial", &[1, 2, 7, 7]);
-                }
-                add("conv3", &[c_out, c_in + f, 3, 3]);
+                subnet(&format!("blocks.{l}.{g}"), c_in, c_out);
             }
+        }
+        if self.latent == Latent::Keep {
+            let z = self.z_channels(self.blocks.len() - 1);
+            subnet(LATENT, 3 + z, z);
         }
         layout
     }
 
-    /// Shape of z (and of the noise in its place) for an image of shape `x`; None for networks without.
-    pub fn z_shape(&self, x: Shape) -> Option<Shape> {
+    /// Shape of the noise in z's place for an image of shape `x`; None for networks that take none.
+    pub fn noise_shape(&self, x: Shape) -> Option<Shape> {
         let (level, scale) = (self.blocks.len().checked_sub(1)?, self.scale());
-        Some(Shape::new(x.n, self.z_channels(level), x.h / scale, x.w / scale))
+        let shape = || Shape::new(x.n, self.z_channels(level), x.h / scale, x.w / scale);
+        self.takes_noise().then(shape)
+    }
+
+    /// Does noise stand in z's place?
+    pub fn takes_noise(&self) -> bool {
+        self.architecture == Architecture::Sasnet && self.latent == Latent::Drop
+    }
+
+    /// Checks that noise of this scale can stand in z's place.
+    pub fn check_noise(&self, scale: f32) -> Result<()> {
+        if self.takes_noise() || scale == 0.0 {
+            return Ok(());
+        }
+        let network = match self.architecture {
+            Architecture::Sasnet => format!("a network of latent {}", self.latent.name()),
+            other => format!("an architecture {}", other.name()),
+        };
+        Err(Error::Invalid(format!("the noise scale is {scale}, {network} takes none; give 0")))
     }
 }
+
+/// Name of the residual block that finds structure in z.
+const LATENT: &str = "latent";
 
 /// A layer: weight and bias by name.
 fn layer(g: &mut Graph, name: &str) -> Result<[Value; 2]> {
@@ -394,19 +468,33 @@ impl<'a> Way<'a> {
     }
 }
 
+impl Way<'_> {
+    /// z sigmoid(h([y_cor, z])): the part of z that is structure.
+    fn structure(&mut self, [y_cor, z]: &[Slabs; 2]) -> Result<Slabs> {
+        let join = |(a, z): (&Value, &Value)| self.g.apply1(LATENT, Concat, &[*a, *z]);
+        let joined: Slabs = y_cor.iter().zip(z).map(join).collect::<Result<_>>()?;
+        self.subnet(LATENT, &joined, |way, k, h| way.g.apply1(LATENT, SigmoidGate, &[z[k], h]))
+    }
+}
+
 /// The residual block g: x (N, c_in, h, w) -> (N, c_out, h, w). `name` as in `blocks.0.g1`.
 pub fn subnet(g: &mut Graph, c: &Config, name: &str, x: Value) -> Result<Value> {
     Ok(Way::new(g, c, None).subnet(name, &[x], |_, _, y| Ok(y))?[0])
 }
 
-/// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z ([`Config::z_shape`]) with
+/// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z with
 /// `keep_z`; otherwise the last block's g2 and g3, which feed only z, are skipped.
 pub fn downscale(g: &mut Graph, c: &Config, x: Value, keep_z: bool) -> Result<(Value, Option<Value>)> {
     let [y_cor, z] = Way::new(g, c, None).down(vec![x], keep_z)?;
     Ok((y_cor[0], keep_z.then_some(z[0])))
 }
 
-/// The way back: y_cor and z (or noise) -> (N, 3, H, W).
+/// What stands in z's place in a network of [`Latent::Keep`]: the part of z that is structure.
+pub fn structure(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Value> {
+    Ok(Way::new(g, c, None).structure(&[vec![y_cor], vec![z]])?[0])
+}
+
+/// The way back: y_cor and what stands in z's place -> (N, 3, H, W).
 pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Value> {
     Ok(Way::new(g, c, None).up([vec![y_cor], vec![z]], true)?[0])
 }
@@ -414,22 +502,29 @@ pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Valu
 /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and slabs, not
 /// clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. The noise in z's place has
 /// the scale and seed of [`crate::kernel::Globals`]. `keep_features`: where there are several slabs, the features of all
-/// wait for the channel gates, instead of being computed twice. Only SASNet takes several slabs, and noise.
+/// wait for the channel gates, instead of being computed twice. Only SASNet takes several slabs.
 pub fn smooth(g: &mut Graph, c: &Config, x: &[Value], keep_features: bool) -> Result<Slabs> {
-    let Some(shapes) = x.iter().map(|v| c.z_shape(g.shape(*v))).collect::<Option<Vec<Shape>>>() else {
+    if c.architecture != Architecture::Sasnet {
         let &[x] = x else { return Err(Error::Invalid(format!("{} slabs of a network that takes one", x.len()))) };
         return Ok(vec![unet::forward(g, c, x)?]);
-    };
-    let mut row = 0;
+    }
+    let noise = x.iter().map(|v| c.noise_shape(g.shape(*v))).collect::<Option<Vec<Shape>>>();
     let mut way = Way { keep_features, ..Way::new(g, c, None) };
-    let [y_cor, _] = way.down(x.to_vec(), false)?;
-    let noise = shapes.into_iter().map(|shape| {
-        let noise = Noise { shape, first_row: row };
-        row += shape.h;
-        way.g.apply1("noise", noise, &[])
-    });
-    let noise = noise.collect::<Result<_>>()?;
-    way.up([y_cor, noise], true)
+    let a = way.down(x.to_vec(), noise.is_none())?;
+    let latent = match noise {
+        Some(shapes) => {
+            let mut row = 0;
+            let noise = shapes.into_iter().map(|shape| {
+                let noise = Noise { shape, first_row: row };
+                row += shape.h;
+                way.g.apply1("noise", noise, &[])
+            });
+            noise.collect::<Result<_>>()?
+        }
+        None => way.structure(&a)?,
+    };
+    let [y_cor, _] = a;
+    way.up([y_cor, latent], true)
 }
 
 /// The mean absolute error of `y`, a scalar.
@@ -450,6 +545,8 @@ mod tests {
         assert_eq!(count(&[16], false), 2_119_392);
         assert_eq!((count(&[8, 8], true) + 5_000) / 10_000, 267);
         assert_eq!((count(&[8, 8, 8], true) + 5_000) / 10_000, 636);
+        let keep = Config { latent: Latent::Keep, ..Config::default() };
+        assert_eq!(keep.layout().parameters() - 2_151_984, 50_748);
     }
 
     #[test]

@@ -108,6 +108,9 @@ impl Smoother {
             Some(scale) => return Err(Error::Invalid(format!("the noise scale is {scale}; give a number, 0 or more"))),
             None => self.weights.noise()?,
         };
+        if options.noise.is_some() {
+            self.weights.config.check_noise(noise)?;
+        }
         if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
             return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
         }

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{Entry, Layout};
-use crate::net::{Architecture, Config};
+use crate::net::{Architecture, Config, Latent};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -51,7 +51,8 @@ impl Weights {
         Some(Weights::parse(bytes).expect("the shipped weights are good"))
     }
 
-    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight.
+    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is kept,
+    /// half of it is at first ([`Latent::Keep`]): the last convolution of that block is 0.
     pub fn initial(config: &Config, seed: u64) -> Weights {
         let layout = config.layout();
         let mut params = vec![0.0; layout.len()];
@@ -65,21 +66,28 @@ impl Weights {
                 *v = ((2.0 * f64::from(rng.unit()) - 1.0) * bound) as f32;
             }
         }
-        Weights { config: config.clone(), params, metadata: BTreeMap::new() }
+        Weights { config: config.clone(), params, metadata: BTreeMap::new() }.with_zeros("latent.conv3.")
     }
 
     /// Sets the last convolution of every subnet to 0: each block is the identity then.
     #[must_use]
-    pub fn with_identity_blocks(mut self) -> Weights {
+    pub fn with_identity_blocks(self) -> Weights {
+        self.with_zeros(".conv3.")
+    }
+
+    /// Sets the parameters to 0 whose name has this part.
+    fn with_zeros(mut self, part: &str) -> Weights {
         let layout = self.config.layout();
-        let last = layout.entries().iter().filter(|entry| entry.name.contains(".conv3."));
-        last.for_each(|entry| self.params[entry.range()].fill(0.0));
+        let these = layout.entries().iter().filter(|entry| entry.name.contains(part));
+        these.for_each(|entry| self.params[entry.range()].fill(0.0));
         self
     }
 
-    /// The noise scale to smooth with: that of training. 1, the paper's, where the file does not say.
+    /// The noise scale to smooth with: that of training. Where the file does not say, 1, the paper's, or 0 for a network that
+    /// takes none.
     pub fn noise(&self) -> Result<f32> {
-        self.metadata.get("noise").map_or(Ok(1.0), |text| match text.parse::<f32>() {
+        let unsaid = if self.config.takes_noise() { 1.0 } else { 0.0 };
+        self.metadata.get("noise").map_or(Ok(unsaid), |text| match text.parse::<f32>() {
             Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
             _ => Err(Error::Invalid(format!("the weights' noise scale is {text:?}; it must be a number, 0 or more"))),
         })
@@ -103,7 +111,7 @@ impl Weights {
         let average = file.names().iter().any(|name| name.starts_with(AVERAGE));
         let params = read_tensors(&file, &layout, if average { AVERAGE } else { "" })?;
         let weights = Weights { config, params, metadata };
-        weights.noise().map_err(|e| e.to_string())?;
+        weights.noise().and_then(|scale| weights.config.check_noise(scale)).map_err(|e| e.to_string())?;
         let known = |name| {
             let prefixed = BESIDE.iter().find_map(|prefix| str::strip_prefix(name, prefix));
             layout.get(prefixed.unwrap_or(name)).is_some()
@@ -132,6 +140,10 @@ impl Weights {
             let blocks: Vec<String> = self.config.blocks.iter().map(usize::to_string).collect();
             header.insert("blocks".into(), blocks.join(","));
             header.insert("attention".into(), if self.config.attention { "cbam" } else { "none" }.into());
+            // Files of the paper's form do not say it: none did before there was another.
+            if self.config.latent != Latent::Drop {
+                header.insert("latent".into(), self.config.latent.name().into());
+            }
         } else {
             header.insert("architecture".into(), self.config.architecture.name().into());
         }
@@ -142,13 +154,14 @@ impl Weights {
 }
 
 fn describe(config: &Config) -> String {
-    let Config { architecture, blocks, features, attention } = config;
+    let Config { architecture, blocks, features, attention, latent } = config;
     if *architecture != Architecture::Sasnet {
         return format!("the architecture {} of {features} features", architecture.name());
     }
     format!(
-        "a network of {blocks:?} blocks, {features} features, {} attention",
-        if *attention { "with" } else { "without" }
+        "a network of {blocks:?} blocks, {features} features, {} attention, latent {}",
+        if *attention { "with" } else { "without" },
+        latent.name()
     )
 }
 
@@ -175,8 +188,11 @@ pub(crate) fn parse_config(metadata: &mut BTreeMap<String, String>) -> Result<Co
             _ => return Err(wrong("attention", &text, "\"cbam\" or \"none\"")),
         };
     }
+    if let Some(text) = metadata.remove("latent") {
+        config.latent = text.parse().map_err(|_| wrong("latent", &text, "\"drop\" or \"keep\""))?;
+    }
     config.check().map_err(|e| e.to_string())?;
-    if let Ok(text) = take("scale")
+    if let Some(text) = metadata.remove("scale")
         && text != config.scale().to_string()
     {
         return Err(wrong("scale", &text, &format!("{}, which the network makes it", config.scale())));

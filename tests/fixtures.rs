@@ -4,9 +4,9 @@ mod common;
 
 use safetensors::{Dtype, SafeTensors};
 use sasnet::exec::{CpuExecutor, GpuExecutor};
-use sasnet::graph::{Graph, Value};
+use sasnet::graph::{Graph, Layout, Value};
 use sasnet::kernel::{Globals, Kernels};
-use sasnet::net::{self, Config, training};
+use sasnet::net::{self, Config, Latent, training};
 use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::tensor::Shape;
 use std::collections::HashMap;
@@ -74,10 +74,12 @@ impl Fixture {
             let features = self.number("features") as usize;
             return Config { features, ..Config::of(architecture.parse().unwrap()) };
         }
-        let blocks = self.metadata.get("blocks").map_or(1, |b| b.parse().unwrap());
+        let blocks = self.metadata.get("blocks").map_or("1", String::as_str);
+        let blocks = blocks.split(',').map(|b| b.parse().unwrap()).collect();
         let attention = self.metadata.get("attention").is_none_or(|a| a == "cbam");
         let features = self.number("features") as usize;
-        Config { blocks: vec![blocks], features, attention, ..Config::default() }
+        let latent = self.metadata.get("latent").map_or(Latent::Drop, |l| l.parse().unwrap());
+        Config { blocks, features, attention, latent, ..Config::default() }
     }
 }
 
@@ -178,12 +180,18 @@ impl Report {
     }
 }
 
-fn set_params<E: Executor>(exec: &mut E, graph: &mut Graph, fixture: &Fixture, prefix: &str) {
-    for entry in graph.layout().clone().entries() {
+/// Sets the parameters under `prefix`, whose names in the fixture are without it.
+fn set_params<E: Executor>(exec: &mut E, graph: &Graph, fixture: &Fixture, prefix: &str) {
+    exec.set(graph.params(), &params(fixture, graph.layout(), prefix));
+}
+
+fn params(fixture: &Fixture, layout: &Layout, prefix: &str) -> Vec<f64> {
+    let mut params = vec![0.0; layout.len()];
+    for entry in layout.entries() {
         let Some(name) = entry.name.strip_prefix(prefix) else { continue };
-        let value = graph.param(&entry.name).unwrap();
-        exec.set(value, fixture.data(&format!("param.{name}")));
+        params[entry.range()].copy_from_slice(fixture.data(&format!("param.{name}")));
     }
+    params
 }
 
 fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
@@ -196,7 +204,7 @@ fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let (grads, dx) = graph.vjp(&[(y, Some(dy))], &[x]).unwrap();
     [y, dx[0]].into_iter().for_each(|v| graph.output(v));
     let mut exec = E::new(graph.clone());
-    set_params(&mut exec, &mut graph, fixture, &format!("{name}."));
+    set_params(&mut exec, &graph, fixture, &format!("{name}."));
     exec.set(x, fixture.data("x"));
     exec.set(dy, fixture.data("dy"));
     exec.run(&Globals::default());
@@ -222,27 +230,31 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut graph = Graph::new(config.layout());
     let x = graph.input("x", fixture.shape("x"));
     let target = graph.input("target", fixture.shape("target"));
-    let noise = graph.input("noise", fixture.shape("noise"));
-    let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
-    let y = net::upscale(&mut graph, &config, y_cor, noise).unwrap();
+    let noise = config.takes_noise().then(|| graph.input("noise", fixture.shape("noise")));
+    let (y_cor, z) = net::downscale(&mut graph, &config, x, noise.is_none()).unwrap();
+    let latent = noise.unwrap_or_else(|| net::structure(&mut graph, &config, y_cor, z.unwrap()).unwrap());
+    let y = net::upscale(&mut graph, &config, y_cor, latent).unwrap();
     let loss = net::loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
     let params = graph.params();
     graph.apply_in_place("adam", Op::Adam(Adam::default()), &[grads, clip], &[params, m, v]).unwrap();
-    [y_cor, y, loss, dx[0]].into_iter().for_each(|v| graph.output(v));
+    [y_cor, latent, y, loss, dx[0]].into_iter().for_each(|v| graph.output(v));
     let mut exec = E::new(graph.clone());
-    set_params(&mut exec, &mut graph, fixture, "");
+    set_params(&mut exec, &graph, fixture, "");
     let mut losses = vec![];
     for step in 1..=fixture.data("train.losses").len() {
-        for (value, name) in [(x, "x"), (target, "target"), (noise, "noise")] {
-            exec.set(value, fixture.data(name));
+        for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
+            value.into_iter().for_each(|value| exec.set(value, fixture.data(name)));
         }
         exec.run(&globals(fixture, step));
         losses.push(exec.get(loss)[0]);
         if step == 1 {
             report.compare("output", "y_cor", &exec.get(y_cor), fixture.data("y_cor"), tolerance.output);
+            if noise.is_none() {
+                report.compare("output", "latent", &exec.get(latent), fixture.data("latent"), tolerance.output);
+            }
             report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
             report.compare("losses", "loss", &losses, fixture.data("loss"), tolerance.losses);
             report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
@@ -262,13 +274,15 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
 
     // The same gradients with activations rebuilt.
     let mut graph = Graph::new(config.layout());
-    let inputs = ["x", "noise", "target"];
-    let values = inputs.map(|name| graph.input(name, fixture.shape(name)));
-    let [x, noise, target] = values;
-    let pass = training::pass(&mut graph, &config, [x, target], Some(noise), false).unwrap();
+    let mut input = |name| graph.input(name, fixture.shape(name));
+    let [x, target] = ["x", "target"].map(&mut input);
+    let noise = config.takes_noise().then(|| input("noise"));
+    let pass = training::pass(&mut graph, &config, [x, target], noise, false).unwrap();
     let mut exec = E::new(graph.clone());
-    set_params(&mut exec, &mut graph, fixture, "");
-    inputs.iter().zip(values).for_each(|(name, value)| exec.set(value, fixture.data(name)));
+    set_params(&mut exec, &graph, fixture, "");
+    for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
+        value.into_iter().for_each(|value| exec.set(value, fixture.data(name)));
+    }
     exec.run(&Globals::default());
     report.compare("losses", "loss", &exec.get(pass.loss), fixture.data("loss"), tolerance.losses);
     let grads = exec.get(pass.grads);
@@ -286,7 +300,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let round_trip = net::upscale(&mut graph, &config, y_cor, z).unwrap();
     [haar, z, round_trip].into_iter().for_each(|v| graph.output(v));
     let mut exec = E::new(graph.clone());
-    set_params(&mut exec, &mut graph, fixture, "");
+    set_params(&mut exec, &graph, fixture, "");
     exec.set(x, fixture.data("x"));
     exec.run(&Globals::default());
     for (name, value) in [("haar", haar), ("z", z), ("round_trip", round_trip)] {
@@ -294,8 +308,9 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     }
     report.compare("round trip", "round_trip = x", &exec.get(round_trip), fixture.data("x"), tolerance.output);
 
-    // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice.
-    report.finish(&fixture.name, fixture.tensors.len() - 3 + 2);
+    // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice, and there
+    // are as many gradients as parameters.
+    report.finish(&fixture.name, fixture.tensors.len() - if noise.is_some() { 3 } else { 2 } + 2);
 }
 
 /// The parameters of a network of Table 3, flat: a linear congruential generator's numbers in [-1, 1) times sqrt(6 / fan_in)
@@ -423,10 +438,11 @@ fn gpu_hidden() {
             if fixture.is_unet() {
                 outputs.push((net::smooth(&mut graph, &config, &[x], true).unwrap()[0], "y"));
             } else {
-                let noise = graph.input("noise", fixture.shape("noise"));
-                let (y_cor, _) = net::downscale(&mut graph, &config, x, false).unwrap();
-                inputs.push((noise, "noise"));
-                outputs.extend([(y_cor, "y_cor"), (net::upscale(&mut graph, &config, y_cor, noise).unwrap(), "y")]);
+                let noise = config.takes_noise().then(|| graph.input("noise", fixture.shape("noise")));
+                let (y_cor, z) = net::downscale(&mut graph, &config, x, noise.is_none()).unwrap();
+                let latent = noise.unwrap_or_else(|| net::structure(&mut graph, &config, y_cor, z.unwrap()).unwrap());
+                inputs.extend(noise.map(|noise| (noise, "noise")));
+                outputs.extend([(y_cor, "y_cor"), (net::upscale(&mut graph, &config, y_cor, latent).unwrap(), "y")]);
             }
             outputs.iter().for_each(|(v, _)| graph.output(*v));
             let exec = GpuExecutor::new(graph.clone(), common::gpu_with(kernels)).unwrap();
@@ -435,10 +451,7 @@ fn gpu_hidden() {
             if fixture.is_unet() {
                 exec.write(graph.params(), &f32s(&generated(fixture))).unwrap();
             } else {
-                for entry in graph.layout().clone().entries() {
-                    let data = f32s(fixture.data(&format!("param.{}", entry.name)));
-                    exec.write(graph.param(&entry.name).unwrap(), &data).unwrap();
-                }
+                exec.write(graph.params(), &f32s(&params(fixture, graph.layout(), ""))).unwrap();
             }
             for (value, name) in inputs {
                 exec.write(value, &f32s(fixture.data(name))).unwrap();

@@ -19,7 +19,7 @@ use sasnet::ops::{
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
     conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
     haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,
-    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
@@ -393,6 +393,7 @@ fn gradients_agree_with_finite_differences() {
         elementwise(ExpScale { sign: -1.0 }, "exp_scale", 1, shape),
         elementwise(Coupling { inverse: false }, "coupling", 3, shape),
         elementwise(Coupling { inverse: true }, "coupling", 3, shape),
+        elementwise(SigmoidGate, "sigmoid_gate", 2, shape),
         loss(shape, false),
         haar((2, 3, 2, 3), false),
         haar((2, 3, 2, 3), true),

@@ -8,7 +8,7 @@ use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::gpu::Gpu;
 use sasnet::graph::{Graph, Layout, Place, Value};
 use sasnet::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
-use sasnet::net::{self, Architecture, Config, training};
+use sasnet::net::{self, Architecture, Config, Latent, training};
 use sasnet::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
@@ -218,7 +218,7 @@ fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
         return g;
     };
     let target = g.input("target", shape);
-    let noise = config.z_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap());
+    let noise = config.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap());
     let pass = training::pass(&mut g, config, [x, target], noise, store_activations).unwrap();
     let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
     let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();
@@ -236,7 +236,10 @@ fn networks() -> impl Iterator<Item = Graph> {
     let sasnets = configs.into_iter().flat_map(|(blocks, features, attention)| {
         let config = Config { blocks, features, attention, ..Config::default() };
         let shape = Shape::new(2, 3, 3 * config.scale(), 5 * config.scale());
-        [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
+        Latent::ALL.into_iter().flat_map(move |latent| {
+            let config = Config { latent, ..config.clone() };
+            [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
+        })
     });
     sasnets.chain(unets)
 }

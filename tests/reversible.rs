@@ -5,8 +5,8 @@ mod common;
 use sasnet::exec::{CpuExecutor, Device, Executor};
 use sasnet::graph::{Graph, Value};
 use sasnet::kernel::{Globals, Kernels};
-use sasnet::net::Config;
 use sasnet::net::training::{self, Pass};
+use sasnet::net::{Config, Latent};
 use sasnet::ops::noise::Noise;
 use sasnet::plan::Target;
 use sasnet::tensor::Shape;
@@ -41,15 +41,15 @@ struct Result {
 impl Case {
     fn new(config: &Config, seed: u64) -> Case {
         let shape = Shape::new(2, 3, 16 * config.scale(), 20 * config.scale());
-        Case { config: config.clone(), shape, params: Weights::initial(config, seed).params }
+        Case { config: config.clone(), shape, params: common::with_latent(Weights::initial(config, seed)).params }
     }
 
     fn graph(&self, store_activations: bool) -> (Graph, [Value; 2], Pass) {
         let mut g = Graph::new(self.config.layout());
         let [x, target] = ["x", "target"].map(|name| g.input(name, self.shape));
-        let noise =
-            g.apply1("noise", Noise { shape: self.config.z_shape(self.shape).unwrap(), first_row: 0 }, &[]).unwrap();
-        let pass = training::pass(&mut g, &self.config, [x, target], Some(noise), store_activations).unwrap();
+        let noise = self.config.noise_shape(self.shape).map(|shape| Noise { shape, first_row: 0 });
+        let noise = noise.map(|noise| g.apply1("noise", noise, &[]).unwrap());
+        let pass = training::pass(&mut g, &self.config, [x, target], noise, store_activations).unwrap();
         (g, [x, target], pass)
     }
 
@@ -111,12 +111,14 @@ impl Result {
     }
 }
 
-/// x2, x4 and x8, with attention and without; a last level of one block has only the part of it that y_cor needs.
+/// x2, x4 and x8, with attention and without, z kept and dropped; a last level of one block has only the part of it that y_cor needs.
 fn configs() -> Vec<Config> {
     let blocks: [&[usize]; 4] = [&[4], &[2, 2], &[1], &[1, 2, 1]];
     let config =
         |blocks: &[usize], attention| Config { blocks: blocks.to_vec(), features: 8, attention, ..Config::default() };
-    blocks.iter().flat_map(|blocks| [true, false].map(|attention| config(blocks, attention))).collect()
+    let paper = blocks.iter().flat_map(|blocks| [true, false].map(|attention| config(blocks, attention)));
+    let keep = |config: &Config| Config { latent: Latent::Keep, ..config.clone() };
+    paper.flat_map(|config| [keep(&config), config]).collect()
 }
 
 /// `run` with activations rebuilt and with activations stored must agree in every parameter's gradient, in one of so

@@ -5,6 +5,7 @@ mod common;
 use common::{picture, small_weights};
 use proptest::prelude::*;
 use sasnet::exec::Device;
+use sasnet::net::{Config, Latent};
 use sasnet::smooth::{Options, Smoother};
 use sasnet::tensor::Tensor;
 use sasnet::weights::{MODELS, Precision, Weights};
@@ -188,6 +189,22 @@ fn the_noise_scale_is_that_of_the_file_or_the_papers() {
     assert_eq!([weights(None), weights(Some("0")), weights(Some("0.25"))], [1.0, 0.0, 0.25]);
 }
 
+/// A network that keeps what is structure in z takes no noise, and says so; files of the paper's form do not say what they are.
+#[test]
+fn the_latent_is_that_of_the_file() {
+    let config = Config { blocks: vec![1], features: 4, latent: Latent::Keep, ..Config::default() };
+    let keep = common::with_latent(Weights::initial(&config, 5));
+    let mut file = Parts::of(&bytes(&keep, Precision::F32));
+    assert_eq!(file.metadata()["latent"], "keep");
+    assert_eq!((Weights::parse(&file.bytes()).unwrap(), keep.noise().unwrap()), (keep.clone(), 0.0));
+    assert!(!Parts::of(good_file()).metadata().contains_key("latent"));
+    file.metadata().insert("noise".into(), "0.5".into());
+    says(&file.bytes(), &["the noise scale is 0.5", "latent keep takes none"]);
+    let options = Options { noise: Some(0.5), ..Options::default() };
+    let error = Smoother::new(keep, Device::Cpu).smooth(&picture(5, 7, 1), &options, || ()).unwrap_err();
+    assert!(error.to_string().contains("latent keep takes none; give 0"), "{error}");
+}
+
 #[test]
 fn the_shipped_weights_are_good() {
     let weights = Weights::builtin();
@@ -275,6 +292,8 @@ fn wrong_metadata() {
         ("blocks", "18446744073709551616", "\"blocks\" is \"1844"),
         ("blocks", "2", "the tensor blocks.1.g1.conv1.weight is missing"),
         ("attention", "maybe", "\"attention\" is \"maybe\", not \"cbam\" or \"none\""),
+        ("latent", "maybe", "\"latent\" is \"maybe\", not \"drop\" or \"keep\""),
+        ("latent", "keep", "the tensor latent.conv1.weight is missing"),
         ("scale", "4", "\"scale\" is \"4\", not 2, which the network makes it"),
         ("noise", "loud", "noise scale is \"loud\""),
         ("noise", "-1", "noise scale is \"-1\""),
@@ -413,6 +432,47 @@ fn shipped_models_are_small() {
         weights.write(&path, Precision::F16).unwrap();
         assert_eq!(Weights::read(&path).unwrap(), weights, "{name}");
     }
+}
+
+#[test]
+fn a_grown_network_is_trained_from_its_file() {
+    let data = common::runs::Data::new();
+    let run = |arguments: &[&str]| {
+        let mut command = common::sasnet();
+        command.current_dir(data.path("")).args(arguments);
+        common::Ran::of(&mut command)
+    };
+    let small = ["--blocks", "1", "--features", "4", "--latent", "keep", "--steps", "2", "--ema", "0.5"];
+    common::Ran::of(&mut data.command("small", &small)).ok();
+    let grow = ["weights", "small/weights.safetensors", "--grow", "--blocks", "2", "--features", "6", "-o"];
+    run(&[&grow[..], &["large.safetensors"]].concat()).ok();
+    let large = Weights::read(&data.path("large.safetensors")).unwrap();
+    assert_eq!((&large.config.blocks[..], large.config.features, large.config.latent), (&[2][..], 6, Latent::Keep));
+    assert_eq!(large.metadata["grown_from"], "[1] blocks of 4 features");
+
+    let file = data.path("large.safetensors").display().to_string();
+    let from = ["--from", &file, "--steps", "1", "--rate", "1e-9", "--decay-from", "0"];
+    common::Ran::of(&mut data.command("run", &from)).ok();
+    let trained = Weights::read(&data.path("run/weights.safetensors")).unwrap();
+    assert_eq!((&trained.config, trained.metadata["steps"].as_str()), (&large.config, "1"));
+    let off = trained.params.iter().zip(&large.params).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(0.0 < off && off < 1e-6, "it begins with these weights: {off}");
+
+    run(&["weights", "small/weights.safetensors", "--grow", "-o", "no.safetensors"])
+        .fails(1, &["cannot be grown", "[1]"]);
+    run(&["weights", "small/weights.safetensors", "--features", "9", "-o", "no.safetensors"]).fails(2, &["--grow"]);
+    run(&["weights", "small/weights.safetensors", "--grow"]).fails(2, &["--out"]);
+    assert!(!data.path("no.safetensors").exists());
+    for (other, value) in [("--blocks", "3"), ("--resume", ""), ("--init", "uniform")] {
+        let more =
+            [&["--from", &file, other][..], if value.is_empty() { &[] } else { std::slice::from_ref(&value) }].concat();
+        common::Ran::of(&mut data.command("new", &more)).fails(2, &["--from", other]);
+    }
+    let nothing = ["--from", "nothing.safetensors"];
+    common::Ran::of(&mut data.command("new", &nothing)).fails(1, &["nothing.safetensors", "No such file"]);
+    let noisy = ["--from", &file, "--noise", "1"];
+    common::Ran::of(&mut data.command("new", &noisy)).fails(1, &["noise scale is 1", "latent keep"]);
+    assert!(!data.path("new").exists());
 }
 
 /// A checkpoint becomes a weights file: without the moments, with the weights' average where there is one.

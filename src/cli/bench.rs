@@ -118,6 +118,7 @@ impl Bench {
                 "blocks": config.blocks,
                 "features": config.features,
                 "attention": config.attention,
+                "latent": config.latent.name(),
                 "scale": config.scale(),
                 "parameters": config.layout().parameters(),
             },

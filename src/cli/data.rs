@@ -2,7 +2,7 @@
 
 use clap::Args;
 use sasnet::file::atomic_write;
-use sasnet::train::data::{Origin, Recipe, Source};
+use sasnet::train::data::{Blend, Origin, Recipe, Source};
 use sasnet::train::pairs::find_pairs;
 use sasnet::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,19 @@ pub struct Blended {
     /// Folder of textures, grey or colour (all subfolders), in the same way [default: synthetic]
     #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
     textures: Vec<Weighted>,
+    /// How textures are laid on structures: plain = added, as strong as --strength says; varied = also multiplied, cut as
+    /// joints, stronger, larger, smaller, none [default: varied; with --paper: plain]
+    #[arg(long, value_name = "HOW", help_heading = "Data")]
+    #[serde(default)]
+    blend: Option<BlendArg>,
+}
+
+/// [`Blend`] on the command line.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlendArg {
+    Plain,
+    Varied,
 }
 
 impl Blended {
@@ -57,7 +70,16 @@ impl Blended {
             given => given.iter().map(Weighted::origin).collect(),
         };
         let (structures, textures) = (or_synthetic(&self.structures), or_synthetic(&self.textures));
-        Recipe { structures, textures, pairs: vec![], strength }
+        let blend = match self.blend {
+            Some(BlendArg::Varied) => Blend::Varied,
+            _ => Blend::Plain,
+        };
+        Recipe { structures, textures, pairs: vec![], strength, blend }
+    }
+
+    /// Blends so where it is not said how.
+    pub fn or_blend(&mut self, blend: BlendArg) {
+        self.blend.get_or_insert(blend);
     }
 
     /// Reads what is to be read, and says what it is.
@@ -88,10 +110,13 @@ pub struct Data {
 const FILE: &str = "data.json";
 
 impl Data {
-    /// What is given; for a run that goes on and is given nothing, what it was trained on so far.
-    pub fn of_run(&self, folder: &Path, resume: bool) -> Result<Data> {
+    /// What is given, blended as `blend` where it is not said how; for a run that goes on and is given nothing, what it was
+    /// trained on so far.
+    pub fn of_run(&self, folder: &Path, resume: bool, blend: BlendArg) -> Result<Data> {
         if !resume || !self.is_empty() {
-            return Ok(self.clone());
+            let mut data = self.clone();
+            data.blended.or_blend(blend);
+            return Ok(data);
         }
         let path = folder.join(FILE);
         if !path.exists() {
@@ -104,7 +129,9 @@ impl Data {
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let wrong =
             |e| Error::file(&path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
-        serde_json::from_slice(&bytes).map_err(wrong)
+        let mut data: Data = serde_json::from_slice(&bytes).map_err(wrong)?;
+        data.blended.blend = self.blended.blend.or(data.blended.blend);
+        Ok(data)
     }
 
     /// Leaves for [`Data::of_run`] what a run is trained on.

@@ -120,11 +120,15 @@ pub struct Design {
     /// Leave channel and spatial attention out
     #[arg(long, help_heading = "Network")]
     no_attention: bool,
+    /// What stands in z's place on the way up: drop = noise or nothing, as in the paper; keep = the part of z that is
+    /// structure, which one more block finds [default: drop; train without --paper: keep]
+    #[arg(long, value_name = "HOW", help_heading = "Network")]
+    latent: Option<net::Latent>,
 }
 
 impl Design {
-    /// The network.
-    fn config(&self) -> Result<Config> {
+    /// The network; `latent` where none is given.
+    fn config(&self, latent: net::Latent) -> Result<Config> {
         let architecture = self.architecture.unwrap_or(net::Architecture::Sasnet);
         let mut config = Config::of(architecture);
         config.features = self.features.unwrap_or(config.features);
@@ -135,12 +139,14 @@ impl Design {
         match architecture {
             net::Architecture::Sasnet => {
                 config.attention = !self.no_attention;
+                config.latent = self.latent.unwrap_or(latent);
                 if !self.blocks.is_empty() {
                     config.blocks = self.blocks.clone();
                 }
             }
             _ if !self.blocks.is_empty() => return fails("--blocks"),
             _ if self.no_attention => return fails("--no-attention"),
+            _ if self.latent.is_some() => return fails("--latent"),
             _ => {}
         }
         config.check().map(|()| config)
@@ -163,7 +169,7 @@ impl Architecture {
     fn config(&self) -> Result<Config> {
         match &self.weights {
             Some(path) => Ok(Weights::read(path)?.config),
-            None => self.design.config(),
+            None => self.design.config(net::Latent::Drop),
         }
     }
 

@@ -4,7 +4,7 @@ use super::say;
 use clap::Args;
 use sasnet::bands::Bands;
 use sasnet::kernel::{Kernels, MatrixUnit};
-use sasnet::net::{Architecture, Config};
+use sasnet::net::{Architecture, Config, Latent};
 use sasnet::plan::{Plan, Target};
 use sasnet::tensor::Shape;
 use sasnet::train::step::{self, Settings};
@@ -111,7 +111,11 @@ impl Plan_ {
 pub(super) fn describe(config: &Config) -> String {
     let (features, scale, parameters) = (config.features, config.scale(), config.layout().parameters());
     let kind = match config.architecture {
-        Architecture::Sasnet => config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+") + " blocks",
+        Architecture::Sasnet => {
+            let blocks = config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
+            let latent = if config.latent == Latent::Keep { ", structure of z kept" } else { "" };
+            format!("{blocks} blocks{latent}")
+        }
         other => other.name().to_string(),
     };
     format!("{kind}, {features} features, x{scale}, {parameters} parameters")

@@ -1,6 +1,6 @@
 //! `sasnet synth`
 
-use super::data::Blended;
+use super::data::{BlendArg, Blended};
 use super::{parse_size, parse_strength};
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
@@ -58,7 +58,9 @@ impl Synth {
     pub fn run(self) -> Result<()> {
         let out = &self.out;
         self.check_folder()?;
-        let source = self.blended.source(self.strength.unwrap_or(STRENGTH))?;
+        let mut blended = self.blended.clone();
+        blended.or_blend(BlendArg::Varied);
+        let source = blended.source(self.strength.unwrap_or(STRENGTH))?;
         eprintln!("pairs of {source}");
         let is_new = !out.exists();
         std::fs::create_dir_all(out).map_err(Error::io(out))?;

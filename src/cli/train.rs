@@ -1,8 +1,9 @@
 //! `sasnet train`
 
-use super::data::Data;
+use super::data::{BlendArg, Data};
 use super::parse_strength;
 use clap::Args;
+use sasnet::net::Latent;
 use sasnet::train::checkpoint::Checkpoint;
 use sasnet::train::pairs::{Pair, find_pairs};
 use sasnet::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
@@ -47,6 +48,10 @@ pub struct Train {
     /// unless given again
     #[arg(long, conflicts_with = "Design")]
     resume: bool,
+    /// Begin a run from these weights (or those of a checkpoint, or a shipped model's name), with fresh moments; the
+    /// network is theirs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["Design", "resume", "init"])]
+    from: Option<String>,
     #[command(flatten)]
     design: super::Design,
     /// The paper's settings: rate 2e-4, halved every 10000 steps, noise 1, initial weights uniform. Each of them can be
@@ -169,13 +174,21 @@ impl Train {
             settings.check(&checkpoint.weights.config)?;
             return Ok((checkpoint, settings));
         }
-        let config = self.design.config()?;
+        let from = self.from.as_deref().map(super::model_or_file).transpose()?;
+        let config = match &from {
+            Some(weights) => weights.config.clone(),
+            None => self.design.config(if self.paper { Latent::Drop } else { Latent::Keep })?,
+        };
         let base = if self.paper { Settings::paper() } else { Settings::default() };
         let mut settings = self.settings(base.of(&config));
         if !self.paper && self.decay_from.is_none() {
             settings.decay_from = self.halve_every.is_none().then_some(settings.steps / 10);
         }
-        Ok((run::begin(&config, &settings, &self.out)?, settings))
+        let checkpoint = match from {
+            Some(weights) => run::begin_from(weights, &settings, &self.out)?,
+            None => run::begin(&config, &settings, &self.out)?,
+        };
+        Ok((checkpoint, settings))
     }
 
     /// Trains.
@@ -185,7 +198,8 @@ impl Train {
         let lock = self.out.is_dir().then(|| Lock::take(&self.out)).transpose()?;
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
-        let data = self.data.of_run(&self.out, self.resume)?;
+        let blend = if self.paper { BlendArg::Plain } else { BlendArg::Varied };
+        let data = self.data.of_run(&self.out, self.resume, blend)?;
         let source = Arc::new(data.source(settings.strength)?);
         let validation = match &self.validate {
             Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,

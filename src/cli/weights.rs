@@ -6,6 +6,8 @@ use clap::Args;
 use sasnet::bench::full_network;
 use sasnet::eval::COUNTED;
 use sasnet::file::prepare;
+use sasnet::net::Config;
+use sasnet::train::grow::grow;
 use sasnet::weights::Precision;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
@@ -21,12 +23,29 @@ pub struct Weights_ {
     /// Write them in 16 bits instead of 32: half the size
     #[arg(long, requires = "out")]
     f16: bool,
+    /// Enlarge the network to --blocks and --features without changing what it computes, to train it on (train --from)
+    #[arg(long, requires = "out", help_heading = "Growing")]
+    grow: bool,
+    /// Blocks of the larger network, in as many numbers as the old one has [default: as many as it has]
+    #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', requires = "grow", help_heading = "Growing")]
+    blocks: Vec<usize>,
+    /// Features of the larger network [default: as many as it has]
+    #[arg(long, value_name = "N", requires = "grow", help_heading = "Growing")]
+    features: Option<usize>,
+    /// Seed of what is random in it
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "grow", help_heading = "Growing")]
+    seed: u64,
 }
 
 impl Weights_ {
     /// Shows and writes.
     pub fn run(self) -> Result<()> {
-        let weights = super::model_or_file(&self.file)?;
+        let mut weights = super::model_or_file(&self.file)?;
+        if self.grow {
+            let Config { blocks, features, .. } = &weights.config;
+            let blocks = if self.blocks.is_empty() { blocks } else { &self.blocks };
+            weights = grow(&weights, blocks, self.features.unwrap_or(*features), self.seed)?;
+        }
         let macs = full_network(&weights.config, COUNTED)?.macs() as f64 / 1e9;
         say!("{}", describe(&weights.config));
         say!("{macs:.2} GMAC on 512x384");

@@ -35,6 +35,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "peak",
     "pixel_conv",
     "rows",
+    "sigmoid_gate",
     "spatial_attention",
 ];
 

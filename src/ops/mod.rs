@@ -26,6 +26,7 @@ pub mod max_pool;
 pub mod noise;
 pub mod pixel_conv;
 pub mod rows;
+pub mod sigmoid_gate;
 pub mod spatial_attention;
 
 /// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
@@ -190,6 +191,7 @@ operators! {
     noise::Noise,
     pixel_conv::PixelConv, pixel_conv::PixelConvBackward,
     rows::Rows,
+    sigmoid_gate::SigmoidGate, sigmoid_gate::SigmoidGateBackward,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
 }

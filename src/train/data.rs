@@ -16,6 +16,9 @@ use crate::geometry::{Flip, reflect};
 use crate::image::{self, pictures_below};
 use crate::tensor::{Shape, Tensor};
 
+mod blend;
+pub use blend::Blend;
+
 /// Inputs and what the network should make of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -56,16 +59,18 @@ pub struct Recipe {
     pub pairs: Vec<(String, Vec<Pair>, f32)>,
     /// Standard deviation of blended textures, from and to, in code values of 0..255 ([`STRENGTH`]).
     pub strength: (f32, f32),
+    /// How textures are laid on structures.
+    pub blend: Blend,
 }
 
 /// Where training samples come from; holds all its pictures in memory, 3 bytes a pixel.
 ///
-/// Structures are blended with textures on the fly: `clip(S + k (T - mean T))`, `k` such that T's standard deviation is
-/// uniform in the recipe's strength.
+/// Structures are blended with textures on the fly, as [`Blend`] says, and clipped to [0, 1].
 pub struct Source {
     targets: Mix<Target>,
     textures: Mix<Textures>,
     strength: (f32, f32),
+    blend: Blend,
 }
 
 enum Target {
@@ -155,7 +160,8 @@ impl Source {
                 "texture strength from {low} to {high}: give two positive numbers, the smaller first"
             )));
         }
-        let mut source = Source { targets: Mix::new(), textures: Mix::new(), strength: recipe.strength };
+        let mut source =
+            Source { targets: Mix::new(), textures: Mix::new(), strength: recipe.strength, blend: recipe.blend };
         for (origin, weight) in &recipe.structures {
             match origin {
                 Origin::Folder(path) => {
@@ -205,7 +211,8 @@ impl Source {
     /// Those of [`Source::new`].
     pub fn blend(structures: &Path, textures: &Path, strength: (f32, f32)) -> Result<Source> {
         let folder = |path: &Path| vec![(Origin::Folder(path.to_path_buf()), 1.0)];
-        Source::new(&Recipe { structures: folder(structures), textures: folder(textures), pairs: vec![], strength })
+        let (structures, textures) = (folder(structures), folder(textures));
+        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
     }
 
     /// One set of pairs.
@@ -213,14 +220,15 @@ impl Source {
     /// # Errors
     /// Those of [`Source::new`].
     pub fn pairs(pairs: &[Pair]) -> Result<Source> {
-        let pairs = vec![("given".into(), pairs.to_vec(), 1.0)];
-        Source::new(&Recipe { structures: vec![], textures: vec![], pairs, strength: STRENGTH })
+        let (pairs, blend) = (vec![("given".into(), pairs.to_vec(), 1.0)], Blend::Plain);
+        Source::new(&Recipe { structures: vec![], textures: vec![], pairs, strength: STRENGTH, blend })
     }
 
     /// The generator's structures with the generator's textures.
     pub fn synthetic(strength: (f32, f32)) -> Result<Source> {
         let synthetic = vec![(Origin::Synthetic, 1.0)];
-        Source::new(&Recipe { structures: synthetic.clone(), textures: synthetic, pairs: vec![], strength })
+        let (structures, textures) = (synthetic.clone(), synthetic);
+        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
     }
 
     /// The `batch` samples of `crop` x `crop` of the step number `step`; those of folders flipped and rotated at random,
@@ -252,8 +260,12 @@ impl Source {
             }
             Target::SyntheticStructures => target.copy_from_slice(&synthetic::structure(rng, crop)),
         }
+        if self.blend == Blend::Varied {
+            blend::flatten(rng, crop, target);
+        }
         input.copy_from_slice(target);
         match self.textures.draw(rng) {
+            textures if self.blend == Blend::Varied => blend::lay(rng, textures, self.strength, crop, input),
             Textures::Pictures(textures) => {
                 let texture = &textures[rng.below(textures.len())];
                 texture.add(rng.between(self.strength) / 255.0, crop, rng, input);

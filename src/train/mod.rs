@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod data;
+pub mod grow;
 pub mod pairs;
 pub mod report;
 pub mod rng;

@@ -129,12 +129,20 @@ pub fn check_fresh(folder: &Path) -> Result<()> {
 /// [`Error::Invalid`] where network and settings make no sense, [`Error::File`] where the folder has a run.
 pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
     config.check()?;
-    settings.check(config)?;
-    check_fresh(folder)?;
     let mut weights = Weights::initial(config, settings.seed);
     if settings.init == Init::Identity {
         weights = weights.with_identity_blocks();
     }
+    begin_from(weights, settings, folder)
+}
+
+/// A run before its first step, from weights: with fresh moments, for a fresh folder.
+///
+/// # Errors
+/// As [`begin`].
+pub fn begin_from(weights: Weights, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
+    settings.check(&weights.config)?;
+    check_fresh(folder)?;
     let zero = vec![0.0; weights.params.len()];
     let average = (settings.ema > 0.0).then(|| weights.params.clone());
     Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero, average })

@@ -92,13 +92,13 @@ impl Settings {
         }
     }
 
-    /// The same for a network: without noise, and with uniform weights, where it has no invertible blocks.
+    /// The same for a network: without noise where it takes none, and with uniform weights where it has no invertible
+    /// blocks.
     #[must_use]
     pub fn of(self, config: &Config) -> Settings {
-        match config.architecture {
-            Architecture::Sasnet => self,
-            _ => Settings { noise: 0.0, init: Init::Uniform, ..self },
-        }
+        let noise = if config.takes_noise() { self.noise } else { 0.0 };
+        let init = if config.architecture == Architecture::Sasnet { self.init } else { Init::Uniform };
+        Settings { noise, init, ..self }
     }
 
     /// Checks that the settings make sense for a network.
@@ -121,14 +121,10 @@ impl Settings {
         if !(0.0..1.0).contains(&self.ema) {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }
-        if config.architecture != Architecture::Sasnet {
+        config.check_noise(self.noise)?;
+        if config.architecture != Architecture::Sasnet && self.init == Init::Identity {
             let name = config.architecture.name();
-            if self.noise > 0.0 {
-                return fail(format!("the noise scale is {}, an architecture {name} takes none; give 0", self.noise));
-            }
-            if self.init == Init::Identity {
-                return fail(format!("an architecture {name} has no blocks to begin as the identity"));
-            }
+            return fail(format!("an architecture {name} has no blocks to begin as the identity"));
         }
         if let Some(from) = self.decay_from
             && from >= self.steps
@@ -198,7 +194,8 @@ fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
     let mut g = Graph::new(config.layout());
     let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
     let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
-    let noise = config.z_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
+    let noise =
+        config.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
     let pass = training::pass(&mut g, config, [x, target], noise, settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);

@@ -35,6 +35,22 @@ pub fn exp_scale(sign: f32, shape: Shape) -> Case {
     Case::new("exp_scale", ExpScale { sign }, vec![(shape, x)], &[true])
 }
 
+/// A gate of each element, over the whole range that a bad start can give.
+pub fn sigmoid_gate(shape: Shape) -> Case {
+    let mut random = Random::new(shape.len());
+    let x = random.vec(shape.len());
+    let mut h = random.vec(shape.len());
+    for (i, h) in h.iter_mut().enumerate() {
+        *h = match i % 5 {
+            2 => 200f32.copysign(*h),
+            3 => *h * 10.0,
+            4 => 0.0,
+            _ => *h * 2.0,
+        };
+    }
+    Case::new("sigmoid_gate", SigmoidGate, vec![(shape, x), (shape, h)], &[true, true])
+}
+
 pub fn haar((n, c, h, w): (usize, usize, usize, usize), inverse: bool) -> Case {
     let mut random = Random::new(n * c * h * w);
     let len = 4 * n * c * h * w;
@@ -342,6 +358,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         cases.push(elementwise(Scale { k: -0.3 }, "add", 1, shape));
         cases.extend([1.0, -1.0].map(|sign| exp_scale(sign, shape)));
         cases.extend([false, true].map(|inverse| elementwise(Coupling { inverse }, "coupling", 3, shape)));
+        cases.push(sigmoid_gate(shape));
         cases.extend([false, true].map(|equal| loss(shape, equal)));
         cases.extend(noise(shape));
     }

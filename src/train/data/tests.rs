@@ -206,6 +206,7 @@ fn weights_are_the_shares_of_samples() {
         textures: vec![folder("rows", 0.2), folder("checks", 0.3), (Origin::Synthetic, 0.5)],
         pairs: vec![("pairs".into(), find_pairs(&path("pairs"), None).unwrap(), 2.0)],
         strength: (5.0, 5.0),
+        blend: Blend::Plain,
     };
     let source = Source::new(&recipe).unwrap();
     let text = source.to_string();
@@ -274,6 +275,7 @@ fn wrong_recipes_are_errors() {
             textures: synthetic(textures),
             pairs: vec![],
             strength: STRENGTH,
+            blend: Blend::Plain,
         };
         Source::new(&recipe).err().unwrap().to_string()
     };
@@ -282,4 +284,31 @@ fn wrong_recipes_are_errors() {
     assert!(error(f32::INFINITY, 1.0).contains("is inf"));
     assert!(error(0.0, 1.0).contains("no structures or pairs to train on"));
     assert!(error(1.0, 0.0).contains("no textures to train on"));
+}
+
+#[test]
+fn varied_blends_are_what_they_say() {
+    let (_dir, plain) = flat();
+    let varied = Source { blend: Blend::Varied, ..plain };
+    let (n, crop) = (600, 24);
+    let batch = varied.batch(3, 1, n, crop);
+    assert_eq!(batch, varied.batch(3, 1, n, crop), "a function of its arguments");
+    let sample = 3 * crop * crop;
+    let samples: Vec<(&[f32], &[f32])> =
+        batch.input.data.chunks_exact(sample).zip(batch.target.data.chunks_exact(sample)).collect();
+    let share = |is: &dyn Fn(&[f32], &[f32]) -> bool| {
+        samples.iter().filter(|(input, target)| is(input, target)).count() as f32 / n as f32
+    };
+    let bare = share(&|input, target| input == target);
+    assert!((0.02..0.07).contains(&bare), "{bare} without a texture (a black structure hides a multiplied one)");
+    // The structures of this folder are of one grey.
+    let (black, white) = (share(&|_, t| t.iter().all(|v| *v < 0.15)), share(&|_, t| t.iter().all(|v| *v > 0.85)));
+    assert!((0.003..0.04).contains(&black) && (0.003..0.04).contains(&white), "{black} black, {white} white");
+    let deviation = |input: &[f32], target: &[f32]| {
+        let square: f32 = input.iter().zip(target).map(|(a, b)| (a - b).powi(2)).sum();
+        255.0 * (square / sample as f32).sqrt()
+    };
+    let strong = share(&|input, target| deviation(input, target) > 1.15 * STRENGTH.1);
+    assert!((0.15..0.6).contains(&strong), "{strong} stronger than the range");
+    assert!(batch.input.data.iter().all(|v| (0.0..=1.0).contains(v)));
 }

@@ -1,0 +1,66 @@
+#!/bin/sh
+# Trains in the background of other work, at the lowest priority, for as long as the machine is there.
+#
+#   tools/train_in_background.sh start RUN [OPTIONS]   starts, or goes on from RUN's last checkpoint; OPTIONS are those of
+#                                                      `sasnet train` (a RUN that is not there goes on from weights/training/
+#                                                      where that has a checkpoint: give its data again)
+#   tools/train_in_background.sh status RUN            its last lines, and whether it runs
+#   tools/train_in_background.sh pause|continue RUN    stops it for a while, as for a measurement
+#   tools/train_in_background.sh stop RUN              ends it with a checkpoint
+#   tools/train_in_background.sh keep RUN              puts its last checkpoint into weights/training/, in place of the one
+#                                                      there, in parts below 15 MiB
+#
+# RUN is a folder. Its log is RUN.log, its process RUN.pid.
+set -eu
+[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+command=$1 run=${2%/}
+shift 2
+here=$(cd "$(dirname "$0")/.." && pwd)
+kept=$here/weights/training
+
+running() { [ -f "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/null; }
+there() { running || { echo "$run: nothing runs there" >&2; exit 1; }; }
+
+case $command in
+start)
+  running && { echo "$run: runs already, as process $(cat "$run.pid")" >&2; exit 1; }
+  (cd "$here" && cargo build --release --locked)
+  if [ ! -e "$run" ] && [ -e "$kept/checkpoint.json" ]; then
+    mkdir -p "$run"
+    cp "$kept"/* "$run"
+    echo "goes on from $kept"
+  fi
+  # A copy: the one in target/ is replaced by the next build.
+  mkdir -p "$(dirname "$run")"
+  cp "$here/target/release/sasnet" "$run.bin"
+  resume=
+  [ -e "$run/checkpoint.json" ] && resume=--resume
+  nohup nice -n 19 "$run.bin" train -o "$run" $resume --checkpoint-part 14MiB "$@" >>"$run.log" 2>&1 &
+  echo $! >"$run.pid"
+  sleep 5
+  tail -n 4 "$run.log"
+  running
+  ;;
+status)
+  tail -n 3 "$run.log"
+  running && echo "runs as process $(cat "$run.pid")" || echo "does not run"
+  ;;
+pause) there; kill -STOP "$(cat "$run.pid")" ;;
+continue) there; kill -CONT "$(cat "$run.pid")" ;;
+stop)
+  there
+  kill -CONT "$(cat "$run.pid")"
+  kill -TERM "$(cat "$run.pid")"
+  while running; do sleep 1; done
+  tail -n 1 "$run.log"
+  ;;
+keep)
+  running && { "$0" stop "$run"; echo "stopped: start it again to go on" >&2; }
+  mkdir -p "$kept"
+  rm -f "$kept"/checkpoint*
+  # Not data.json, which has the paths of this machine.
+  cp "$run"/checkpoint.json "$run"/checkpoint-*.part* "$run"/validation.csv "$kept"
+  du -sh "$kept"
+  ;;
+*) echo "$command: give start, status, pause, continue, stop or keep" >&2; exit 2 ;;
+esac
