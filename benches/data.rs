@@ -1,11 +1,11 @@
 //! Training samples a second: `cargo bench --bench data`. On one core: RAYON_NUM_THREADS=1.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sasnet::bench::picture;
-use sasnet::tensor::Shape;
-use sasnet::train::data::{STRENGTH, Source};
-use sasnet::train::rng::Rng;
-use sasnet::train::synthetic::{structure, texture};
+use sasnet::lab::bench::picture;
+use sasnet::lab::dataset::source::{STRENGTH, Source};
+use sasnet::lab::dataset::synthetic::{structure, texture};
+use sasnet::low_level::rng::Rng;
+use sasnet::low_level::tensor::Shape;
 use sasnet::{Result, image};
 
 const CROP: usize = 128;

@@ -4,16 +4,18 @@
 //! see in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sasnet::bands::Bands;
-use sasnet::bench;
-use sasnet::exec::{CpuExecutor, Device, Executor};
-use sasnet::gpu::reflect;
-use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::Globals;
-use sasnet::net::{self, Architecture, Config, training};
-use sasnet::ops::{Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise};
-use sasnet::tensor::Shape;
-use sasnet::weights::Weights;
+use sasnet::lab::bench;
+use sasnet::low_level::bands::Bands;
+use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
+use sasnet::low_level::gpu::reflect;
+use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::kernel::Globals;
+use sasnet::low_level::net::{self, Architecture, Config, training};
+use sasnet::low_level::ops::{
+    Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
+};
+use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::weights::Weights;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -37,14 +39,14 @@ fn cases() -> Vec<Case> {
         [("shipped model, 512x384", Weights::builtin().config), ("full network, 512x384", Config::default())]
     {
         let (graph, input, output) =
-            sasnet::smooth::graph(&config, Shape::new(1, 3, 384, 512)).expect("the network's shapes fit");
+            sasnet::low_level::smooth::graph(&config, Shape::new(1, 3, 384, 512)).expect("the network's shapes fit");
         cases.push(Case { name, config, graph, input, output });
     }
     cases
 }
 
 fn devices() -> Vec<Device> {
-    let gpu = sasnet::gpu::list_adapters();
+    let gpu = sasnet::low_level::gpu::list_adapters();
     let gpu = gpu.first().map(|a| Device::open(Some(&a.0.name)).expect("a listed adapter opens"));
     std::iter::once(Device::Cpu).chain(gpu).collect()
 }

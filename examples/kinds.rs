@@ -2,9 +2,9 @@
 //! `cargo run --release --example kinds -- structures.png textures.png`
 
 use sasnet::image;
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::train::rng::Rng;
-use sasnet::train::synthetic::{structure, texture};
+use sasnet::lab::dataset::synthetic::{structure, texture};
+use sasnet::low_level::rng::Rng;
+use sasnet::low_level::tensor::{Shape, Tensor};
 
 const SIZE: usize = 128;
 const COLUMNS: usize = 10;

@@ -107,7 +107,7 @@ pub struct Plan {
     pub prepare: Vec<(Dispatch, Vec<Location>)>,
     /// The steps themselves change parameters, so that [`Plan::prepare`] belongs to every run.
     pub prepare_always: bool,
-    /// The graph's nodes, some of them put together ([`crate::fuse`]).
+    /// The graph's nodes, some of them put together ([`crate::low_level::fuse`]).
     pub nodes: Vec<Node>,
     /// The same nodes with places, in order.
     pub steps: Vec<Step>,

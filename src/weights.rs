@@ -56,7 +56,7 @@ impl Weights {
     pub fn initial(config: &Config, seed: u64) -> Weights {
         let layout = config.layout();
         let mut params = vec![0.0; layout.len()];
-        let mut rng = crate::train::rng::Rng::new(&[seed]);
+        let mut rng = crate::rng::Rng::new(&[seed]);
         let mut bound = 0.0;
         for entry in layout.entries() {
             if entry.name.ends_with(".weight") {

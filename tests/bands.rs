@@ -3,15 +3,15 @@
 mod common;
 
 use proptest::prelude::*;
-use sasnet::bands::Bands;
-use sasnet::error::Error;
-use sasnet::exec::Device;
-use sasnet::kernel::Kernels;
-use sasnet::net::{Config, Latent, SLAB_ROWS};
-use sasnet::plan::{Plan, Target};
-use sasnet::smooth::{Options, Smoother};
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::weights::Weights;
+use sasnet::Error;
+use sasnet::low_level::bands::Bands;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::kernel::Kernels;
+use sasnet::low_level::net::{Config, Latent, SLAB_ROWS};
+use sasnet::low_level::plan::{Plan, Target};
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::tensor::{Shape, Tensor};
+use sasnet::low_level::weights::Weights;
 use std::sync::LazyLock;
 
 fn weights(blocks: &[usize], features: usize, attention: bool) -> Weights {

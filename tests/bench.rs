@@ -3,11 +3,11 @@
 mod common;
 
 use common::{Ran, sasnet, small_weights};
-use sasnet::bench::{self, Answer, Report};
-use sasnet::exec::Device;
-use sasnet::gpu::{Command, Gpu};
-use sasnet::kernel::Globals;
-use sasnet::train::step::Settings;
+use sasnet::lab::bench::{self, Answer, Report};
+use sasnet::lab::train::step::Settings;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::gpu::{Command, Gpu};
+use sasnet::low_level::kernel::Globals;
 use sasnet::{Error, Result};
 use serde_json::Value;
 use std::sync::Arc;

@@ -4,14 +4,14 @@ mod common;
 
 use common::{Ran, files, picture, sasnet, small_weights, write_picture};
 use sasnet::Error;
-use sasnet::exec::Device;
-use sasnet::geometry::Flip;
-use sasnet::gpu::{list_adapters, list_kernels};
 use sasnet::image::{self, Picture, quantise};
-use sasnet::kernel::Kernels;
-use sasnet::smooth::{Options, Smoother};
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::weights::{Precision, Weights};
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::geometry::Flip;
+use sasnet::low_level::gpu::{list_adapters, list_kernels};
+use sasnet::low_level::kernel::Kernels;
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::tensor::{Shape, Tensor};
+use sasnet::low_level::weights::{Precision, Weights};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,11 +1,11 @@
 //! The CPU's convolutions in f32 at sizes where they are cut into cells, chunks and blocks: against f64, and bit for bit
 //! against themselves with other numbers of threads and on parts of the picture.
 
-use sasnet::exec::CpuExecutor;
-use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::Globals;
-use sasnet::ops::{Real, conv3x3::Conv3x3};
-use sasnet::tensor::Shape;
+use sasnet::low_level::exec::CpuExecutor;
+use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::kernel::Globals;
+use sasnet::low_level::ops::{Real, conv3x3::Conv3x3};
+use sasnet::low_level::tensor::Shape;
 
 /// Numbers in [-1, 1).
 fn random(len: usize, seed: u32) -> Vec<f32> {

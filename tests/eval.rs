@@ -3,14 +3,14 @@
 mod common;
 
 use common::{Ran, picture, sasnet, small_weights, write_picture};
-use sasnet::contact_sheet::{ContactSheet, difference};
-use sasnet::eval::Worst;
-use sasnet::exec::Device;
 use sasnet::image;
-use sasnet::metrics::{Row, Scores, score};
-use sasnet::smooth::{Options, Smoother};
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::weights::{Precision, Weights};
+use sasnet::lab::eval::Worst;
+use sasnet::lab::metrics::{Row, Scores, score};
+use sasnet::lab::sheet::{ContactSheet, difference};
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::tensor::{Shape, Tensor};
+use sasnet::low_level::weights::{Precision, Weights};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

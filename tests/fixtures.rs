@@ -3,12 +3,12 @@
 mod common;
 
 use safetensors::{Dtype, SafeTensors};
-use sasnet::exec::{CpuExecutor, GpuExecutor};
-use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::{Globals, Kernels};
-use sasnet::net::{self, Config, Latent, training};
-use sasnet::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
-use sasnet::tensor::Shape;
+use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
+use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::kernel::{Globals, Kernels};
+use sasnet::low_level::net::{self, Config, Latent, training};
+use sasnet::low_level::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
+use sasnet::low_level::tensor::Shape;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -294,7 +294,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     // The round trip, with z kept, and the transform alone.
     let mut graph = Graph::new(config.layout());
     let x = graph.input("x", fixture.shape("x"));
-    let haar = graph.apply1("haar", sasnet::ops::haar::Haar { scale: 0.25 }, &[x]).unwrap();
+    let haar = graph.apply1("haar", sasnet::low_level::ops::haar::Haar { scale: 0.25 }, &[x]).unwrap();
     let (y_cor, z) = net::downscale(&mut graph, &config, x, true).unwrap();
     let z = z.unwrap();
     let round_trip = net::upscale(&mut graph, &config, y_cor, z).unwrap();

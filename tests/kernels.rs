@@ -4,14 +4,14 @@ mod common;
 
 use common::gpu;
 use glam::UVec3;
-use sasnet::bench;
-use sasnet::exec::GpuExecutor;
-use sasnet::gpu::{AdapterChoice, Buffer, Command, Gpu};
-use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
-use sasnet::ops::conv3x3::Conv3x3;
-use sasnet::tensor::Shape;
-use sasnet::weights::Weights;
+use sasnet::lab::bench;
+use sasnet::low_level::exec::GpuExecutor;
+use sasnet::low_level::gpu::{AdapterChoice, Buffer, Command, Gpu};
+use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
+use sasnet::low_level::ops::conv3x3::Conv3x3;
+use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::weights::Weights;
 use sasnet::wgpu;
 use std::sync::Arc;
 
@@ -308,7 +308,7 @@ fn a_run_of_several_submissions() {
 fn a_host_records_the_network_into_its_pass() {
     let weights = common::small_weights(&[2], 8, true, 0.5);
     let shape = Shape::new(1, 3, 18, 34);
-    let (graph, x, y) = sasnet::smooth::graph(&weights.config, shape).unwrap();
+    let (graph, x, y) = sasnet::low_level::smooth::graph(&weights.config, shape).unwrap();
     let shared = gpu();
     let (device, queue) = (shared.device(), shared.queue());
     let exec = GpuExecutor::new(graph, Arc::new(Gpu::from_device(device.clone(), queue.clone()))).unwrap();

@@ -9,20 +9,20 @@ mod mutations;
 
 use cases::*;
 use mutations::{MUTATIONS, Mutation};
-use sasnet::exec::{CpuExecutor, Device, Executor};
-use sasnet::gpu::{Gpu, reflect};
-use sasnet::graph::{Graph, Layout, Value};
-use sasnet::kernel::{Globals, Kernels, MatrixUnit, Operand};
-use sasnet::net::{self, Config};
-use sasnet::ops::{
+use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
+use sasnet::low_level::gpu::{Gpu, reflect};
+use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::kernel::{Globals, Kernels, MatrixUnit, Operand};
+use sasnet::low_level::net::{self, Config};
+use sasnet::low_level::ops::{
     Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
     conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
     haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,
     sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
-use sasnet::plan::{Plan, Target};
-use sasnet::tensor::Shape;
+use sasnet::low_level::plan::{Plan, Target};
+use sasnet::low_level::tensor::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};

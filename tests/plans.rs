@@ -4,19 +4,19 @@
 mod common;
 
 use proptest::prelude::*;
-use sasnet::exec::{CpuExecutor, Device, Executor};
-use sasnet::gpu::Gpu;
-use sasnet::graph::{Graph, Layout, Place, Value};
-use sasnet::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
-use sasnet::net::{self, Architecture, Config, Latent, training};
-use sasnet::ops::{
+use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
+use sasnet::low_level::gpu::Gpu;
+use sasnet::low_level::graph::{Graph, Layout, Place, Value};
+use sasnet::low_level::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
+use sasnet::low_level::net::{self, Architecture, Config, Latent, training};
+use sasnet::low_level::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, noise::Noise, spatial_attention::SpatialGate,
     spatial_attention::SpatialStats,
 };
-use sasnet::plan::{Location, Plan, Target};
-use sasnet::tensor::Shape;
+use sasnet::low_level::plan::{Location, Plan, Target};
+use sasnet::low_level::tensor::Shape;
 use std::sync::Arc;
 
 const fn gpu(kernels: Kernels) -> Target {

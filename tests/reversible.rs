@@ -2,16 +2,16 @@
 
 mod common;
 
-use sasnet::exec::{CpuExecutor, Device, Executor};
-use sasnet::graph::{Graph, Value};
-use sasnet::kernel::{Globals, Kernels};
-use sasnet::net::training::{self, Pass};
-use sasnet::net::{Config, Latent};
-use sasnet::ops::noise::Noise;
-use sasnet::plan::Target;
-use sasnet::tensor::Shape;
-use sasnet::train::step::{self, Settings};
-use sasnet::weights::Weights;
+use sasnet::lab::train::step::{self, Settings};
+use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
+use sasnet::low_level::graph::{Graph, Value};
+use sasnet::low_level::kernel::{Globals, Kernels};
+use sasnet::low_level::net::training::{self, Pass};
+use sasnet::low_level::net::{Config, Latent};
+use sasnet::low_level::ops::noise::Noise;
+use sasnet::low_level::plan::Target;
+use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::weights::Weights;
 
 const GLOBALS: Globals = Globals {
     seed: [3, 5],

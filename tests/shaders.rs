@@ -3,7 +3,7 @@
 use naga::back::{self, PipelineConstants};
 use naga::valid::ModuleInfo;
 use naga::{Module, ShaderStage};
-use sasnet::gpu::reflect;
+use sasnet::low_level::gpu::reflect;
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Ran, files, sasnet, write_picture};
 use sasnet::image;
-use sasnet::tensor::Shape;
-use sasnet::train::data::{STRENGTH, Source};
+use sasnet::lab::dataset::source::{STRENGTH, Source};
+use sasnet::low_level::tensor::Shape;
 use std::path::Path;
 
 fn synth(folder: &Path, arguments: &[&str]) -> Ran {
@@ -30,7 +30,7 @@ fn pairs_are_written_as_training_sees_them() {
     for (name, expected) in [("input", batch.input), ("gt", batch.target)] {
         let written = image::read(dir.path().join("a/b").join(name).join("0010.png")).unwrap().tensor;
         assert_eq!(written.shape, Shape::new(1, 3, 24, 40));
-        let expected = sasnet::geometry::crop(&expected, 24, 40);
+        let expected = sasnet::low_level::geometry::crop(&expected, 24, 40);
         assert!(image::quantise(&written) == image::quantise(&expected), "{name}");
     }
     let names: Vec<String> =

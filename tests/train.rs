@@ -4,14 +4,14 @@ mod common;
 
 use common::runs::{Data, NEW, same, settings, small};
 use common::{Ran, picture, sasnet, write_picture};
-use sasnet::exec::Device;
-use sasnet::net::Config;
-use sasnet::tensor::Tensor;
-use sasnet::train::checkpoint::Checkpoint;
-use sasnet::train::data::Batch;
-use sasnet::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
-use sasnet::train::step::{Settings, Trainer};
-use sasnet::weights::Weights;
+use sasnet::lab::dataset::source::Batch;
+use sasnet::lab::train::checkpoint::Checkpoint;
+use sasnet::lab::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
+use sasnet::lab::train::step::{Settings, Trainer};
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::net::Config;
+use sasnet::low_level::tensor::Tensor;
+use sasnet::low_level::weights::Weights;
 
 /// Everything that a complete run leaves.
 const FILES: [&str; 6] = [CHECKPOINT, "loss.csv", "loss.svg", SAMPLES, "validation.csv", WEIGHTS];

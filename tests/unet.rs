@@ -3,11 +3,11 @@
 mod common;
 
 use common::{Ran, files, picture, sasnet, write_picture};
-use sasnet::exec::Device;
-use sasnet::kernel::Kernels;
-use sasnet::net::{Architecture, Config};
-use sasnet::smooth::{Options, Smoother};
-use sasnet::weights::{Precision, Weights};
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::kernel::Kernels;
+use sasnet::low_level::net::{Architecture, Config};
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::weights::{Precision, Weights};
 use std::path::Path;
 
 const BOTH: [Architecture; 2] = [Architecture::AutoEncoder, Architecture::Unet];

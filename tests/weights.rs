@@ -4,11 +4,11 @@ mod common;
 
 use common::{picture, small_weights};
 use proptest::prelude::*;
-use sasnet::exec::Device;
-use sasnet::net::{Config, Latent};
-use sasnet::smooth::{Options, Smoother};
-use sasnet::tensor::Tensor;
-use sasnet::weights::{MODELS, Precision, Weights};
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::net::{Config, Latent};
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::tensor::Tensor;
+use sasnet::low_level::weights::{MODELS, Precision, Weights};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -416,7 +416,7 @@ fn results_stay_in_half_precision() {
         let mut smoother = Smoother::new(Weights::read(&path).unwrap(), Device::Cpu);
         smoother.smooth(&picture, &Options::default(), || ()).unwrap()
     });
-    let psnr = sasnet::metrics::score(&y_half, &y).unwrap().psnr;
+    let psnr = sasnet::lab::metrics::score(&y_half, &y).unwrap().psnr;
     println!("{psnr:.1} dB between f16 and f32");
     assert!(psnr > 55.0 && y != y_half, "{psnr}");
 }

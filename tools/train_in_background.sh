@@ -10,9 +10,9 @@
 #   tools/train_in_background.sh keep RUN              puts its last checkpoint into weights/training/, in place of the one
 #                                                      there, in parts below 15 MiB
 #
-# RUN is a folder. Its log is RUN.log, its process RUN.pid.
+# THREADS=1 NICE=0 before it gives a run a core of its own, where other work fills the machine. RUN is a folder. Its log is RUN.log, its process RUN.pid.
 set -eu
-[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 command=$1 run=${2%/}
 shift 2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -35,7 +35,8 @@ start)
   cp "$here/target/release/sasnet" "$run.bin"
   resume=
   [ -e "$run/checkpoint.json" ] && resume=--resume
-  nohup nice -n 19 "$run.bin" train -o "$run" $resume --checkpoint-part 14MiB "$@" >>"$run.log" 2>&1 &
+  # THREADS and NICE: a share of a machine that other work fills (with both cores at the lowest priority, each step waits for both).
+  RAYON_NUM_THREADS=${THREADS:-$(nproc)} nohup nice -n "${NICE:-19}" "$run.bin" train -o "$run" $resume --checkpoint-part 14MiB "$@" >>"$run.log" 2>&1 &
   echo $! >"$run.pid"
   sleep 5
   tail -n 4 "$run.log"

@@ -5,12 +5,12 @@ use super::say;
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::Result;
-use sasnet::bench::{self, Answer, Cost, Report, Spread};
-use sasnet::exec::Device;
-use sasnet::net::Config;
-use sasnet::plan::Plan;
-use sasnet::train::step::Settings;
-use sasnet::weights::Weights;
+use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
+use sasnet::lab::train::step::Settings;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::net::Config;
+use sasnet::low_level::plan::Plan;
+use sasnet::low_level::weights::Weights;
 use serde_json::json;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! What to train on, as options.
 
 use clap::Args;
-use sasnet::file::atomic_write;
-use sasnet::train::data::{Blend, Origin, Recipe, Source};
-use sasnet::train::pairs::find_pairs;
+use sasnet::lab::dataset::pairs::find_pairs;
+use sasnet::lab::dataset::source::{Blend, Origin, Recipe, Source};
+use sasnet::low_level::file::atomic_write;
 use sasnet::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;

@@ -2,9 +2,9 @@
 
 use super::say;
 use sasnet::Result;
-use sasnet::exec::Device;
-use sasnet::gpu::list_kernels;
-use sasnet::kernel::Kernels;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::gpu::list_kernels;
+use sasnet::low_level::kernel::Kernels;
 
 /// List the adapters that --adapter can name, with the kernels that --kernel can name; the first real GPU is the default.
 pub fn run() -> Result<()> {

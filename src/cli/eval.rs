@@ -3,12 +3,12 @@
 use super::{Smoothing, count, model_or_file, progress, say};
 use clap::Args;
 use indicatif::ProgressBar;
-use sasnet::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
-use sasnet::file::{atomic_write, prepare};
 use sasnet::image::{Picture, format_of, write};
-use sasnet::smooth::Smoother;
-use sasnet::train::pairs::{INPUT_FOLDERS, Pair, find_pairs};
-use sasnet::weights::{MODELS, Weights};
+use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, Pair, find_pairs};
+use sasnet::lab::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
+use sasnet::low_level::file::{atomic_write, prepare};
+use sasnet::low_level::smooth::Smoother;
+use sasnet::low_level::weights::{MODELS, Weights};
 use sasnet::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

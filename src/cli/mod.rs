@@ -12,11 +12,11 @@ pub mod weights;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sasnet::exec::Device;
-use sasnet::net::{self, Config};
-use sasnet::smooth::Options;
-use sasnet::tensor::Shape;
-use sasnet::weights::Weights;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::net::{self, Config};
+use sasnet::low_level::smooth::Options;
+use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Result};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

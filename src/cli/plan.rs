@@ -2,13 +2,14 @@
 
 use super::say;
 use clap::Args;
-use sasnet::bands::Bands;
-use sasnet::kernel::{Kernels, MatrixUnit};
-use sasnet::net::{Architecture, Config, Latent};
-use sasnet::plan::{Plan, Target};
-use sasnet::tensor::Shape;
-use sasnet::train::step::{self, Settings};
-use sasnet::{Result, bench};
+use sasnet::Result;
+use sasnet::lab::bench;
+use sasnet::lab::train::step::{self, Settings};
+use sasnet::low_level::bands::Bands;
+use sasnet::low_level::kernel::{Kernels, MatrixUnit};
+use sasnet::low_level::net::{Architecture, Config, Latent};
+use sasnet::low_level::plan::{Plan, Target};
+use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;
 
 /// Print what smoothing a picture or a training step costs: operators, operations, memory. Needs no GPU.
@@ -140,7 +141,7 @@ fn print_steps(plan: &Plan) {
     say!("layer                    operator             output                   buffers        GMAC");
     for step in &plan.steps {
         let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
-        let ids = |places: &mut dyn Iterator<Item = &sasnet::plan::Location>| {
+        let ids = |places: &mut dyn Iterator<Item = &sasnet::low_level::plan::Location>| {
             places.map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
         };
         let buffers = format!("{} > {}", ids(&mut step.inputs.iter().flatten()), ids(&mut step.outputs.iter()));

@@ -3,10 +3,10 @@
 use super::{Smoothing, about, count, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use sasnet::file::prepare;
 use sasnet::image::{format_of, pictures, read, size, write};
-use sasnet::smooth::Smoother;
-use sasnet::weights::{MODELS, Weights};
+use sasnet::low_level::file::prepare;
+use sasnet::low_level::smooth::Smoother;
+use sasnet::low_level::weights::{MODELS, Weights};
 use sasnet::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -5,12 +5,12 @@ use super::{parse_size, parse_strength};
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use sasnet::contact_sheet::ContactSheet;
-use sasnet::file::TEMPORARY;
-use sasnet::geometry::crop;
 use sasnet::image::write;
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::train::data::{STRENGTH, Source};
+use sasnet::lab::dataset::source::{STRENGTH, Source};
+use sasnet::lab::sheet::ContactSheet;
+use sasnet::low_level::file::TEMPORARY;
+use sasnet::low_level::geometry::crop;
+use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::{Error, Result};
 use std::path::{Path, PathBuf};
 

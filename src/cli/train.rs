@@ -3,11 +3,11 @@
 use super::data::{BlendArg, Data};
 use super::parse_strength;
 use clap::Args;
-use sasnet::net::Latent;
-use sasnet::train::checkpoint::Checkpoint;
-use sasnet::train::pairs::{Pair, find_pairs};
-use sasnet::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
-use sasnet::train::step::{Init, Settings};
+use sasnet::lab::dataset::pairs::{Pair, find_pairs};
+use sasnet::lab::train::checkpoint::Checkpoint;
+use sasnet::lab::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
+use sasnet::lab::train::step::{Init, Settings};
+use sasnet::low_level::net::Latent;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;

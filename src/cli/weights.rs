@@ -3,12 +3,12 @@
 use super::plan::describe;
 use super::say;
 use clap::Args;
-use sasnet::bench::full_network;
-use sasnet::eval::COUNTED;
-use sasnet::file::prepare;
-use sasnet::net::Config;
-use sasnet::train::grow::grow;
-use sasnet::weights::Precision;
+use sasnet::lab::bench::full_network;
+use sasnet::lab::eval::COUNTED;
+use sasnet::lab::train::grow::grow;
+use sasnet::low_level::file::prepare;
+use sasnet::low_level::net::Config;
+use sasnet::low_level::weights::Precision;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
 

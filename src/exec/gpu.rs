@@ -137,10 +137,10 @@ impl GpuExecutor {
     /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
     ///
     /// ```no_run
-    /// # use sasnet::{exec::GpuExecutor, gpu::Gpu, kernel::Globals, smooth, tensor::Shape, weights::Weights, wgpu};
+    /// # use sasnet::{Shape, Weights, embed::{self, Globals, Gpu, GpuExecutor}, wgpu};
     /// # fn host(device: wgpu::Device, queue: wgpu::Queue) -> sasnet::Result<()> {
     /// let weights = Weights::builtin();
-    /// let (graph, x, y) = smooth::graph(&weights.config, Shape::new(1, 3, 720, 1280))?;
+    /// let (graph, x, y) = embed::graph(&weights.config, Shape::new(1, 3, 720, 1280))?;
     /// let exec = GpuExecutor::new(graph, Gpu::from_device(device.clone(), queue.clone()).into())?;
     /// exec.write(exec.graph().params(), &weights.params)?;
     /// let (x, y) = (exec.slice(x), exec.slice(y)); // 1x3x720x1280 f32 each

@@ -284,7 +284,7 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::full_network;
+    use crate::lab::bench::full_network;
     use crate::net::Config;
     use crate::tensor::Shape;
 

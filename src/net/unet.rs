@@ -88,7 +88,7 @@ fn pixel_conv(g: &mut Graph, name: &str, x: Value, side: usize) -> Result<Value>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::full_network;
+    use crate::lab::bench::full_network;
     use crate::tensor::Shape;
 
     #[test]

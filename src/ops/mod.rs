@@ -134,7 +134,7 @@ pub trait Operator {
         panic!("{} ({}) has no gradient", self.name(), node.name)
     }
 
-    /// Do the GPU kernels take this operand as f16, too? `inputs` is their number. See [`crate::plan`].
+    /// Do the GPU kernels take this operand as f16, too? `inputs` is their number. See [`crate::low_level::plan`].
     fn takes_half(&self, _inputs: usize, _operand: Operand) -> bool {
         false
     }

@@ -3,12 +3,12 @@
 
 pub mod runs;
 
-use sasnet::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
 use sasnet::image;
-use sasnet::kernel::Kernels;
-use sasnet::net::Config;
-use sasnet::tensor::{Shape, Tensor};
-use sasnet::weights::Weights;
+use sasnet::low_level::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
+use sasnet::low_level::kernel::Kernels;
+use sasnet::low_level::net::Config;
+use sasnet::low_level::tensor::{Shape, Tensor};
+use sasnet::low_level::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};

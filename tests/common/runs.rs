@@ -2,13 +2,13 @@
 
 use super::{files, sasnet, write_picture};
 use sasnet::Result;
-use sasnet::exec::Device;
-use sasnet::net::Config;
-use sasnet::train::checkpoint::Checkpoint;
-use sasnet::train::data::Source;
-use sasnet::train::pairs::find_pairs;
-use sasnet::train::run::{self, Lock, Schedule, Validation};
-use sasnet::train::step::Settings;
+use sasnet::lab::dataset::pairs::find_pairs;
+use sasnet::lab::dataset::source::Source;
+use sasnet::lab::train::checkpoint::Checkpoint;
+use sasnet::lab::train::run::{self, Lock, Schedule, Validation};
+use sasnet::lab::train::step::Settings;
+use sasnet::low_level::exec::Device;
+use sasnet::low_level::net::Config;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;

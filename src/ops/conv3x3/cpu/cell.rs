@@ -50,14 +50,14 @@ pub(super) fn count(map: Shape) -> usize {
 
 impl Cell {
     /// Cell `k` of a map.
-    pub fn new(k: usize, map: Shape) -> Cell {
+    pub(super) fn new(k: usize, map: Shape) -> Cell {
         let (rows, columns) = (map.h.div_ceil(ROWS), map.w.div_ceil(COLUMNS));
         Cell { n: k / columns / rows, y: k / columns % rows * ROWS, x: k % columns * COLUMNS }
     }
 
     /// Copies a channel of the cell with its halo.
     #[inline(always)]
-    pub fn fetch(self, plane: &[f32], Shape { h, w, .. }: Shape, to: &mut Halo) {
+    pub(super) fn fetch(self, plane: &[f32], Shape { h, w, .. }: Shape, to: &mut Halo) {
         for (r, to) in to.iter_mut().enumerate() {
             let y = self.y + r;
             if y < 1 || y > h {
@@ -101,12 +101,12 @@ pub(super) struct SharedMap<'a> {
 unsafe impl Sync for SharedMap<'_> {}
 
 impl<'a> SharedMap<'a> {
-    pub fn new(shape: Shape, data: &'a mut [f32]) -> SharedMap<'a> {
+    pub(super) fn new(shape: Shape, data: &'a mut [f32]) -> SharedMap<'a> {
         assert_eq!(data.len(), shape.len());
         SharedMap { shape, data: data.as_mut_ptr(), borrowed: PhantomData }
     }
 
-    pub fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         self.shape
     }
 
@@ -115,7 +115,7 @@ impl<'a> SharedMap<'a> {
     /// # Safety
     /// No other thread writes this channel of this cell at the time.
     #[inline(always)]
-    pub unsafe fn put(&self, at: Cell, c: usize, block: &Block) {
+    pub(super) unsafe fn put(&self, at: Cell, c: usize, block: &Block) {
         let Shape { h, w, .. } = self.shape;
         let len = (w - at.x).min(COLUMNS);
         for (r, row) in block.iter().enumerate().take(h - at.y) {
@@ -141,7 +141,7 @@ pub(super) struct Epilogue<'a> {
 impl Epilogue<'_> {
     /// act(v + bias of channel `c`)
     #[inline(always)]
-    pub fn apply<S: Simd>(self, s: S, c: usize, v: S::f32s) -> S::f32s {
+    pub(super) fn apply<S: Simd>(self, s: S, c: usize, v: S::f32s) -> S::f32s {
         let v = self.bias.map_or(v, |b| s.add_f32s(v, s.splat_f32s(b[c])));
         match self.slope {
             Some(slope) => {

@@ -1,15 +1,15 @@
 //! One training step: the network forward, its gradient, the clip and Adam, as one graph.
 
-use super::data::Batch;
-use super::rng::Rng;
 use crate::error::{Error, Result};
 use crate::exec::{Device, Executor};
 use crate::graph::{Graph, Layout, Value};
 use crate::kernel::Globals;
+use crate::lab::dataset::source::{Batch, STRENGTH};
 use crate::net::training::{self, Pass};
 use crate::net::{Architecture, Config};
 use crate::ops::{adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
+use crate::rng::Rng;
 use crate::tensor::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ impl Settings {
             steps: 50_000,
             clip: 10.0,
             noise: 1.0,
-            strength: super::data::STRENGTH,
+            strength: STRENGTH,
             seed: 1,
             store_activations: false,
             init: Init::Uniform,

@@ -1,9 +1,9 @@
 //! Scalar fields on square pictures, row by row.
 
-use crate::train::rng::Rng;
+use crate::rng::Rng;
 
 /// Smooth noise: a random lattice of spacing `period` pixels under cubic B-splines. Mean about 0, most values in -1..1.
-pub fn smooth_noise(rng: &mut Rng, size: usize, period: f32) -> Vec<f32> {
+pub(super) fn smooth_noise(rng: &mut Rng, size: usize, period: f32) -> Vec<f32> {
     let cells = (size as f32 / period) as usize + 1;
     let lattice_size = cells + 3;
     // The splines average: a lattice of deviation 1.6 gives a field of about 0.6.
@@ -42,7 +42,7 @@ fn spline(t: f32) -> [f32; 4] {
 }
 
 /// Means over boxes of `2 radius + 1` pixels, cut at the borders; a running sum, so that the radius costs nothing.
-pub fn box_blur(field: &mut [f32], size: usize, radius: usize) {
+pub(super) fn box_blur(field: &mut [f32], size: usize, radius: usize) {
     let radius = radius.min(size - 1);
     let counts: Vec<f32> =
         (0..size).map(|i| 1.0 / ((i + radius).min(size - 1) + 1 - i.saturating_sub(radius)) as f32).collect();
@@ -74,19 +74,19 @@ pub fn box_blur(field: &mut [f32], size: usize, radius: usize) {
 }
 
 /// 0 below `-half`, 1 above `half`, smooth between.
-pub fn step(x: f32, half: f32) -> f32 {
+pub(super) fn step(x: f32, half: f32) -> f32 {
     let t = (0.5 + 0.5 * x / half).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
 
 /// The whole number nearest to `x`, for |x| below 2^22; as an instruction or two on any machine, unlike `f32::round`.
-pub fn nearest(x: f32) -> f32 {
+pub(super) fn nearest(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: beyond it an f32 has no fraction
     (x + MAGIC) - MAGIC
 }
 
 /// cos(2 pi t) to 0.001.
-pub fn wave(t: f32) -> f32 {
+pub(super) fn wave(t: f32) -> f32 {
     // A parabola for each half wave, and one step towards the sine (Nick 2006).
     let t = t + 0.25;
     let t = 2.0 * (t - nearest(t));

@@ -2,7 +2,7 @@
 
 use super::field::{nearest, smooth_noise};
 use super::raster::{Edge, Mask, Point};
-use crate::train::rng::Rng;
+use crate::rng::Rng;
 use std::f32::consts::TAU;
 
 type Colour = [f32; 3];

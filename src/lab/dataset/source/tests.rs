@@ -1,5 +1,5 @@
 use super::*;
-use crate::train::pairs::find_pairs;
+use crate::lab::dataset::pairs::find_pairs;
 
 fn write(path: std::path::PathBuf, h: usize, w: usize, value: impl Fn(usize, usize, usize) -> usize) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,8 +1,8 @@
 //! How a texture is laid on a structure.
 
-use super::super::rng::Rng;
 use super::super::synthetic::{self, texture::of_kind};
 use super::Textures;
+use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// How textures are laid on structures.

@@ -159,7 +159,7 @@ mod tests {
     /// All of the larger network learns: no parameter's gradient is 0 everywhere.
     #[test]
     fn a_grown_network_has_gradients() {
-        use crate::train::{data::Source, step::Settings, step::Trainer};
+        use crate::lab::{dataset::source::Source, train::step::Settings, train::step::Trainer};
         let large = grow(&strong(&[1], 5, true, Latent::Keep), &[1], 8, 7).unwrap();
         let settings = Settings { batch: 2, crop: 16, noise: 0.0, steps: 9, decay_from: None, ..Settings::default() };
         let mut trainer = Trainer::new(&large.config, &settings, &large.params, &Device::Cpu).unwrap();

@@ -1,14 +1,14 @@
 //! Networks side by side on sets of pictures with ground truths: the paper's Table 1, and with sizes and operations its
 //! Table 3.
 
-use crate::bench::full_network;
-use crate::contact_sheet::{ContactSheet, difference, shrink};
 use crate::error::{Error, Result};
 use crate::file::atomic_write;
-use crate::metrics::{Row, Scores, score};
+use crate::lab::bench::full_network;
+use crate::lab::dataset::pairs::Pair;
+use crate::lab::metrics::{Row, Scores, score};
+use crate::lab::sheet::{ContactSheet, difference, shrink};
 use crate::smooth::{Options, Smoother};
 use crate::tensor::{Shape, Tensor};
-use crate::train::pairs::Pair;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -4,11 +4,11 @@ use super::field::box_blur;
 use std::ops::Range;
 
 /// A point: x to the right, y down, in pixels; the picture is 0..size both ways.
-pub type Point = [f32; 2];
+pub(super) type Point = [f32; 2];
 
 /// How a shape's edge looks.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Edge {
+pub(super) enum Edge {
     /// Pixels are in or out.
     Hard,
     /// Pixels are in as far as they are covered.
@@ -18,7 +18,7 @@ pub enum Edge {
 }
 
 /// How far each pixel of a square picture is covered.
-pub struct Mask {
+pub(super) struct Mask {
     size: usize,
     /// Rows of `size + 2` values. While polygons are added: each edge's signed area, from which coverage is the running
     /// sum along the row (the last two values take what lies to the right of the picture).
@@ -28,19 +28,19 @@ pub struct Mask {
 
 impl Mask {
     /// Nothing covered.
-    pub fn new(size: usize) -> Mask {
+    pub(super) fn new(size: usize) -> Mask {
         Mask { size, cover: vec![0.0; size * (size + 2)], rows: size..0 }
     }
 
     /// Adds a closed polygon. Polygons of the same orientation may overlap; one of the other orientation is a hole.
-    pub fn polygon(&mut self, points: &[Point]) {
+    pub(super) fn polygon(&mut self, points: &[Point]) {
         for (i, from) in points.iter().enumerate() {
             self.edge(*from, points[(i + 1) % points.len()]);
         }
     }
 
     /// Adds a line through the points, as wide at each as `width` says.
-    pub fn stroke(&mut self, points: &[Point], width: impl Fn(usize) -> f32) {
+    pub(super) fn stroke(&mut self, points: &[Point], width: impl Fn(usize) -> f32) {
         let n = points.len();
         let unit = |a: Point, b: Point| {
             let d = [b[0] - a[0], b[1] - a[1]];
@@ -98,7 +98,7 @@ impl Mask {
     }
 
     /// Turns areas into coverage. Call it once, after the last polygon.
-    pub fn finish(mut self, edge: Edge) -> Mask {
+    pub(super) fn finish(mut self, edge: Edge) -> Mask {
         let stride = self.size + 2;
         for y in self.rows.clone() {
             let row = &mut self.cover[y * stride..(y + 1) * stride];
@@ -122,7 +122,7 @@ impl Mask {
     }
 
     /// The rows that are covered at all: number, coverage (0..=1).
-    pub fn rows(&self) -> impl Iterator<Item = (usize, &[f32])> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &[f32])> {
         let stride = self.size + 2;
         self.rows.clone().map(move |y| (y, &self.cover[y * stride..y * stride + self.size]))
     }

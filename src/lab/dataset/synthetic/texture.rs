@@ -1,7 +1,7 @@
 //! Textures: what fills a surface and repeats, regularly or not.
 
 use super::field::{box_blur, nearest, smooth_noise, step, wave};
-use crate::train::rng::Rng;
+use crate::rng::Rng;
 use std::f32::consts::TAU;
 
 /// The longest period of any texture, in pixels; slower changes are taken out.
@@ -37,7 +37,7 @@ pub const KINDS: [Kind; 15] = [
     Kind { name: "crackle", periods: (5.0, 16.0), stretch: 2.0, draw: crackle },
 ];
 
-/// How far colours scatter around grey: mostly as in [`super::super::data`]'s folders, now and then as in a mosaic.
+/// How far colours scatter around grey: mostly as in [`super::super::source`]'s folders, now and then as in a mosaic.
 const COLOURS: [f32; 4] = [0.1, 0.15, 0.2, 0.6];
 
 /// A texture of `size` x `size`: (3, size, size), each channel's mean 0, the root mean square over all of them 1. Half

@@ -1,5 +1,5 @@
 use super::*;
-use crate::train::rng::Rng;
+use crate::rng::Rng;
 
 const SIZE: usize = 128;
 

@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 use rayon::prelude::*;
 
 use super::pairs::Pair;
-use super::rng::Rng;
 use super::synthetic;
 use crate::error::{Error, Result};
 use crate::geometry::{Flip, reflect};
 use crate::image::{self, pictures_below};
+use crate::rng::Rng;
 use crate::tensor::{Shape, Tensor};
 
 mod blend;

@@ -2,14 +2,14 @@
 
 pub use super::checkpoint::CHECKPOINT;
 use super::checkpoint::Checkpoint;
-use super::data::{Prefetch, Source};
-use super::pairs::Pair;
 use super::report::{LossRow, Report, ValidationRow};
 use super::step::{Init, Settings, Trainer};
-use crate::contact_sheet::{ContactSheet, difference};
 use crate::error::{Error, Result};
 use crate::exec::Device;
-use crate::metrics::score;
+use crate::lab::dataset::pairs::Pair;
+use crate::lab::dataset::source::{Prefetch, Source};
+use crate::lab::metrics::score;
+use crate::lab::sheet::{ContactSheet, difference};
 use crate::net::Config;
 use crate::smooth::{Options, Smoother};
 use crate::tensor::Tensor;
