@@ -5,12 +5,12 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sasnet::lab::bench;
-use sasnet::low_level::bands::Bands;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
+use sasnet::low_level::fit::Cut;
 use sasnet::low_level::gpu::reflect;
 use sasnet::low_level::graph::{Graph, Layout, Value};
 use sasnet::low_level::kernel::Globals;
-use sasnet::low_level::net::{self, Architecture, Config, training};
+use sasnet::low_level::net::{Network, Sasnet, Unet, residual};
 use sasnet::low_level::ops::{
     Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 struct Case {
     name: &'static str,
-    config: Config,
+    config: Network,
     graph: Graph,
     input: Value,
     output: Value,
@@ -29,14 +29,14 @@ struct Case {
 
 /// One subnet g, and the network, on a picture of 256x192 and 512x384.
 fn cases() -> Vec<Case> {
-    let subnet = Config { blocks: vec![1], ..Config::default() };
+    let subnet = Network::from(Sasnet::new(&[1], 64).unwrap());
     let mut g = Graph::new(subnet.layout());
     let x = g.input("x", Shape::new(1, 3, 192, 256));
-    let y = net::subnet(&mut g, &subnet, "blocks.0.g2", x).expect("the subnet's shapes fit");
+    let y = residual::residual(&mut g, "blocks.0.g2", x).expect("the subnet's shapes fit");
     g.output(y);
     let mut cases = vec![Case { name: "subnet 3-64-9, 256x192", config: subnet, graph: g, input: x, output: y }];
     for (name, config) in
-        [("shipped model, 512x384", Weights::builtin().config), ("full network, 512x384", Config::default())]
+        [("shipped model, 512x384", Weights::builtin().network), ("full network, 512x384", Network::default())]
     {
         let (graph, input, output) =
             sasnet::low_level::smooth::graph(&config, Shape::new(1, 3, 384, 512)).expect("the network's shapes fit");
@@ -54,16 +54,16 @@ fn devices() -> Vec<Device> {
 /// A training step of two blocks with 64 features on 256x192, smoothing that in slabs, and a training step of a U-net with
 /// 32 features: every operator's operands.
 fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
-    let config = Config { blocks: vec![2], ..Config::default() };
-    let unet = Config { features: 32, ..Config::of(Architecture::Unet) };
+    let config = Network::from(Sasnet::new(&[2], 64).unwrap());
+    let unet = Network::from(Unet::new(32, true).unwrap());
     let shape = Shape::new(1, 3, 192, 256);
 
-    let step = |config: &Config| {
+    let step = |config: &Network| {
         let mut step = Graph::new(config.layout());
         let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
         let noise = config.noise_shape(shape).map(|shape| Noise { shape, first_row: 0 });
         let noise = noise.map(|noise| step.apply1("noise", noise, &[]).expect("noise has a shape"));
-        let pass = training::pass(&mut step, config, [x, target], noise, true).expect("the network's shapes fit");
+        let pass = config.training(&mut step, [x, target], noise, true).expect("the network's shapes fit");
         let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
         let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
         let params = step.params();
@@ -73,7 +73,7 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
         step
     };
 
-    let slabs = Bands { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
+    let slabs = Cut { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
     [(step(&config), &config), (slabs, &config), (step(&unet), &unet)].map(|(mut graph, config)| {
         let all: Vec<Value> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
         let inputs = graph.inputs().to_vec();
@@ -155,7 +155,7 @@ fn together(c: &mut Criterion) {
         let x = graph.input("x", Shape::new(1, 3, 192, 256));
         let convolve = |i: usize| {
             let [w, b] = ["weight", "bias"].map(|part| graph.param(&format!("{i}.{part}")).expect("just named"));
-            let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
+            let conv = Conv3x3 { slope: Some(residual::LEAKY_SLOPE) };
             let y = graph.apply1("conv1", conv, &[x, w, b]).expect("shapes fit");
             graph.output(y);
             y

@@ -1,9 +1,11 @@
-//! The one error type of the crate. Every message names the thing, the value and what to do.
+//! The one error type of the crate. Every message names the thing, the value and what to do; what a caller may act on is data.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]
@@ -21,21 +23,32 @@ pub enum Error {
         /// What is wrong and what was expected.
         message: String,
     },
+    /// What went wrong with a file's contents, behind its name.
+    #[error("{}: {source}", path.display())]
+    About {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        source: Box<Error>,
+    },
     /// Arguments that do not fit together: a caller's mistake.
     #[error("{0}")]
     Invalid(String),
     /// No usable GPU, or it failed.
     #[error("GPU: {0}")]
     Gpu(String),
-    /// The image needs more than the device can give.
+    /// More is needed than the device can give.
     #[error("{0}")]
-    TooLarge(String),
+    TooLarge(TooLarge),
     /// A device computes something else than the CPU in f64.
     #[error("{0}")]
     Wrong(String),
     /// Training produced a loss or a gradient that is not finite.
     #[error("{0}")]
-    Diverged(String),
+    Diverged(Diverged),
+    /// An observer asked to stop ([`crate::Observer`]).
+    #[error("stopped")]
+    Cancelled,
 }
 
 /// `Result` with the crate's [`Error`].
@@ -51,5 +64,128 @@ impl Error {
     /// Something wrong with the contents of `path`.
     pub fn file(path: impl AsRef<Path>, message: impl Into<String>) -> Error {
         Error::File { path: path.as_ref().to_path_buf(), message: message.into() }
+    }
+
+    /// Says that an error is about `path`.
+    pub fn about(path: impl AsRef<Path>) -> impl Fn(Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::About { path: path.clone(), source: Box::new(source) }
+    }
+
+    /// The error itself, without the file that it is about.
+    pub fn root(&self) -> &Error {
+        match self {
+            Error::About { source, .. } => source.root(),
+            other => other,
+        }
+    }
+}
+
+/// What is not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes of memory.
+    Memory,
+    /// Bytes that one binding of the device may have.
+    Binding,
+    /// Elements, which the kernels count in 32 bits.
+    Elements,
+    /// The device's memory, of which nobody knows how much there is.
+    Device,
+}
+
+/// More of something is needed than there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooLarge {
+    /// What needs it: a value, a buffer.
+    pub what: String,
+    /// How much it needs, in bytes or elements.
+    pub needs: u64,
+    /// How much there is.
+    pub available: u64,
+    /// Of what.
+    pub limit: Limit,
+    /// Width and height of the picture that does not fit.
+    pub picture: Option<[usize; 2]>,
+    /// Width and height of the largest picture of the same shape that does; None where not even a pixel does.
+    pub largest: Option<[usize; 2]>,
+}
+
+impl TooLarge {
+    /// `what` needs so much, and there is so much.
+    pub fn new(what: impl Into<String>, limit: Limit, needs: u64, available: u64) -> TooLarge {
+        TooLarge { what: what.into(), needs, available, limit, picture: None, largest: None }
+    }
+}
+
+impl From<TooLarge> for Error {
+    fn from(error: TooLarge) -> Error {
+        Error::TooLarge(error)
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let TooLarge { what, needs, available, .. } = self;
+        let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
+        if let Some([w, h]) = self.picture {
+            write!(f, "{w}x{h} pixels do not fit: ")?;
+        }
+        match self.limit {
+            Limit::Memory => {
+                write!(
+                    f,
+                    "{what} needs {:.1} MB of memory, {:.1} MB are there",
+                    megabytes(needs),
+                    megabytes(available)
+                )?;
+            }
+            Limit::Binding => {
+                write!(
+                    f,
+                    "{what} needs {needs} bytes, more than the {available} that one binding of this device may have"
+                )?;
+            }
+            Limit::Elements => write!(f, "{what} has {needs} elements, which the kernels count in 32 bits")?,
+            Limit::Device => write!(f, "{what}: the device has not enough memory")?,
+        }
+        match (self.picture, self.largest) {
+            (Some(_), Some([w, h])) => write!(f, ". Make it {w}x{h} or smaller"),
+            (Some(_), None) => write!(f, ". Not even a pixel of this network does"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// A training step whose loss or gradient is not finite; the weights are spoilt, the last checkpoint is good.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Diverged {
+    /// Number of the step.
+    pub step: u64,
+    /// Its loss.
+    pub loss: f32,
+    /// Norm of its gradient.
+    pub norm: f32,
+    /// Its learning rate.
+    pub rate: f32,
+    /// The first parameter whose gradient is not finite.
+    pub parameter: Option<String>,
+    /// Were activations rebuilt, which storing them would spare?
+    pub rebuilt: bool,
+}
+
+impl fmt::Display for Diverged {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Diverged { step, loss, norm, rate, parameter, rebuilt } = self;
+        let bad = parameter.as_ref().map_or("none".into(), |name| format!("{name} first"));
+        let stored = if *rebuilt { ", or with stored activations" } else { "" };
+        write!(
+            f,
+            "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). The last \
+             checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}{stored}"
+        )
     }
 }

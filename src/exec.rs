@@ -7,7 +7,7 @@ mod gpu;
 pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result, TooLarge};
 use crate::gpu::{Adapter, AdapterChoice, Gpu};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
@@ -194,8 +194,7 @@ pub(crate) fn available_memory() -> u64 {
 fn check_memory(bytes: u64) -> Result<()> {
     let available = available_memory();
     if bytes > available {
-        let mb = |bytes: u64| bytes / 1_000_000;
-        return Err(Error::TooLarge(format!("needs {} MB of memory, {} MB are free", mb(bytes), mb(available))));
+        return Err(TooLarge::new("the graph", Limit::Memory, bytes, available).into());
     }
     Ok(())
 }

@@ -29,11 +29,11 @@
 // What is public is the face, low_level or the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
 
-mod bands;
 pub mod embed;
 mod error;
 mod exec;
 mod file;
+mod fit;
 mod fuse;
 mod geometry;
 mod gpu;
@@ -42,6 +42,7 @@ pub mod image;
 mod kernel;
 pub mod lab;
 mod net;
+mod observer;
 mod ops;
 mod plan;
 mod rng;
@@ -49,10 +50,11 @@ mod smooth;
 mod tensor;
 mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Diverged, Error, Limit, Result, TooLarge};
 pub use exec::Device;
 pub use image::Picture;
-pub use net::{Architecture, Config, Latent};
+pub use net::{Latent, Network, Sasnet, Sizes, Unet};
+pub use observer::{Observer, Progress};
 pub use smooth::{Options, Smoother};
 pub use tensor::{Shape, Tensor};
 pub use weights::{Precision, Weights};
@@ -68,12 +70,12 @@ pub mod low_level {
         };
     }
     rooms! {
-        /// How a picture is cut into slabs of rows.
-        bands,
         /// Executors: run a plan on the CPU or a GPU.
         exec,
         /// Files that are never half-written.
         file,
+        /// Fits a picture into memory, in slabs of rows.
+        fit,
         /// Nodes of a graph put together for a GPU.
         fuse,
         /// Padding, cropping, flips and rotations.

@@ -11,7 +11,7 @@
 //! Some kernels keep hidden feature maps as f16. A value is one where the operator that writes it and all that read it
 //! take it so ([`Operator::takes_half`]): in a graph with gradients there is none.
 
-use crate::error::{Error, Result};
+use crate::error::{Limit, Result, TooLarge};
 use crate::fuse::fuse;
 use crate::graph::{Graph, Node, Place, Value};
 use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare};
@@ -187,12 +187,10 @@ fn half_values(graph: &Graph, nodes: &[Node]) -> HashSet<Value> {
 fn check_binding(name: &str, len: usize, half: bool, max_binding: u64) -> Result<()> {
     let bytes = words(len, half) as u64 * WORD;
     if bytes > max_binding {
-        return Err(Error::TooLarge(format!(
-            "{name} needs {bytes} bytes, more than the {max_binding} that one binding of this device may have"
-        )));
+        return Err(TooLarge::new(name, Limit::Binding, bytes, max_binding).into());
     }
     if u32::try_from(len).is_err() {
-        return Err(Error::TooLarge(format!("{name} has {len} elements, which the kernels count in 32 bits")));
+        return Err(TooLarge::new(name, Limit::Elements, len as u64, u32::MAX.into()).into());
     }
     Ok(())
 }

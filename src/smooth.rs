@@ -1,19 +1,21 @@
 //! Smooths pictures of any size: pads them to the network's scale, runs it, crops and clips, alone or as an ensemble of
 //! eight. What memory it may take decides whether a picture goes through the network whole or in slabs of rows.
 
-use crate::bands::{Banded, Bands};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TooLarge};
 use crate::exec::{Device, Executor, available_memory};
+use crate::fit::{Cut, CutGraph};
 use crate::geometry::{Flip, add_back, flip_and_pad};
 use crate::graph::{Graph, Value};
 use crate::kernel::Globals;
-use crate::net::Config;
+use crate::net::Network;
+use crate::observer::{Observer, Progress, tell};
 use crate::plan::Plan;
 use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 
 /// How to smooth.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Options {
     /// Scale of the noise in z's place, 0 = none; None = the scale that the weights were trained with.
     pub noise: Option<f32>,
@@ -24,6 +26,24 @@ pub struct Options {
 }
 
 impl Options {
+    /// With noise of this scale.
+    #[must_use]
+    pub fn with_noise(self, scale: f32) -> Options {
+        Options { noise: Some(scale), ..self }
+    }
+
+    /// With the noise of this seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Options {
+        Options { seed, ..self }
+    }
+
+    /// With the mean of the eight flips and rotations, or without.
+    #[must_use]
+    pub fn with_ensemble(self, ensemble: bool) -> Options {
+        Options { ensemble, ..self }
+    }
+
     /// Passes through the network that one picture takes.
     pub fn passes(&self) -> usize {
         if self.ensemble { 8 } else { 1 }
@@ -44,7 +64,7 @@ struct Built {
     exec: Executor,
     x: Vec<Value>,
     y: Vec<Value>,
-    bands: Bands,
+    cut: Cut,
 }
 
 impl Smoother {
@@ -61,14 +81,18 @@ impl Smoother {
     }
 
     /// How the last picture was cut, and the plan that it ran by.
-    pub fn last_plan(&self) -> Option<(Bands, &Plan)> {
-        self.built.last().map(|b| (b.bands, b.exec.plan()))
+    pub fn last_plan(&self) -> Option<(Cut, &Plan)> {
+        self.built.last().map(|b| (b.cut, b.exec.plan()))
     }
 
     /// Replaces the weights by others of the same network, flat.
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
+        if params.len() != self.weights.params.len() {
+            let (given, own) = (params.len(), self.weights.params.len());
+            return Err(Error::Invalid(format!("{given} parameters for a network of {own}, gaps included")));
+        }
         self.weights.params.copy_from_slice(params);
-        let value = Graph::new(self.weights.config.layout()).params();
+        let value = Graph::new(self.weights.network.layout()).params();
         self.built.iter_mut().try_for_each(|b| b.exec.write(value, params))
     }
 
@@ -96,20 +120,28 @@ impl Smoother {
         self.fits(h, w, max_memory).map_err(|error| self.too_large(h, w, max_memory, error))
     }
 
-    /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1]. `progress` is called after
-    /// each pass.
+    /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1].
     ///
     /// # Errors
+    /// As [`Smoother::smooth_observed`].
+    pub fn smooth(&mut self, x: &Tensor, options: &Options) -> Result<Tensor> {
+        self.smooth_observed(x, options, &mut ())
+    }
+
+    /// The same; the observer hears of each [`Progress::Pass`].
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the observer asked to stop;
     /// [`Error::TooLarge`] as [`Smoother::check`]; [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another
     /// shape or a noise scale that is no number from 0 on.
-    pub fn smooth(&mut self, x: &Tensor, options: &Options, mut progress: impl FnMut()) -> Result<Tensor> {
+    pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let noise = match options.noise {
             Some(scale) if scale >= 0.0 && scale.is_finite() => scale,
             Some(scale) => return Err(Error::Invalid(format!("the noise scale is {scale}; give a number, 0 or more"))),
             None => self.weights.noise()?,
         };
         if options.noise.is_some() {
-            self.weights.config.check_noise(noise)?;
+            self.weights.network.check_noise(noise)?;
         }
         if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
             return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
@@ -122,7 +154,7 @@ impl Smoother {
             let globals =
                 Globals { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..Globals::default() };
             self.pass(x, flip, &globals, &mut mean, 1.0 / passes as f32)?;
-            progress();
+            tell(observer, Progress::Pass { done: i + 1, of: passes })?;
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
@@ -131,7 +163,7 @@ impl Smoother {
     /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too. (With a
     /// GPU, wgpu has a copy of what is written until the run is submitted.)
     fn pass(&mut self, x: &Tensor, flip: Flip, globals: &Globals, sum: &mut Tensor, share: f32) -> Result<()> {
-        let scale = self.weights.config.scale();
+        let scale = self.weights.network.scale();
         let (h, w) = flip.size(x.shape);
         let padded = Shape { h: h.next_multiple_of(scale), w: w.next_multiple_of(scale), ..x.shape };
         let Built { exec, x: slabs, y, .. } = self.built(padded)?;
@@ -166,22 +198,22 @@ impl Smoother {
     fn build(&mut self, shape: Shape) -> Result<Built> {
         let mut max_memory = self.memory();
         loop {
-            let (banded, plan) = Bands::within(&self.weights.config, shape, self.device.target(), max_memory)
+            let (cut_graph, plan) = Cut::within(&self.weights.network, shape, self.device.target(), max_memory)
                 .map_err(|error| self.too_large(shape.h, shape.w, max_memory, error))?;
             let planned = plan.peak_bytes();
             while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > max_memory - planned {
                 self.built.remove(0);
             }
-            let Banded { graph, x, y, bands } = banded;
+            let CutGraph { graph, x, y, cut } = cut_graph;
             let params = graph.params();
             match Executor::new(graph, &self.device) {
                 Ok(mut exec) => {
                     exec.write(params, &self.weights.params)?;
-                    return Ok(Built { shape, exec, x, y, bands });
+                    return Ok(Built { shape, exec, x, y, cut });
                 }
                 // A GPU's free memory is known by trying only.
-                Err(Error::TooLarge(message)) if planned > 1 => {
-                    log::info!("{message}; trying in half of the {planned} bytes");
+                Err(Error::TooLarge(error)) if planned > 1 => {
+                    log::info!("{error}; trying in half of the {planned} bytes");
                     max_memory = planned / 2;
                 }
                 Err(other) => return Err(other),
@@ -199,15 +231,15 @@ impl Smoother {
     }
 
     fn fits(&self, h: usize, w: usize, max_memory: u64) -> Result<()> {
-        let side = |side: usize| side.next_multiple_of(self.weights.config.scale());
+        let side = |side: usize| side.next_multiple_of(self.weights.network.scale());
         let shape = Shape::new(1, 3, side(h), side(w));
-        Bands::fit(&self.weights.config, shape, self.device.target(), max_memory)
+        Cut::fit(&self.weights.network, shape, self.device.target(), max_memory)
     }
 
     /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where it
     /// were asked for anew, what fitted a moment ago might not, as other programs take some.
     fn too_large(&self, h: usize, w: usize, max_memory: u64, error: Error) -> Error {
-        let Error::TooLarge(message) = error else { return error };
+        let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
             let [h, w] = scaled(part);
@@ -219,17 +251,13 @@ impl Smoother {
             let middle = (low + high) / 2.0;
             *(if fits(middle) { &mut low } else { &mut high }) = middle;
         }
-        let hint = if matches!(self.device, Device::Gpu(_)) { ", or use --adapter cpu" } else { "" };
-        let advice = match scaled(low) {
-            [h, w] if fits(low) => format!("Make it {w}x{h} or smaller{hint}"),
-            _ => format!("Not even a pixel of this network does{hint}"),
-        };
-        Error::TooLarge(format!("{w}x{h} pixels do not fit: {message}. {advice}"))
+        let largest = fits(low).then(|| scaled(low)).map(|[h, w]| [w, h]);
+        TooLarge { picture: Some([w, h]), largest, ..error }.into()
     }
 }
 
 /// The graph that smooths a batch of this shape in one piece, its input and its output.
-pub fn graph(config: &Config, shape: Shape) -> Result<(Graph, Value, Value)> {
-    let Banded { graph, x, y, .. } = Bands::WHOLE.graph(config, shape)?;
+pub fn graph(network: &Network, shape: Shape) -> Result<(Graph, Value, Value)> {
+    let CutGraph { graph, x, y, .. } = Cut::WHOLE.graph(network, shape)?;
     Ok((graph, x[0], y[0]))
 }

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::file;
 use crate::graph::{Entry, Layout};
-use crate::net::{Architecture, Config, Latent};
+use crate::net::Network;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,8 +22,8 @@ pub const MODELS: [(&str, &[u8]); 1] = [("small", include_bytes!("../weights/sma
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// Which network.
-    pub config: Config,
-    /// All parameters in one flat array ([`Config::layout`]).
+    pub network: Network,
+    /// All parameters in one flat array ([`Network::layout`]).
     pub params: Vec<f32>,
     /// Everything else that the header says: `noise` (the scale to smooth with), and how it was trained.
     pub metadata: BTreeMap<String, String>,
@@ -53,8 +53,8 @@ impl Weights {
 
     /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is kept,
     /// half of it is at first ([`Latent::Keep`]): the last convolution of that block is 0.
-    pub fn initial(config: &Config, seed: u64) -> Weights {
-        let layout = config.layout();
+    pub fn initial(network: &Network, seed: u64) -> Weights {
+        let layout = network.layout();
         let mut params = vec![0.0; layout.len()];
         let mut rng = crate::rng::Rng::new(&[seed]);
         let mut bound = 0.0;
@@ -66,7 +66,7 @@ impl Weights {
                 *v = ((2.0 * f64::from(rng.unit()) - 1.0) * bound) as f32;
             }
         }
-        Weights { config: config.clone(), params, metadata: BTreeMap::new() }.with_zeros("latent.conv3.")
+        Weights { network: network.clone(), params, metadata: BTreeMap::new() }.with_zeros("latent.conv3.")
     }
 
     /// Sets the last convolution of every subnet to 0: each block is the identity then.
@@ -77,7 +77,7 @@ impl Weights {
 
     /// Sets the parameters to 0 whose name has this part.
     fn with_zeros(mut self, part: &str) -> Weights {
-        let layout = self.config.layout();
+        let layout = self.network.layout();
         let these = layout.entries().iter().filter(|entry| entry.name.contains(part));
         these.for_each(|entry| self.params[entry.range()].fill(0.0));
         self
@@ -86,7 +86,7 @@ impl Weights {
     /// The noise scale to smooth with: that of training. Where the file does not say, 1, the paper's, or 0 for a network that
     /// takes none.
     pub fn noise(&self) -> Result<f32> {
-        let unsaid = if self.config.takes_noise() { 1.0 } else { 0.0 };
+        let unsaid = if self.network.takes_noise() { 1.0 } else { 0.0 };
         self.metadata.get("noise").map_or(Ok(unsaid), |text| match text.parse::<f32>() {
             Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
             _ => Err(Error::Invalid(format!("the weights' noise scale is {text:?}; it must be a number, 0 or more"))),
@@ -105,19 +105,19 @@ impl Weights {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("unreadable header: {e}"))?;
         let mut metadata: BTreeMap<String, String> =
             header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let config = parse_config(&mut metadata)?;
-        let layout = config.layout();
+        let network = Network::parse(&mut metadata)?;
+        let layout = network.layout();
         // A checkpoint holds Adam's moments beside the weights, and may hold their average: it can be smoothed with, too.
         let average = file.names().iter().any(|name| name.starts_with(AVERAGE));
         let params = read_tensors(&file, &layout, if average { AVERAGE } else { "" })?;
-        let weights = Weights { config, params, metadata };
-        weights.noise().and_then(|scale| weights.config.check_noise(scale)).map_err(|e| e.to_string())?;
+        let weights = Weights { network, params, metadata };
+        weights.noise().and_then(|scale| weights.network.check_noise(scale)).map_err(|e| e.to_string())?;
         let known = |name| {
             let prefixed = BESIDE.iter().find_map(|prefix| str::strip_prefix(name, prefix));
             layout.get(prefixed.unwrap_or(name)).is_some()
         };
         if let Some(extra) = file.names().into_iter().filter(|name| !known(name)).min() {
-            return Err(format!("the tensor {extra} does not belong to {}", describe(&weights.config)));
+            return Err(format!("the tensor {extra} does not belong to {}", weights.network.describe()));
         }
         Ok(weights)
     }
@@ -127,7 +127,7 @@ impl Weights {
     /// # Errors
     /// [`Error::File`] with the tensor whose values are not finite, or not in half precision; [`Error::Io`].
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
-        let layout = self.config.layout();
+        let layout = self.network.layout();
         let tensors = tensors(&layout, "", &self.params);
         let bytes = serialise(&self.header(), &tensors, precision).map_err(|message| Error::file(path, message))?;
         file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
@@ -136,68 +136,9 @@ impl Weights {
     /// The header's metadata: the network, and the rest.
     pub(crate) fn header(&self) -> BTreeMap<String, String> {
         let mut header = self.metadata.clone();
-        if self.config.architecture == Architecture::Sasnet {
-            let blocks: Vec<String> = self.config.blocks.iter().map(usize::to_string).collect();
-            header.insert("blocks".into(), blocks.join(","));
-            header.insert("attention".into(), if self.config.attention { "cbam" } else { "none" }.into());
-            // Files of the paper's form do not say it: none did before there was another.
-            if self.config.latent != Latent::Drop {
-                header.insert("latent".into(), self.config.latent.name().into());
-            }
-        } else {
-            header.insert("architecture".into(), self.config.architecture.name().into());
-        }
-        header.insert("features".into(), self.config.features.to_string());
-        header.insert("scale".into(), self.config.scale().to_string());
+        header.extend(self.network.metadata());
         header
     }
-}
-
-fn describe(config: &Config) -> String {
-    let Config { architecture, blocks, features, attention, latent } = config;
-    if *architecture != Architecture::Sasnet {
-        return format!("the architecture {} of {features} features", architecture.name());
-    }
-    format!(
-        "a network of {blocks:?} blocks, {features} features, {} attention, latent {}",
-        if *attention { "with" } else { "without" },
-        latent.name()
-    )
-}
-
-/// Takes the network's configuration out of the metadata, which says so only where it is no SASNet.
-pub(crate) fn parse_config(metadata: &mut BTreeMap<String, String>) -> Result<Config, String> {
-    let architecture = metadata.remove("architecture").map_or(Ok(Architecture::Sasnet), |name| {
-        name.parse().map_err(|hint| format!("the header's \"architecture\" is {name:?}; {hint}"))
-    })?;
-    let mut take = |key: &str| metadata.remove(key).ok_or(format!("the header's metadata has no \"{key}\""));
-    let wrong = |key: &str, value: &str, want: &str| format!("the header's \"{key}\" is {value:?}, not {want}");
-    let mut config = Config::of(architecture);
-    if architecture == Architecture::Sasnet {
-        let text = take("blocks")?;
-        let blocks = text.split(',').map(|b| b.trim().parse::<usize>()).collect::<Result<Vec<_>, _>>();
-        config.blocks = blocks.map_err(|_| wrong("blocks", &text, "numbers separated by commas"))?;
-    }
-    let text = take("features")?;
-    config.features = text.parse().map_err(|_| wrong("features", &text, "a number"))?;
-    if architecture == Architecture::Sasnet {
-        let text = take("attention")?;
-        config.attention = match text.as_str() {
-            "cbam" => true,
-            "none" => false,
-            _ => return Err(wrong("attention", &text, "\"cbam\" or \"none\"")),
-        };
-    }
-    if let Some(text) = metadata.remove("latent") {
-        config.latent = text.parse().map_err(|_| wrong("latent", &text, "\"drop\" or \"keep\""))?;
-    }
-    config.check().map_err(|e| e.to_string())?;
-    if let Some(text) = metadata.remove("scale")
-        && text != config.scale().to_string()
-    {
-        return Err(wrong("scale", &text, &format!("{}, which the network makes it", config.scale())));
-    }
-    Ok(config)
 }
 
 /// Reads the tensors `{prefix}{name}` of a layout into a flat array.

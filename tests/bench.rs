@@ -13,12 +13,12 @@ use serde_json::Value;
 use std::sync::Arc;
 
 fn smoothing(device: &Device) -> Result<Report> {
-    bench::smoothing(&small_weights(&[2], 8, true, 1.0), device, (22, 34), 3, &mut |_| ())
+    bench::smoothing(&small_weights(&[2], 8, true, 1.0), device, (22, 34), 3, &mut ())
 }
 
 fn training(device: &Device) -> Result<Report> {
     let settings = Settings { batch: 3, crop: 16, ..Settings::default() };
-    bench::training(&small_weights(&[2], 8, true, 1.0), device, &settings, 3, &mut |_| ())
+    bench::training(&small_weights(&[2], 8, true, 1.0), device, &settings, 3, &mut ())
 }
 
 /// The test's GPU with a wrong kernel, and caches of its own.

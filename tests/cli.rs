@@ -3,7 +3,6 @@
 mod common;
 
 use common::{Ran, files, picture, sasnet, small_weights, write_picture};
-use sasnet::Error;
 use sasnet::image::{self, Picture, quantise};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::geometry::Flip;
@@ -12,6 +11,7 @@ use sasnet::low_level::kernel::Kernels;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::low_level::weights::{Precision, Weights};
+use sasnet::{Error, Limit, Sasnet, TooLarge};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -65,7 +65,7 @@ impl Folder {
     fn expected(&self, input: &str, output: &str, options: &Options) -> Vec<u8> {
         let picture = image::read(self.path(input)).unwrap();
         let mut smoother = Smoother::new(self.weights.clone(), Device::Cpu);
-        let y = smoother.smooth(&picture.tensor, options, || ()).unwrap();
+        let y = smoother.smooth(&picture.tensor, options).unwrap();
         assert_ne!(quantise(&y), quantise(&picture.tensor), "smoothing changes something");
         let name = format!("expected-{output}");
         image::write(self.path(&name), &picture.with(y)).unwrap();
@@ -88,7 +88,7 @@ impl Folder {
 }
 
 fn noise(scale: f32, seed: u64) -> Options {
-    Options { noise: Some(scale), seed, ensemble: false }
+    Options::default().with_noise(scale).with_seed(seed)
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn seeds_and_noise() {
     assert!(run("6.png", &["--noise", "0.5"]) != first);
     let none = run("7.png", &["--noise", "0"]);
     assert!(none != first && none == run("8.png", &["--noise", "0", "--seed", "1"]));
-    let ensemble = Options { ensemble: true, ..noise(1.0, 3) };
+    let ensemble = noise(1.0, 3).with_ensemble(true);
     let eight = run("9.png", &["--ensemble", "--seed", "3"]);
     assert!(eight == f.expected("a.png", "a.png", &ensemble) && eight != run("10.png", &["--seed", "3"]));
 }
@@ -404,9 +404,14 @@ fn advice(message: &str) -> (usize, usize) {
     (w.parse().unwrap(), h.parse().unwrap())
 }
 
-fn too_large(result: sasnet::Result<()>) -> String {
+fn largest(error: &TooLarge) -> (usize, usize) {
+    let [w, h] = error.largest.unwrap_or_else(|| panic!("no size in: {error}"));
+    (w, h)
+}
+
+fn too_large(result: sasnet::Result<()>) -> TooLarge {
     match result {
-        Err(Error::TooLarge(message)) => message,
+        Err(Error::TooLarge(error)) => error,
         other => panic!("{other:?} is not TooLarge"),
     }
 }
@@ -428,7 +433,7 @@ fn pictures_too_large_are_refused_with_the_largest_size() {
 
     // Free memory changes meanwhile, so that only half and twice the area are certain.
     let smoother = Smoother::new(f.weights.clone(), Device::Cpu);
-    let (w, h) = advice(&too_large(smoother.check(1 << 20, 1 << 20)));
+    let (w, h) = largest(&too_large(smoother.check(1 << 20, 1 << 20)));
     smoother.check(h * 7 / 10, w * 7 / 10).unwrap();
     too_large(smoother.check(h * 14 / 10, w * 14 / 10));
     smoother.check(1, 1).unwrap();
@@ -438,27 +443,28 @@ fn pictures_too_large_are_refused_with_the_largest_size() {
 fn a_gpu_says_to_the_pixel_what_fits() {
     // Weights that are never looked at: only sizes count here.
     let mut weights = small_weights(&[1], 1, false, 0.0);
-    weights.config.features = 1024;
-    weights.params = vec![0.0; weights.config.layout().len()];
+    weights.network = Sasnet::new(&[1], 1024).unwrap().with_attention(false).into();
+    weights.params = vec![0.0; weights.network.layout().len()];
     let mut smoother = Smoother::new(weights, Device::Gpu(common::gpu()));
-    let message = too_large(smoother.check(1 << 20, 1 << 19));
-    assert!(message.contains("one binding of this device") && message.contains("--adapter cpu"), "{message}");
-    let (w, h) = advice(&message);
+    let error = too_large(smoother.check(1 << 20, 1 << 19));
+    assert_eq!((error.limit, error.picture), (Limit::Binding, Some([1 << 19, 1 << 20])));
+    assert!(error.needs > error.available && error.to_string().contains("one binding of this device"), "{error}");
+    let (w, h) = largest(&error);
+    assert_eq!(advice(&error.to_string()), (w, h));
     assert!(h.abs_diff(2 * w) <= 2, "the shape is kept: {w}x{h}");
     smoother.check(h, w).unwrap();
     too_large(smoother.check(h + 4, w + 2));
     smoother.check(2, 2).unwrap();
     // The same answer from a picture that is there, without running anything.
     let x = Tensor::zeros(Shape::new(1, 3, h + 4, w + 2));
-    let error = smoother.smooth(&x, &Options::default(), || ()).unwrap_err();
-    assert!(matches!(&error, Error::TooLarge(message) if advice(message).0 <= w + 1), "{error}");
+    let error = smoother.smooth(&x, &Options::default()).unwrap_err();
+    assert!(matches!(&error, Error::TooLarge(error) if largest(error).0 <= w + 1), "{error}");
 }
 
 #[test]
 fn a_smoother_refuses_what_is_no_picture() {
     let mut smoother = Smoother::new(small_weights(&[1], 4, true, 0.0), Device::Cpu);
-    let mut text =
-        |shape, options: &Options| smoother.smooth(&Tensor::zeros(shape), options, || ()).unwrap_err().to_string();
+    let mut text = |shape, options: &Options| smoother.smooth(&Tensor::zeros(shape), options).unwrap_err().to_string();
     for shape in [(1, 1, 4, 4), (2, 3, 4, 4), (1, 4, 4, 4), (1, 3, 0, 4), (1, 3, 4, 0)] {
         let (n, c, h, w) = shape;
         let error = text(Shape::new(n, c, h, w), &Options::default());
@@ -478,11 +484,10 @@ fn the_gpu_smooths_as_the_cpu_does() {
         (Weights::builtin(), 19, 26),
     ] {
         let x = picture(h, w, 4);
-        let config = weights.config.clone();
-        let run =
-            |device, options: &Options| Smoother::new(weights.clone(), device).smooth(&x, options, || ()).unwrap().data;
+        let config = weights.network.clone();
+        let run = |device, options: &Options| Smoother::new(weights.clone(), device).smooth(&x, options).unwrap().data;
         let gpu = Device::Gpu(common::gpu());
-        for options in [noise(1.0, 9), noise(0.0, 0), Options { ensemble: true, ..noise(1.0, 9) }] {
+        for options in [noise(1.0, 9), noise(0.0, 0), noise(1.0, 9).with_ensemble(true)] {
             let (a, b) = (run(gpu.clone(), &options), run(Device::Cpu, &options));
             let inside = b.iter().filter(|v| (0.01..0.99).contains(*v)).count();
             assert!(inside >= 20, "{inside} of {} values are not clipped: {config:?}, {options:?}", b.len());
@@ -504,7 +509,11 @@ fn the_command_runs_on_a_named_adapter() {
     let ran = Ran::of(f.command("smooth").args(arguments)).ok();
     assert!(ran.stderr.contains(&format!("running on {name}")), "{}", ran.stderr);
     let x = image::read(f.path("a.png")).unwrap().tensor;
-    let y = Smoother::new(f.weights.clone(), Device::Gpu(gpu)).smooth(&x, &Options::default(), || ()).unwrap();
+    // What does not fit a GPU may fit the CPU.
+    std::fs::write(f.path("huge.png"), only_a_header(1 << 20, 1 << 19)).unwrap();
+    Ran::of(f.command("smooth").args([&["huge.png", "-o", "no.png"], &arguments[3..]].concat()))
+        .fails(1, &["error: huge.png: 1048576x524288 pixels do not fit: ", "or smaller, or use --adapter cpu"]);
+    let y = Smoother::new(f.weights.clone(), Device::Gpu(gpu)).smooth(&x, &Options::default()).unwrap();
     assert_eq!(quantise(&image::read(f.path("b.png")).unwrap().tensor), quantise(&y));
 }
 

@@ -64,7 +64,7 @@ impl Bench {
     /// What a network makes of a picture.
     fn smoothed(&self, network: usize, seed: usize, options: &Options) -> Tensor {
         let mut smoother = Smoother::new(self.networks[network].1.clone(), Device::Cpu);
-        smoother.smooth(&picture(13, 18 + seed, seed), options, || ()).unwrap()
+        smoother.smooth(&picture(13, 18 + seed, seed), options).unwrap()
     }
 
     fn before(&self, seed: usize) -> Scores {
@@ -117,7 +117,7 @@ fn two_sets_and_two_networks() {
         [&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "4"]].concat().into_iter().chain(files.split(' ')).collect();
     let ran = b.eval(&[&arguments[..], &["--details", "--luma", "--per-image"]].concat()).ok();
     assert!(ran.stderr.contains("kodim: 2 pictures") && ran.stderr.contains("traced: 1 picture"), "{}", ran.stderr);
-    let options = Options { seed: 4, ..Options::default() };
+    let options = Options::default().with_seed(4);
     let expected = b.expected(&[0, 1], &options);
     assert_eq!(b.rows("new/s.csv"), expected);
     assert!(expected.iter().all(|row| row.psnr != row.psnr_in) && expected[0].psnr != expected[1].psnr);
@@ -131,7 +131,7 @@ fn two_sets_and_two_networks() {
     assert_eq!(rows[1], ["kodim", &cell(&kodim_in), &cell(&kodim[0]), &cell(&kodim[1])]);
     assert_eq!(rows[2][..2], ["kodim, Y", &format!("{:.2} / {:.4}", kodim_in.psnr_y, kodim_in.ssim_y)]);
     assert_eq!(rows[3][..2], ["traced", &cell(&b.before(2))]);
-    let parameters = [0, 1].map(|i| b.networks[i].1.config.layout().parameters());
+    let parameters = [0, 1].map(|i| b.networks[i].1.network.layout().parameters());
     assert_eq!(rows[5][0], "parameters");
     assert_eq!([2, 3].map(|i| rows[5][i].replace(',', "").parse::<usize>().unwrap()), parameters);
     // The plan's own figure.
@@ -199,13 +199,13 @@ fn options_reach_the_networks() {
     let plain = run(&[]);
     assert_eq!(plain, b.expected(&[0, 1], &Options::default()));
     let ensemble = run(&["--noise", "0.5", "--ensemble", "--seed", "3"]);
-    assert_eq!(ensemble, b.expected(&[0, 1], &Options { noise: Some(0.5), seed: 3, ensemble: true }));
+    assert_eq!(ensemble, b.expected(&[0, 1], &Options::default().with_noise(0.5).with_seed(3).with_ensemble(true)));
     assert!(plain != ensemble);
 
     // The networks share the memory: each gets half of it.
     let mut smoother = Smoother::new(b.networks[1].1.clone(), Device::Cpu);
     let mut peak = |seed| {
-        smoother.smooth(&picture(13, 18 + seed, seed), &Options::default(), || ()).unwrap();
+        smoother.smooth(&picture(13, 18 + seed, seed), &Options::default()).unwrap();
         smoother.last_plan().unwrap().1.peak_bytes()
     };
     let needed = [0, 1, 2].map(&mut peak).into_iter().max().unwrap();
@@ -220,7 +220,7 @@ fn options_reach_the_networks() {
 fn one_set_and_one_network() {
     let b = Bench::new();
     let noisy = ["--weights", "noisy.safetensors"];
-    let options = Options { seed: 4, ..Options::default() };
+    let options = Options::default().with_seed(4);
     let eval = |arguments: &[&str]| b.eval(&[arguments, &noisy, &["--seed", "4", "--csv", "s.csv"]].concat()).ok();
     let expected: Vec<Row> = b.expected(&[1], &options).into_iter().filter(|row| row.set == "kodim").collect();
     let ran = eval(&["kodim/input", "kodim/gt", "--save", "results", "--sheet", "sheet.png"]);
@@ -260,7 +260,7 @@ fn the_shipped_model_and_the_papers_gains() {
     assert_eq!(gains[0], ["gain in PSNR, dB", "small", "SASNet, published"]);
     assert_eq!((gains[1][0], gains[1][2]), ("traced", ""));
     let weights = Weights::builtin();
-    let y = Smoother::new(weights, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default(), || ()).unwrap();
+    let y = Smoother::new(weights, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default()).unwrap();
     let gain = score(&y, &picture(13, 20, 7)).unwrap().psnr - b.before(2).psnr;
     assert_eq!(gains[1][1], format!("{gain:.2}"));
     assert_eq!(gains[2..], [["SPS, the real set", "", "12.9"], ["NKS, the real set", "", "6.7"]]);

@@ -6,7 +6,9 @@ use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
 use sasnet::low_level::graph::{Graph, Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels};
-use sasnet::low_level::net::{self, Config, Latent, training};
+use sasnet::low_level::net::residual::residual;
+use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
+use sasnet::low_level::net::{self, Latent, Network, Sasnet, Unet};
 use sasnet::low_level::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::Shape;
 use std::collections::HashMap;
@@ -69,17 +71,17 @@ impl Fixture {
         self.metadata.contains_key("architecture")
     }
 
-    fn config(&self) -> Config {
+    fn config(&self) -> Network {
         if let Some(architecture) = self.metadata.get("architecture") {
             let features = self.number("features") as usize;
-            return Config { features, ..Config::of(architecture.parse().unwrap()) };
+            return Unet::new(features, architecture == "unet").unwrap().into();
         }
         let blocks = self.metadata.get("blocks").map_or("1", String::as_str);
-        let blocks = blocks.split(',').map(|b| b.parse().unwrap()).collect();
+        let blocks: Vec<usize> = blocks.split(',').map(|b| b.parse().unwrap()).collect();
         let attention = self.metadata.get("attention").is_none_or(|a| a == "cbam");
         let features = self.number("features") as usize;
         let latent = self.metadata.get("latent").map_or(Latent::Drop, |l| l.parse().unwrap());
-        Config { blocks, features, attention, latent, ..Config::default() }
+        Network::from(Sasnet::new(&blocks, features).unwrap().with_attention(attention).with_latent(latent))
     }
 }
 
@@ -180,6 +182,11 @@ impl Report {
     }
 }
 
+fn sasnet(network: &Network) -> &Sasnet {
+    let Network::Sasnet(sasnet) = network else { panic!("{network:?} is no SASNet") };
+    sasnet
+}
+
 /// Sets the parameters under `prefix`, whose names in the fixture are without it.
 fn set_params<E: Executor>(exec: &mut E, graph: &Graph, fixture: &Fixture, prefix: &str) {
     exec.set(graph.params(), &params(fixture, graph.layout(), prefix));
@@ -200,7 +207,7 @@ fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut graph = Graph::new(config.layout());
     let x = graph.input("x", fixture.shape("x"));
     let dy = graph.input("dy", fixture.shape("dy"));
-    let y = net::subnet(&mut graph, &config, name, x).unwrap();
+    let y = residual(&mut graph, name, x).unwrap();
     let (grads, dx) = graph.vjp(&[(y, Some(dy))], &[x]).unwrap();
     [y, dx[0]].into_iter().for_each(|v| graph.output(v));
     let mut exec = E::new(graph.clone());
@@ -231,9 +238,9 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let x = graph.input("x", fixture.shape("x"));
     let target = graph.input("target", fixture.shape("target"));
     let noise = config.takes_noise().then(|| graph.input("noise", fixture.shape("noise")));
-    let (y_cor, z) = net::downscale(&mut graph, &config, x, noise.is_none()).unwrap();
-    let latent = noise.unwrap_or_else(|| net::structure(&mut graph, &config, y_cor, z.unwrap()).unwrap());
-    let y = net::upscale(&mut graph, &config, y_cor, latent).unwrap();
+    let (y_cor, z) = downscale(&mut graph, sasnet(&config), x, noise.is_none()).unwrap();
+    let latent = noise.unwrap_or_else(|| structure(&mut graph, y_cor, z).unwrap());
+    let y = upscale(&mut graph, sasnet(&config), y_cor, latent).unwrap();
     let loss = net::loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
@@ -277,7 +284,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut input = |name| graph.input(name, fixture.shape(name));
     let [x, target] = ["x", "target"].map(&mut input);
     let noise = config.takes_noise().then(|| input("noise"));
-    let pass = training::pass(&mut graph, &config, [x, target], noise, false).unwrap();
+    let pass = config.training(&mut graph, [x, target], noise, false).unwrap();
     let mut exec = E::new(graph.clone());
     set_params(&mut exec, &graph, fixture, "");
     for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
@@ -295,9 +302,8 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut graph = Graph::new(config.layout());
     let x = graph.input("x", fixture.shape("x"));
     let haar = graph.apply1("haar", sasnet::low_level::ops::haar::Haar { scale: 0.25 }, &[x]).unwrap();
-    let (y_cor, z) = net::downscale(&mut graph, &config, x, true).unwrap();
-    let z = z.unwrap();
-    let round_trip = net::upscale(&mut graph, &config, y_cor, z).unwrap();
+    let (y_cor, z) = downscale(&mut graph, sasnet(&config), x, true).unwrap();
+    let round_trip = upscale(&mut graph, sasnet(&config), y_cor, z).unwrap();
     [haar, z, round_trip].into_iter().for_each(|v| graph.output(v));
     let mut exec = E::new(graph.clone());
     set_params(&mut exec, &graph, fixture, "");
@@ -341,7 +347,7 @@ fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut report = Report::default();
     let mut graph = Graph::new(fixture.config().layout());
     let [x, target] = ["x", "target"].map(|name| graph.input(name, fixture.shape(name)));
-    let y = net::smooth(&mut graph, &fixture.config(), &[x], true).unwrap()[0];
+    let y = fixture.config().smooth(&mut graph, &[x], true).unwrap()[0];
     let loss = net::loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
@@ -436,13 +442,13 @@ fn gpu_hidden() {
             let x = graph.input("x", fixture.shape("x"));
             let (mut inputs, mut outputs) = (vec![(x, "x")], vec![]);
             if fixture.is_unet() {
-                outputs.push((net::smooth(&mut graph, &config, &[x], true).unwrap()[0], "y"));
+                outputs.push((config.smooth(&mut graph, &[x], true).unwrap()[0], "y"));
             } else {
                 let noise = config.takes_noise().then(|| graph.input("noise", fixture.shape("noise")));
-                let (y_cor, z) = net::downscale(&mut graph, &config, x, noise.is_none()).unwrap();
-                let latent = noise.unwrap_or_else(|| net::structure(&mut graph, &config, y_cor, z.unwrap()).unwrap());
+                let (y_cor, z) = downscale(&mut graph, sasnet(&config), x, noise.is_none()).unwrap();
+                let latent = noise.unwrap_or_else(|| structure(&mut graph, y_cor, z).unwrap());
                 inputs.extend(noise.map(|noise| (noise, "noise")));
-                outputs.extend([(y_cor, "y_cor"), (net::upscale(&mut graph, &config, y_cor, latent).unwrap(), "y")]);
+                outputs.extend([(y_cor, "y_cor"), (upscale(&mut graph, sasnet(&config), y_cor, latent).unwrap(), "y")]);
             }
             outputs.iter().for_each(|(v, _)| graph.output(*v));
             let exec = GpuExecutor::new(graph.clone(), common::gpu_with(kernels)).unwrap();

@@ -308,7 +308,7 @@ fn a_run_of_several_submissions() {
 fn a_host_records_the_network_into_its_pass() {
     let weights = common::small_weights(&[2], 8, true, 0.5);
     let shape = Shape::new(1, 3, 18, 34);
-    let (graph, x, y) = sasnet::low_level::smooth::graph(&weights.config, shape).unwrap();
+    let (graph, x, y) = sasnet::low_level::smooth::graph(&weights.network, shape).unwrap();
     let shared = gpu();
     let (device, queue) = (shared.device(), shared.queue());
     let exec = GpuExecutor::new(graph, Arc::new(Gpu::from_device(device.clone(), queue.clone()))).unwrap();
@@ -319,7 +319,7 @@ fn a_host_records_the_network_into_its_pass() {
         || device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
     let [frame, smoothed] = [(); 2].map(|()| Buffer::from_raw(buffer()));
     let (from, to) = (exec.slice(x), exec.slice(y));
-    let other = Weights::initial(&weights.config, 9).params;
+    let other = Weights::initial(&weights.network, 9).params;
     for seed in [1, 2, 3] {
         let picture = bench::picture(shape, 7919 - 12 * seed).data;
         let globals = Globals { seed: [seed as u32, 0], noise_scale: 0.5, ..Globals::default() };

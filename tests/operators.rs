@@ -13,7 +13,7 @@ use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::{Gpu, reflect};
 use sasnet::low_level::graph::{Graph, Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels, MatrixUnit, Operand};
-use sasnet::low_level::net::{self, Config};
+use sasnet::low_level::net::{Network, Sasnet, residual::LEAKY_SLOPE, residual::residual};
 use sasnet::low_level::ops::{
     Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
@@ -330,14 +330,14 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
 /// on and with those around them, are those of the whole, to the bit.
 #[test]
 fn rows_alone_are_those_of_the_whole() {
-    let (config, halo, w) = (Config { blocks: vec![1], features: 20, attention: false, ..Config::default() }, 3, 37);
+    let (config, halo, w) = (Network::from(Sasnet::new(&[1], 20).unwrap().with_attention(false)), 3, 37);
     let all = [vec![Kernels::Lanes, Kernels::Tiles], common::half_kernels()].concat();
     let x = Random::new(7).vec(9 * 80 * w);
     for kernels in all {
         let run = |first: usize, rows: usize| {
             let mut graph = Graph::new(config.layout());
             let input = graph.input("x", Shape::new(1, 9, rows, w));
-            let y = net::subnet(&mut graph, &config, "blocks.0.g1", input).unwrap();
+            let y = residual(&mut graph, "blocks.0.g1", input).unwrap();
             graph.output(y);
             let params = Random::new(3).vec(graph.layout().len()).into_iter().map(|v| v / 8.0).collect::<Vec<_>>();
             let mut exec = Executor::new(graph.clone(), &Device::Gpu(common::gpu_with(kernels))).unwrap();

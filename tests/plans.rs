@@ -8,7 +8,7 @@ use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::Gpu;
 use sasnet::low_level::graph::{Graph, Layout, Place, Value};
 use sasnet::low_level::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
-use sasnet::low_level::net::{self, Architecture, Config, Latent, training};
+use sasnet::low_level::net::{Latent, Network, Sasnet, Unet, sasnet::downscale, sasnet::upscale};
 use sasnet::low_level::ops::{
     adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
@@ -209,17 +209,17 @@ proptest! {
 }
 
 /// The whole network for an image of `shape`; with `train` also loss, gradient (activations stored?), clip and Adam.
-fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
+fn network(config: &Network, shape: Shape, train: Option<bool>) -> Graph {
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
     let Some(store_activations) = train else {
-        let y = net::smooth(&mut g, config, &[x], true).unwrap()[0];
+        let y = config.smooth(&mut g, &[x], true).unwrap()[0];
         g.output(y);
         return g;
     };
     let target = g.input("target", shape);
     let noise = config.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap());
-    let pass = training::pass(&mut g, config, [x, target], noise, store_activations).unwrap();
+    let pass = config.training(&mut g, [x, target], noise, store_activations).unwrap();
     let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
     let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();
     let params = g.params();
@@ -228,16 +228,17 @@ fn network(config: &Config, shape: Shape, train: Option<bool>) -> Graph {
 }
 
 fn networks() -> impl Iterator<Item = Graph> {
-    let unets = [Architecture::AutoEncoder, Architecture::Unet].into_iter().flat_map(|architecture| {
-        let config = Config { features: 3, ..Config::of(architecture) };
+    let unets = [false, true].into_iter().flat_map(|skips| {
+        let config = Network::from(Unet::new(3, skips).unwrap());
         [None, Some(true)].map(|train| network(&config, Shape::new(2, 3, 16, 48), train))
     });
     let configs = [(vec![2], 8, true), (vec![3], 5, false), (vec![1, 2], 4, true), (vec![1, 1, 1], 4, true)];
     let sasnets = configs.into_iter().flat_map(|(blocks, features, attention)| {
-        let config = Config { blocks, features, attention, ..Config::default() };
-        let shape = Shape::new(2, 3, 3 * config.scale(), 5 * config.scale());
+        let config = Sasnet::new(&blocks, features).unwrap().with_attention(attention);
+        let scale = 1 << blocks.len();
+        let shape = Shape::new(2, 3, 3 * scale, 5 * scale);
         Latent::ALL.into_iter().flat_map(move |latent| {
-            let config = Config { latent, ..config.clone() };
+            let config = Network::from(config.clone().with_latent(latent));
             [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
         })
     });
@@ -246,7 +247,7 @@ fn networks() -> impl Iterator<Item = Graph> {
 
 #[test]
 fn no_two_live_values_of_the_network_share_a_buffer() {
-    let paper = [false, true].map(|store| network(&Config::default(), Shape::new(1, 3, 64, 64), Some(store)));
+    let paper = [false, true].map(|store| network(&Network::default(), Shape::new(1, 3, 64, 64), Some(store)));
     for graph in networks().chain(paper) {
         for target in TARGETS {
             assert_eq!(simulate(&graph, &Plan::new(&graph, target).unwrap()), Ok(()));
@@ -257,11 +258,7 @@ fn no_two_live_values_of_the_network_share_a_buffer() {
 /// The simulation would notice.
 #[test]
 fn a_shared_buffer_is_noticed() {
-    let graph = network(
-        &Config { blocks: vec![1], features: 4, attention: true, ..Config::default() },
-        Shape::new(1, 3, 6, 10),
-        Some(false),
-    );
+    let graph = network(&Network::from(Sasnet::new(&[1], 4).unwrap()), Shape::new(1, 3, 6, 10), Some(false));
     let plan = Plan::new(&graph, TARGETS[1]).unwrap();
     let reusable = |at: &Location| !plan.buffers[at.buffer].persistent;
     let mut places: Vec<Location> = plan.locations.iter().flatten().copied().filter(reusable).collect();
@@ -316,12 +313,12 @@ fn planned_bytes_are_allocated_bytes() {
 /// spatial gates are 209.11.
 #[test]
 fn the_network_costs_what_the_paper_says() {
-    let config = Config::default();
+    let (config, paper) = (Network::default(), Sasnet::default());
     let (shape, pixels) = (Shape::new(1, 3, 384, 512), 192 * 256);
     let mut g = Graph::new(config.layout());
     let x = g.input("x", shape);
-    let (y_cor, z) = net::downscale(&mut g, &config, x, true).unwrap();
-    let y = net::upscale(&mut g, &config, y_cor, z.expect("z is kept")).unwrap();
+    let (y_cor, z) = downscale(&mut g, &paper, x, true).unwrap();
+    let y = upscale(&mut g, &paper, y_cor, z).unwrap();
     g.output(y);
     // Of each image and subnet: both layers of the channel gate, for mean and maximum.
     let gate = 2 * 2 * 64 * 4;
@@ -342,7 +339,7 @@ fn the_network_costs_what_the_paper_says() {
 /// Bytes for the full network on 512 x 384, weights included.
 #[test]
 fn memory_stays_within_its_budget() {
-    let graph = network(&Config::default(), Shape::new(1, 3, 384, 512), None);
+    let graph = network(&Network::default(), Shape::new(1, 3, 384, 512), None);
     for (target, most) in TARGETS[1..].iter().zip([48, 48, 30, 30]) {
         let bytes = Plan::new(&graph, *target).unwrap().peak_bytes();
         assert!(bytes <= most * 1_000_000, "{target:?}: {bytes} bytes");
@@ -353,7 +350,7 @@ fn memory_stays_within_its_budget() {
 /// two sums and, as z is not kept, one scale and one coupling; on the way up two of each.
 #[test]
 fn what_follows_a_subnet_is_done_by_its_convolution() {
-    let config = Config { blocks: vec![2], features: 8, attention: true, ..Config::default() };
+    let config = Network::from(Sasnet::new(&[2], 8).unwrap());
     let graph = |train| network(&config, Shape::new(1, 3, 16, 16), train);
     let count = |graph: &Graph, target| {
         let plan = Plan::new(graph, target).unwrap();
@@ -374,7 +371,7 @@ fn what_follows_a_subnet_is_done_by_its_convolution() {
 /// Both directions of the network share their weights, and so what is packed of them.
 #[test]
 fn weights_are_packed_once() {
-    let config = Config { blocks: vec![2], features: 8, attention: true, ..Config::default() };
+    let config = Network::from(Sasnet::new(&[2], 8).unwrap());
     let shape = Shape::new(1, 3, 16, 16);
     let convolutions =
         config.layout().entries().iter().filter(|e| e.name.contains("conv") && e.dims.len() == 4).count();
@@ -393,7 +390,7 @@ fn weights_are_packed_once() {
 /// error where no others were kept.
 #[test]
 fn parameters_can_be_written_again() {
-    let config = Config { blocks: vec![1], features: 4, attention: true, ..Config::default() };
+    let config = Network::from(Sasnet::new(&[1], 4).unwrap());
     let shape = Shape::new(1, 3, 8, 8);
     let mut graph = network(&config, shape, None);
     let params =

@@ -6,8 +6,8 @@ use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::graph::{Graph, Value};
 use sasnet::low_level::kernel::{Globals, Kernels};
-use sasnet::low_level::net::training::{self, Pass};
-use sasnet::low_level::net::{Config, Latent};
+use sasnet::low_level::net::training::Pass;
+use sasnet::low_level::net::{Latent, Network, Sasnet};
 use sasnet::low_level::ops::noise::Noise;
 use sasnet::low_level::plan::Target;
 use sasnet::low_level::tensor::Shape;
@@ -26,7 +26,7 @@ const GLOBALS: Globals = Globals {
 
 /// A network's pass over pictures of a shape.
 struct Case {
-    config: Config,
+    config: Network,
     shape: Shape,
     params: Vec<f32>,
 }
@@ -39,7 +39,7 @@ struct Result {
 }
 
 impl Case {
-    fn new(config: &Config, seed: u64) -> Case {
+    fn new(config: &Network, seed: u64) -> Case {
         let shape = Shape::new(2, 3, 16 * config.scale(), 20 * config.scale());
         Case { config: config.clone(), shape, params: common::with_latent(Weights::initial(config, seed)).params }
     }
@@ -49,7 +49,7 @@ impl Case {
         let [x, target] = ["x", "target"].map(|name| g.input(name, self.shape));
         let noise = self.config.noise_shape(self.shape).map(|shape| Noise { shape, first_row: 0 });
         let noise = noise.map(|noise| g.apply1("noise", noise, &[]).unwrap());
-        let pass = training::pass(&mut g, &self.config, [x, target], noise, store_activations).unwrap();
+        let pass = self.config.training(&mut g, [x, target], noise, store_activations).unwrap();
         (g, [x, target], pass)
     }
 
@@ -112,13 +112,17 @@ impl Result {
 }
 
 /// x2, x4 and x8, with attention and without, z kept and dropped; a last level of one block has only the part of it that y_cor needs.
-fn configs() -> Vec<Config> {
+fn configs() -> Vec<Network> {
     let blocks: [&[usize]; 4] = [&[4], &[2, 2], &[1], &[1, 2, 1]];
-    let config =
-        |blocks: &[usize], attention| Config { blocks: blocks.to_vec(), features: 8, attention, ..Config::default() };
-    let paper = blocks.iter().flat_map(|blocks| [true, false].map(|attention| config(blocks, attention)));
-    let keep = |config: &Config| Config { latent: Latent::Keep, ..config.clone() };
-    paper.flat_map(|config| [keep(&config), config]).collect()
+    let network = |blocks: &[usize], attention, latent| {
+        Network::from(Sasnet::new(blocks, 8).unwrap().with_attention(attention).with_latent(latent))
+    };
+    let kinds = [true, false].into_iter().flat_map(|attention| Latent::ALL.map(|latent| (attention, latent)));
+    let kinds: Vec<_> = kinds.collect();
+    blocks
+        .iter()
+        .flat_map(|blocks| kinds.iter().map(|(attention, latent)| network(blocks, *attention, *latent)))
+        .collect()
 }
 
 /// `run` with activations rebuilt and with activations stored must agree in every parameter's gradient, in one of so
@@ -207,14 +211,14 @@ fn a_step_of_the_paper_fits_512_mb() {
     let lanes = Target::Gpu { max_binding: u64::MAX, kernels: Kernels::Lanes };
     for target in [Target::Cpu { threads: 2 }, Target::Cpu { threads: 64 }, tiles, lanes] {
         for blocks in [&[16][..], &[8, 8], &[8, 8, 8]] {
-            let config = Config { blocks: blocks.to_vec(), ..Config::default() };
+            let config = Network::from(Sasnet::new(blocks, 64).unwrap());
             let bytes = step::plan(&config, &Settings::default(), target).unwrap().peak_bytes();
             assert!(bytes <= 512 << 20, "{blocks:?} on {target:?}: {bytes} bytes");
         }
     }
     // It does not grow with the depth, but for parameters: weights, two gradients and Adam's moments.
     let of = |depth| {
-        let config = Config { blocks: vec![depth], ..Config::default() };
+        let config = Network::from(Sasnet::new(&[depth], 64).unwrap());
         let plan = step::plan(&config, &Settings::default(), Target::Cpu { threads: 2 }).unwrap();
         plan.peak_bytes() - 5 * 4 * config.layout().len() as u64
     };

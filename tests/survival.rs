@@ -255,7 +255,7 @@ fn weights_that_are_not_finite_do_not_replace_a_good_checkpoint() {
     data.train("run", &small(1), &settings(3), &Device::Cpu, 10).unwrap();
     let path = data.path("run").join(CHECKPOINT);
     let good = Checkpoint::read(&path).unwrap();
-    let at = good.weights.config.layout().get("blocks.0.g3.conv2.weight").unwrap().offset + 2;
+    let at = good.weights.network.layout().get("blocks.0.g3.conv2.weight").unwrap().offset + 2;
     let mut bad = good.clone();
     bad.v[at] = f32::NAN;
     let error = bad.write(&path).unwrap_err().to_string();
@@ -302,13 +302,15 @@ fn a_run_that_diverges_says_where_and_keeps_its_checkpoint() {
     assert_eq!(Checkpoint::read(&data.path("run").join(CHECKPOINT)).unwrap().step, 30);
 
     let mut bad = Weights::initial(&small(1), 1);
-    let first = bad.config.layout().get("blocks.0.g3.conv3.bias").unwrap().range();
+    let first = bad.network.layout().get("blocks.0.g3.conv3.bias").unwrap().range();
     bad.params[first].fill(f32::NAN);
     let mut trainer = Trainer::new(&small(1), &settings(5), &bad.params, &Device::Cpu).unwrap();
     let pictures = Tensor::stack(&[picture(16, 16, 1), picture(16, 16, 2)]);
     let batch = Batch { input: pictures.clone(), target: pictures };
     match trainer.step(&batch) {
-        Err(Error::Diverged(message)) => assert!(message.contains("step 1: the loss is NaN"), "{message}"),
+        Err(Error::Diverged(diverged)) => {
+            assert!(diverged.to_string().contains("step 1: the loss is NaN"), "{diverged}")
+        }
         other => panic!("{other:?}"),
     }
 }

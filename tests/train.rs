@@ -9,7 +9,7 @@ use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
 use sasnet::lab::train::step::{Settings, Trainer};
 use sasnet::low_level::exec::Device;
-use sasnet::low_level::net::Config;
+use sasnet::low_level::net::{Network, Sasnet};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::Weights;
 
@@ -33,7 +33,7 @@ fn the_same_seed_gives_the_same_files() {
     assert_eq!((checkpoint.step, &checkpoint.settings), (200, &settings(200)));
     let weights = Weights::read(&data.path("a").join(WEIGHTS)).unwrap();
     assert_eq!(weights, checkpoint.weights);
-    assert_eq!((weights.noise().unwrap(), weights.config.clone()), (1.0, small(2)));
+    assert_eq!((weights.noise().unwrap(), weights.network.clone()), (1.0, small(2)));
     assert_ne!(weights.params, Weights::initial(&small(2), 7).params);
 
     let losses = String::from_utf8(data.files("a").remove("loss.csv").unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn what_is_rebuilt_is_watched() {
     // A block that adds 1e6 and takes it away again leaves a few digits of the picture.
     let path = data.path("run").join(CHECKPOINT);
     let mut checkpoint = Checkpoint::read(&path).unwrap();
-    let bias = checkpoint.weights.config.layout().get("blocks.0.g1.conv3.bias").unwrap().range();
+    let bias = checkpoint.weights.network.layout().get("blocks.0.g1.conv3.bias").unwrap().range();
     checkpoint.weights.params[bias].fill(1e6);
     checkpoint.write(&path).unwrap();
     let resume = ["--resume", "--rate", "1e-9", "--steps"];
@@ -178,7 +178,7 @@ fn the_loss_falls() {
         target: Tensor::stack(&[picture(16, 16, 2), picture(16, 16, 7)]),
     };
     for attention in [false, true] {
-        let config = Config { attention, ..small(2) };
+        let config = Network::from(Sasnet::new(&[2], 8).unwrap().with_attention(attention));
         let initial = Weights::initial(&config, settings.seed);
         let mut trainer = Trainer::new(&config, &settings, &initial.params, &Device::Cpu).unwrap();
         let losses: Vec<f32> = (0..150).map(|_| trainer.step(&batch).unwrap().loss).collect();

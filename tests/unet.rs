@@ -5,15 +5,15 @@ mod common;
 use common::{Ran, files, picture, sasnet, write_picture};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::kernel::Kernels;
-use sasnet::low_level::net::{Architecture, Config};
+use sasnet::low_level::net::{Network, Unet};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::weights::{Precision, Weights};
 use std::path::Path;
 
-const BOTH: [Architecture; 2] = [Architecture::AutoEncoder, Architecture::Unet];
+const BOTH: [&str; 2] = ["autoencoder", "unet"];
 
-fn small(architecture: Architecture) -> Config {
-    Config { features: 2, ..Config::of(architecture) }
+fn small(architecture: &str) -> Network {
+    Unet::new(2, architecture == "unet").unwrap().into()
 }
 
 fn run(folder: &Path, arguments: &str) -> Ran {
@@ -29,7 +29,7 @@ fn files_say_which_network() {
         weights.write(&path, Precision::F32).unwrap();
         assert_eq!(Weights::read(&path).unwrap(), weights);
         let mut bytes = std::fs::read(&path).unwrap();
-        let name = architecture.name();
+        let name = architecture;
         let metadata = format!("{{\"architecture\":\"{name}\",\"features\":\"2\",\"scale\":\"16\"}}");
         let at = bytes.windows(metadata.len()).position(|w| w == metadata.as_bytes()).expect("the metadata");
         bytes[at + "{\"architecture\":\"".len()] = b'x';
@@ -45,8 +45,8 @@ fn files_say_which_network() {
 /// U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)) with PyTorch's fan-in: of a transposed convolution outputs times elements.
 #[test]
 fn initial_weights_have_pytorchs_bounds() {
-    let weights = Weights::initial(&Config { features: 16, ..Config::of(Architecture::Unet) }, 1);
-    let layout = weights.config.layout();
+    let weights = Weights::initial(&Network::from(Unet::new(16, true).unwrap()), 1);
+    let layout = weights.network.layout();
     for (name, fan_in) in [
         ("down.0.conv1", 3 * 9),
         ("down.4.conv2", 256 * 9),
@@ -65,10 +65,10 @@ fn initial_weights_have_pytorchs_bounds() {
 #[test]
 fn any_size_is_smoothed_alike_by_cpu_and_gpu() {
     for architecture in BOTH {
-        let weights = Weights::initial(&Config { features: 4, ..Config::of(architecture) }, 1);
+        let weights = Weights::initial(&Unet::new(4, architecture == "unet").unwrap().into(), 1);
         let smooth = |device: Device, h, w| {
             let mut smoother = Smoother::new(weights.clone(), device);
-            smoother.smooth(&picture(h, w, 1), &Options::default(), || ()).unwrap()
+            smoother.smooth(&picture(h, w, 1), &Options::default()).unwrap()
         };
         for (h, w) in [(1, 1), (37, 21), (16, 48)] {
             let want = smooth(Device::Cpu, h, w);
@@ -91,7 +91,7 @@ fn training_goes_on_as_if_it_had_not_stopped() {
         }
     }
     for architecture in BOTH {
-        let name = architecture.name();
+        let name = architecture;
         let train = |out: &str, more: &str| {
             let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
             run(folder.path(), &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
@@ -105,7 +105,7 @@ fn training_goes_on_as_if_it_had_not_stopped() {
             assert!(whole[file] == parts[file], "{name}: {file} differs");
         }
         let weights = Weights::read(&folder.path().join(format!("{name}-whole/weights.safetensors"))).unwrap();
-        assert_eq!((weights.config.clone(), weights.noise().unwrap()), (small(architecture), 0.0));
+        assert_eq!((weights.network.clone(), weights.noise().unwrap()), (small(architecture), 0.0));
         // The file is all that smoothing needs to know.
         let file = format!("{name}-whole/weights.safetensors");
         run(folder.path(), &format!("smooth inputs/0.png -o {name}.png --weights {file} --adapter cpu")).ok();

@@ -5,7 +5,7 @@ mod common;
 use common::{picture, small_weights};
 use proptest::prelude::*;
 use sasnet::low_level::exec::Device;
-use sasnet::low_level::net::{Config, Latent};
+use sasnet::low_level::net::{Latent, Network, Sasnet};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::{MODELS, Precision, Weights};
@@ -112,16 +112,16 @@ fn f32_round_trips_and_the_same_weights_give_the_same_bytes() {
     assert_eq!(bytes(&back, Precision::F32), first);
     // Another implementation of the format reads it too: the data begins at a multiple of 8, without gaps.
     assert_eq!((first.len() - Parts::of(&first).data.len()) % 8, 0);
-    assert_eq!(Parts::of(&first).data.len(), 4 * weights.config.layout().parameters());
+    assert_eq!(Parts::of(&first).data.len(), 4 * weights.network.layout().parameters());
 }
 
 #[test]
 fn f16_is_within_half_precision_and_half_as_large() {
     let weights = small_weights(&[1], 8, true, 1.0);
     let file = bytes(&weights, Precision::F16);
-    assert_eq!(Parts::of(&file).data.len(), 2 * weights.config.layout().parameters());
+    assert_eq!(Parts::of(&file).data.len(), 2 * weights.network.layout().parameters());
     let back = Weights::parse(&file).unwrap();
-    assert_eq!((&back.config, &back.metadata), (&weights.config, &weights.metadata));
+    assert_eq!((&back.network, &back.metadata), (&weights.network, &weights.metadata));
     let error = |(a, b): (&f32, &f32)| f64::from((a - b).abs()) / (f64::from(a.abs()) / 2048.0 + 0.5f64.powi(25));
     let worst = weights.params.iter().zip(&back.params).map(error).fold(0.0, f64::max);
     assert!(worst <= 1.0, "{worst} of the rounding error");
@@ -135,7 +135,7 @@ fn values_that_would_be_refused_are_not_written_and_the_old_file_stays() {
     let (_folder, path) = temporary();
     let good = small();
     good.write(&path, Precision::F32).unwrap();
-    let at = good.config.layout().get("blocks.0.g2.conv2.bias").unwrap().offset + 3;
+    let at = good.network.layout().get("blocks.0.g2.conv2.bias").unwrap().offset + 3;
     for (value, precision, part) in [
         (f32::NAN, Precision::F32, "has a NaN at element 3"),
         (f32::INFINITY, Precision::F16, "has a inf at element 3"),
@@ -162,10 +162,10 @@ fn every_network_is_built_from_its_file_and_smooths() {
             let weights = small_weights(blocks, features, attention, 0.0);
             let back = Weights::parse(&bytes(&weights, Precision::F32)).unwrap();
             assert_eq!(back, weights);
-            assert_eq!(back.config.scale(), scale);
+            assert_eq!(back.network.scale(), scale);
             let x = picture(5, 7, 1);
             let options = Options::default();
-            let y = Smoother::new(back, Device::Cpu).smooth(&x, &options, || ()).unwrap();
+            let y = Smoother::new(back, Device::Cpu).smooth(&x, &options).unwrap();
             assert_eq!(y.shape, x.shape);
             assert!(y.data.iter().all(|v| (0.0..=1.0).contains(v)), "{blocks:?} {features} {attention}: {:?}", y.data);
             assert!(
@@ -192,7 +192,7 @@ fn the_noise_scale_is_that_of_the_file_or_the_papers() {
 /// A network that keeps what is structure in z takes no noise, and says so; files of the paper's form do not say what they are.
 #[test]
 fn the_latent_is_that_of_the_file() {
-    let config = Config { blocks: vec![1], features: 4, latent: Latent::Keep, ..Config::default() };
+    let config = Network::from(Sasnet::new(&[1], 4).unwrap().with_latent(Latent::Keep));
     let keep = common::with_latent(Weights::initial(&config, 5));
     let mut file = Parts::of(&bytes(&keep, Precision::F32));
     assert_eq!(file.metadata()["latent"], "keep");
@@ -200,8 +200,8 @@ fn the_latent_is_that_of_the_file() {
     assert!(!Parts::of(good_file()).metadata().contains_key("latent"));
     file.metadata().insert("noise".into(), "0.5".into());
     says(&file.bytes(), &["the noise scale is 0.5", "latent keep takes none"]);
-    let options = Options { noise: Some(0.5), ..Options::default() };
-    let error = Smoother::new(keep, Device::Cpu).smooth(&picture(5, 7, 1), &options, || ()).unwrap_err();
+    let options = Options::default().with_noise(0.5);
+    let error = Smoother::new(keep, Device::Cpu).smooth(&picture(5, 7, 1), &options).unwrap_err();
     assert!(error.to_string().contains("latent keep takes none; give 0"), "{error}");
 }
 
@@ -389,7 +389,7 @@ proptest! {
         file[(place * range as f64) as usize] = value;
         if let Ok(weights) = Weights::parse(&file) {
             prop_assert!(weights.params.iter().all(|v| v.is_finite()));
-            prop_assert_eq!(weights.params.len(), weights.config.layout().len());
+            prop_assert_eq!(weights.params.len(), weights.network.layout().len());
             prop_assert!(weights.noise().is_ok());
         }
     }
@@ -414,7 +414,7 @@ fn results_stay_in_half_precision() {
     let [y, y_half] = [full, half].map(|path| {
         let picture = common::picture(48, 64, 3);
         let mut smoother = Smoother::new(Weights::read(&path).unwrap(), Device::Cpu);
-        smoother.smooth(&picture, &Options::default(), || ()).unwrap()
+        smoother.smooth(&picture, &Options::default()).unwrap()
     });
     let psnr = sasnet::lab::metrics::score(&y_half, &y).unwrap().psnr;
     println!("{psnr:.1} dB between f16 and f32");
@@ -426,7 +426,7 @@ fn results_stay_in_half_precision() {
 fn shipped_models_are_small() {
     for (name, bytes) in MODELS {
         let weights = Weights::model(name).unwrap();
-        assert!(bytes.len() < 2 * weights.config.layout().parameters() + 20_000, "{name}: {} bytes", bytes.len());
+        assert!(bytes.len() < 2 * weights.network.layout().parameters() + 20_000, "{name}: {} bytes", bytes.len());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("again.safetensors");
         weights.write(&path, Precision::F16).unwrap();
@@ -447,14 +447,14 @@ fn a_grown_network_is_trained_from_its_file() {
     let grow = ["weights", "small/weights.safetensors", "--grow", "--blocks", "2", "--features", "6", "-o"];
     run(&[&grow[..], &["large.safetensors"]].concat()).ok();
     let large = Weights::read(&data.path("large.safetensors")).unwrap();
-    assert_eq!((&large.config.blocks[..], large.config.features, large.config.latent), (&[2][..], 6, Latent::Keep));
+    assert_eq!(large.network, Sasnet::new(&[2], 6).unwrap().with_latent(Latent::Keep).into());
     assert_eq!(large.metadata["grown_from"], "[1] blocks of 4 features");
 
     let file = data.path("large.safetensors").display().to_string();
     let from = ["--from", &file, "--steps", "1", "--rate", "1e-9", "--decay-from", "0"];
     common::Ran::of(&mut data.command("run", &from)).ok();
     let trained = Weights::read(&data.path("run/weights.safetensors")).unwrap();
-    assert_eq!((&trained.config, trained.metadata["steps"].as_str()), (&large.config, "1"));
+    assert_eq!((&trained.network, trained.metadata["steps"].as_str()), (&large.network, "1"));
     let off = trained.params.iter().zip(&large.params).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(0.0 < off && off < 1e-6, "it begins with these weights: {off}");
 

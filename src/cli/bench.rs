@@ -8,10 +8,12 @@ use sasnet::Result;
 use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
-use sasnet::low_level::net::Config;
+use sasnet::low_level::net::count;
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
+use sasnet::{Network, Progress};
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Measure time and memory, next to the paper's Table 2, after checking the answer against the CPU in f64.
@@ -57,8 +59,8 @@ const PAPER: (f64, f64) = (209.12, 748.0);
 impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
-        let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
-        let settings = Settings::default().of(&config);
+        let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
+        let settings = Settings::default().of(&network);
         let settings = Settings {
             batch: self.batch.unwrap_or(settings.batch),
             crop: self.crop.unwrap_or(settings.crop),
@@ -66,39 +68,41 @@ impl Bench {
             ..settings
         };
         if self.train {
-            settings.check(&config)?;
+            settings.check(&network)?;
         }
         let weights = match &self.architecture.weights {
             Some(path) => Weights::read(path)?,
-            None => Weights::initial(&config, 1),
+            None => Weights::initial(&network, 1),
         };
         let device = self.adapter.open()?;
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(200));
-        let mut progress = |what: &str| match bar.is_hidden() {
-            true => eprintln!("{what}"),
-            false => bar.set_message(what.to_string()),
+        let mut observer = |progress: &Progress| {
+            if let Progress::Measuring { what } = progress {
+                if bar.is_hidden() { eprintln!("{what}") } else { bar.set_message(what.to_string()) }
+            }
+            ControlFlow::Continue(())
         };
         let runs = self.runs as usize;
         let report = match self.train {
-            true => bench::training(&weights, &device, &settings, runs, &mut progress),
-            false => bench::smoothing(&weights, &device, (shape.h, shape.w), runs, &mut progress),
+            true => bench::training(&weights, &device, &settings, runs, &mut observer),
+            false => bench::smoothing(&weights, &device, (shape.h, shape.w), runs, &mut observer),
         };
         bar.finish_and_clear();
-        let (report, full) = (report?, bench::full_network(&config, shape)?);
+        let (report, full) = (report?, count::full_network(&network, shape)?);
         match self.json {
-            true => say!("{}", self.as_json(&config, &device, &settings, &report, &full)),
-            false => self.print(&config, &device, &settings, &report, &full),
+            true => say!("{}", self.as_json(&network, &device, &settings, &report, &full)),
+            false => self.print(&network, &device, &settings, &report, &full),
         }
         Ok(())
     }
 
-    fn network(&self) -> String {
+    fn origin(&self) -> String {
         let of = self.architecture.weights.as_ref().map(|path| path.display().to_string());
         of.unwrap_or("initial weights, seed 1".into())
     }
 
-    fn as_json(&self, config: &Config, device: &Device, settings: &Settings, report: &Report, full: &Plan) -> String {
+    fn as_json(&self, network: &Network, device: &Device, settings: &Settings, report: &Report, full: &Plan) -> String {
         let (width, height) = self.architecture.size;
         let adapter = match device {
             Device::Cpu => json!({ "name": "cpu", "threads": rayon::current_num_threads() }),
@@ -113,14 +117,11 @@ impl Bench {
             "version": env!("CARGO_PKG_VERSION"),
             "device": adapter,
             "network": {
-                "weights": self.network(),
-                "architecture": config.architecture.name(),
-                "blocks": config.blocks,
-                "features": config.features,
-                "attention": config.attention,
-                "latent": config.latent.name(),
-                "scale": config.scale(),
-                "parameters": config.layout().parameters(),
+                "weights": self.origin(),
+                "architecture": network.name(),
+                "sizes": network.describe(),
+                "scale": network.scale(),
+                "parameters": network.layout().parameters(),
             },
             "full_network": { "macs": full.macs(), "paper_count": full.paper_count() },
             "gflops": report.gflops(),
@@ -140,17 +141,17 @@ impl Bench {
         serde_json::to_string_pretty(&all).expect("plain data")
     }
 
-    fn print(&self, config: &Config, device: &Device, settings: &Settings, r: &Report, full: &Plan) {
+    fn print(&self, network: &Network, device: &Device, settings: &Settings, r: &Report, full: &Plan) {
         let (width, height) = self.architecture.size;
         let giga = |n: u64| n as f64 / 1e9;
         let mb = |bytes: u64| bytes as f64 / 1e6;
-        let parameters = config.layout().parameters();
+        let parameters = network.layout().parameters();
         say!("sasnet {} on {}", env!("CARGO_PKG_VERSION"), device.describe());
         let work = match self.train {
             true => format!("a training step, {} samples of {}x{}", settings.batch, settings.crop, settings.crop),
             false => format!("smoothing {width}x{height}"),
         };
-        say!("{work}; {}; {}", describe(config), self.network());
+        say!("{work}; {}; {}", describe(network), self.origin());
         let check = &r.check;
         say!("checked: {}, largest error {:.1e} (to {:.0e}) of f64", check.what, check.error, check.tolerance);
 

@@ -4,14 +4,15 @@ use super::{Smoothing, count, model_or_file, progress, say};
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::image::{Picture, format_of, write};
-use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, Pair, find_pairs};
-use sasnet::lab::eval::{Contestant, Seen, Set, Shown, Watch, Worst, evaluate};
+use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, find_pairs};
+use sasnet::lab::eval::{Candidate, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::low_level::file::{atomic_write, prepare};
 use sasnet::low_level::smooth::Smoother;
 use sasnet::low_level::weights::{MODELS, Weights};
-use sasnet::{Error, Result};
+use sasnet::{Error, Progress, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf, absolute};
 
 /// Score networks on pictures with ground truths: PSNR and SSIM before and after, as a table of sets and networks.
@@ -72,7 +73,6 @@ impl Eval {
         let networks = self.networks()?;
         let labels: Vec<&str> = networks.iter().map(|(label, ..)| label.as_str()).collect();
         let mut log = Log {
-            bar: ProgressBar::hidden(),
             save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels)).transpose()?,
             worst: self.sheet.as_ref().map(|_| Worst::new(self.worst.into())),
         };
@@ -82,24 +82,34 @@ impl Eval {
         let device = self.smoothing.adapter.open()?;
         let options = self.smoothing.options();
         let pictures: usize = sets.iter().map(|set| set.pairs.len()).sum();
-        log.bar = progress(pictures * networks.len() * options.passes());
+        let bar = progress(pictures * networks.len() * options.passes());
         // All networks stay on the device at once.
         let max_memory = self.smoothing.max_memory.map(|bytes| bytes / networks.len() as u64);
-        let contestant = |(label, file, weights): &(String, String, Weights)| Contestant {
+        let candidate = |(label, file, weights): &(String, String, Weights)| Candidate {
             label: label.clone(),
             file: file.clone(),
             smoother: Smoother::new(weights.clone(), device.clone()).with_max_memory(max_memory),
         };
-        let mut contestants: Vec<Contestant> = networks.iter().map(contestant).collect();
+        let mut candidates: Vec<Candidate> = networks.iter().map(candidate).collect();
         for set in &sets {
             let sides = if set.pairs[0].truth.is_none() { ", ground truth left, input right" } else { "" };
             eprintln!("{}: {}{sides}", set.name, count(set.pairs.len()));
         }
-        let report = evaluate(&sets, &mut contestants, &options, &mut log)?;
-        log.bar.finish_and_clear();
+        let report = evaluate(
+            &sets,
+            &mut candidates,
+            &options,
+            &mut |progress: &Progress| show(&bar, progress),
+            &mut |scored| log.keep(scored),
+        )?;
+        bar.finish_and_clear();
 
-        let shown =
-            Shown { luma: self.luma, details: self.details, per_image: self.per_image, published: self.published };
+        let shown = TableOptions {
+            luma: self.luma,
+            details: self.details,
+            per_image: self.per_image,
+            published: self.published,
+        };
         let text = report.markdown(shown);
         if let Some(path) = &self.markdown {
             atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
@@ -164,27 +174,25 @@ fn set_name(folder: &Path) -> String {
 
 /// What is done with each picture.
 struct Log {
-    bar: ProgressBar,
     save: Option<Save>,
     worst: Option<Worst>,
 }
 
-impl Watch for Log {
-    fn checks(&mut self, pair: &Pair) {
-        self.bar.set_message(format!("checking {}", pair.name()));
+/// Shows a bar.
+fn show(bar: &ProgressBar, progress: &Progress) -> ControlFlow<()> {
+    match progress {
+        Progress::Checking { picture } => bar.set_message(format!("checking {picture}")),
+        Progress::Scoring { set, picture } => bar.set_message(format!("{set}/{picture}")),
+        Progress::Pass { .. } => bar.inc(1),
+        _ => {}
     }
+    ControlFlow::Continue(())
+}
 
-    fn begins(&mut self, set: &Set, pair: &Pair) {
-        self.bar.set_message(format!("{}/{}", set.name, pair.name()));
-    }
-
-    fn passed(&mut self) {
-        self.bar.inc(1);
-    }
-
-    fn scored(&mut self, seen: &Seen) -> Result<()> {
-        self.worst.as_mut().map_or(Ok(()), |worst| worst.add(seen))?;
-        self.save.as_ref().map_or(Ok(()), |save| save.write(seen))
+impl Log {
+    fn keep(&mut self, scored: &Scored) -> Result<()> {
+        self.worst.as_mut().map_or(Ok(()), |worst| worst.add(scored))?;
+        self.save.as_ref().map_or(Ok(()), |save| save.write(scored))
     }
 }
 
@@ -212,9 +220,9 @@ impl Save {
         Ok(Save(sets.iter().map(|set| (set.name.clone(), folders(set))).collect()))
     }
 
-    fn write(&self, seen: &Seen) -> Result<()> {
-        for (folder, result) in self.0[seen.set].iter().zip(seen.results) {
-            write(folder.join(format!("{}.png", seen.image.name)), &Picture::from(result.clone()))?;
+    fn write(&self, scored: &Scored) -> Result<()> {
+        for (folder, result) in self.0[scored.set].iter().zip(scored.results) {
+            write(folder.join(format!("{}.png", scored.image.name)), &Picture::from(result.clone()))?;
         }
         Ok(())
     }

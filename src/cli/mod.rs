@@ -11,13 +11,14 @@ pub mod train;
 pub mod weights;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::low_level::exec::Device;
-use sasnet::low_level::net::{self, Config};
+use sasnet::low_level::net;
 use sasnet::low_level::smooth::Options;
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
-use sasnet::{Error, Result};
+use sasnet::{Error, Limit, Network, Result, Sizes, TooLarge};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,8 @@ pub struct Smoothing {
 impl Smoothing {
     /// The options of each picture.
     fn options(&self) -> Options {
-        Options { noise: self.noise, seed: self.seed, ensemble: self.ensemble }
+        let options = Options::default().with_seed(self.seed).with_ensemble(self.ensemble);
+        self.noise.map_or(options.clone(), |scale| options.with_noise(scale))
     }
 }
 
@@ -108,8 +110,8 @@ pub struct Architecture {
 #[derive(Args)]
 pub struct Design {
     /// sasnet, or of the paper's Table 3 autoencoder or unet, which take --features only [default: sasnet]
-    #[arg(long, value_name = "NAME", help_heading = "Network")]
-    architecture: Option<net::Architecture>,
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()), hide_possible_values = true, help_heading = "Network")]
+    architecture: Option<String>,
     /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
     #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', help_heading = "Network")]
     blocks: Vec<usize>,
@@ -128,28 +130,14 @@ pub struct Design {
 
 impl Design {
     /// The network; `latent` where none is given.
-    fn config(&self, latent: net::Latent) -> Result<Config> {
-        let architecture = self.architecture.unwrap_or(net::Architecture::Sasnet);
-        let mut config = Config::of(architecture);
-        config.features = self.features.unwrap_or(config.features);
-        let fails = |flag: &str| {
-            let name = architecture.name();
-            Err(Error::Invalid(format!("--architecture {name} has nothing that {flag} could change; leave it out")))
-        };
-        match architecture {
-            net::Architecture::Sasnet => {
-                config.attention = !self.no_attention;
-                config.latent = self.latent.unwrap_or(latent);
-                if !self.blocks.is_empty() {
-                    config.blocks = self.blocks.clone();
-                }
-            }
-            _ if !self.blocks.is_empty() => return fails("--blocks"),
-            _ if self.no_attention => return fails("--no-attention"),
-            _ if self.latent.is_some() => return fails("--latent"),
-            _ => {}
-        }
-        config.check().map(|()| config)
+    fn network(&self, latent: net::Latent) -> Result<Network> {
+        let name = self.architecture.as_deref().unwrap_or("sasnet");
+        let mut sizes = Sizes::default();
+        sizes.blocks = (!self.blocks.is_empty()).then(|| self.blocks.clone());
+        sizes.features = self.features;
+        sizes.attention = self.no_attention.then_some(false);
+        sizes.latent = if name == "sasnet" { Some(self.latent.unwrap_or(latent)) } else { self.latent };
+        Network::build(name, &sizes)
     }
 }
 
@@ -166,16 +154,16 @@ fn parse_strength(text: &str) -> Result<(f32, f32), &'static str> {
 
 impl Architecture {
     /// Which network.
-    fn config(&self) -> Result<Config> {
+    fn network(&self) -> Result<Network> {
         match &self.weights {
-            Some(path) => Ok(Weights::read(path)?.config),
-            None => self.design.config(net::Latent::Drop),
+            Some(path) => Ok(Weights::read(path)?.network),
+            None => self.design.network(net::Latent::Drop),
         }
     }
 
     /// The picture, padded to the network's scale.
     fn shape(&self) -> Result<Shape> {
-        let scale = self.config()?.scale();
+        let scale = self.network()?.scale();
         Ok(Shape::new(1, 3, self.size.1.next_multiple_of(scale), self.size.0.next_multiple_of(scale)))
     }
 }
@@ -201,9 +189,15 @@ impl Adapter {
     }
 }
 
-/// Makes an error say which picture it is about.
-fn about(picture: &Path) -> impl Fn(Error) -> Error {
-    move |error| Error::file(picture, error.to_string())
+/// Which option helps, behind an error's message.
+pub fn hint(error: &Error) -> &'static str {
+    match error.root() {
+        Error::TooLarge(TooLarge { limit: Limit::Binding | Limit::Elements | Limit::Device, .. }) => {
+            ", or use --adapter cpu"
+        }
+        Error::Diverged(diverged) if diverged.rebuilt => " (--store-activations)",
+        _ => "",
+    }
 }
 
 fn count(pictures: usize) -> String {

@@ -2,12 +2,12 @@
 
 use super::say;
 use clap::Args;
+use sasnet::Network;
 use sasnet::Result;
-use sasnet::lab::bench;
 use sasnet::lab::train::step::{self, Settings};
-use sasnet::low_level::bands::Bands;
+use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{Kernels, MatrixUnit};
-use sasnet::low_level::net::{Architecture, Config, Latent};
+use sasnet::low_level::net::count;
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;
@@ -43,24 +43,24 @@ fn parse_kernels(name: &str) -> Result<Kernels, String> {
 impl Plan_ {
     /// Prints the plan.
     pub fn run(self) -> Result<()> {
-        let (config, shape) = (self.architecture.config()?, self.architecture.shape()?);
+        let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
             false => Target::Gpu { max_binding: u64::MAX, kernels: self.kernel },
         };
-        let sasnet = config.architecture == Architecture::Sasnet;
+        let rebuilds = network.is_invertible();
         let print = if self.steps { print_steps } else { print_operators };
         if let Some((batch, crop)) = self.train {
             let plan = |store_activations| {
-                let settings = Settings { batch, crop, store_activations, ..Settings::default().of(&config) };
-                step::plan(&config, &settings, target)
+                let settings = Settings { batch, crop, store_activations, ..Settings::default().of(&network) };
+                step::plan(&network, &settings, target)
             };
             let mut plans = vec![("stored", plan(true)?)];
-            if sasnet {
+            if rebuilds {
                 plans.insert(0, ("rebuilt", plan(false)?));
             }
             print(&plans[0].1);
-            say!("\na step on {batch} samples of {crop}x{crop}, {}", describe(&config));
+            say!("\na step on {batch} samples of {crop}x{crop}, {}", describe(&network));
             for (activations, plan) in plans {
                 let (giga, mb) = (plan.macs() as f64 / 1e9, plan.peak_bytes() as f64 / 1e6);
                 say!(
@@ -70,20 +70,20 @@ impl Plan_ {
             return Ok(());
         }
         let (width, height) = self.architecture.size;
-        let (banded, plan) = match self.max_memory {
-            Some(bytes) => Bands::within(&config, shape, target, bytes)?,
+        let (cut_graph, plan) = match self.max_memory {
+            Some(bytes) => Cut::within(&network, shape, target, bytes)?,
             None => {
-                let banded = Bands::WHOLE.graph(&config, shape)?;
-                let plan = Plan::new(&banded.graph, target)?;
-                (banded, plan)
+                let cut_graph = Cut::WHOLE.graph(&network, shape)?;
+                let plan = Plan::new(&cut_graph.graph, target)?;
+                (cut_graph, plan)
             }
         };
         print(&plan);
 
-        let full = bench::full_network(&config, shape)?;
+        let full = count::full_network(&network, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
-        say!("\n{width}x{height}, {}", describe(&config));
-        if sasnet {
+        say!("\n{width}x{height}, {}", describe(&network));
+        if network.takes_noise() {
             say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
         }
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
@@ -96,9 +96,9 @@ impl Plan_ {
             plan.peak_bytes() as f64 / 1e6,
             plan.buffers.len()
         );
-        if banded.x.len() > 1 {
-            let features = if banded.bands.keep_features { "kept" } else { "computed twice" };
-            say!("  slabs of rows         {:9} features {features}", banded.x.len());
+        if cut_graph.x.len() > 1 {
+            let features = if cut_graph.cut.keep_features { "kept" } else { "computed twice" };
+            say!("  slabs of rows         {:9} features {features}", cut_graph.x.len());
         }
         if !self.cpu {
             let (name, before) = (self.kernel.name(), plan.prepare.len());
@@ -109,17 +109,9 @@ impl Plan_ {
 }
 
 /// A network in words.
-pub(super) fn describe(config: &Config) -> String {
-    let (features, scale, parameters) = (config.features, config.scale(), config.layout().parameters());
-    let kind = match config.architecture {
-        Architecture::Sasnet => {
-            let blocks = config.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
-            let latent = if config.latent == Latent::Keep { ", structure of z kept" } else { "" };
-            format!("{blocks} blocks{latent}")
-        }
-        other => other.name().to_string(),
-    };
-    format!("{kind}, {features} features, x{scale}, {parameters} parameters")
+pub(super) fn describe(network: &Network) -> String {
+    let (scale, parameters) = (network.scale(), network.layout().parameters());
+    format!("{}, x{scale}, {parameters} parameters", network.describe())
 }
 
 fn print_operators(plan: &Plan) {

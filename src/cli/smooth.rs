@@ -1,14 +1,15 @@
 //! `sasnet smooth`
 
-use super::{Smoothing, about, count, progress};
+use super::{Smoothing, count, hint, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use sasnet::image::{format_of, pictures, read, size, write};
 use sasnet::low_level::file::prepare;
 use sasnet::low_level::smooth::Smoother;
 use sasnet::low_level::weights::{MODELS, Weights};
-use sasnet::{Error, Result};
+use sasnet::{Error, Progress, Result};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Smooth pictures: PNG, JPEG, WebP, TIFF and BMP, in and out.
@@ -47,14 +48,19 @@ impl Smooth {
             bar.set_message(input.display().to_string());
             let mut job = || {
                 let (h, w) = size(input)?;
-                smoother.check(h, w).map_err(about(input))?;
+                smoother.check(h, w).map_err(Error::about(input))?;
                 let picture = read(input)?;
-                let y = smoother.smooth(&picture.tensor, &options, || bar.inc(1)).map_err(about(input))?;
+                let mut observer = |_: &Progress| {
+                    bar.inc(1);
+                    ControlFlow::Continue(())
+                };
+                let y =
+                    smoother.smooth_observed(&picture.tensor, &options, &mut observer).map_err(Error::about(input))?;
                 write(output, &picture.with(y))
             };
             let result = job();
             if let Err(error) = result {
-                bar.suspend(|| eprintln!("error: {error}"));
+                bar.suspend(|| eprintln!("error: {error}{}", hint(&error)));
                 failed.push(input);
             }
         }

@@ -3,12 +3,14 @@
 use super::data::{BlendArg, Data};
 use super::parse_strength;
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::lab::dataset::pairs::{Pair, find_pairs};
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
+use sasnet::lab::train::step::Trainer;
 use sasnet::lab::train::step::{Init, Settings};
-use sasnet::low_level::net::Latent;
-use sasnet::{Error, Result};
+use sasnet::{Error, Latent, Observer, Progress, Result};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,6 +145,54 @@ fn stop_on_signal() -> Arc<AtomicBool> {
     stop
 }
 
+/// Shows how far a run has come: a bar, or where there is no terminal to draw one on, a line now and then. Ends it on a signal.
+struct Watch {
+    bar: ProgressBar,
+    said: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn new(trainer: &Trainer) -> Watch {
+        let style = "{elapsed_precise} {bar:30} step {pos}/{len}, {per_sec}, {eta} left, {msg}";
+        let bar = ProgressBar::new(trainer.settings().steps).with_position(trainer.steps());
+        bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
+        bar.reset_eta();
+        Watch { bar, said: Instant::now(), stop: stop_on_signal() }
+    }
+
+    fn end(&self, well: bool) {
+        if well { self.bar.finish() } else { self.bar.abandon() }
+    }
+}
+
+impl Observer for Watch {
+    fn observe(&mut self, progress: &Progress) -> ControlFlow<()> {
+        match progress {
+            Progress::Step { step, of, loss, rate, rebuilt, validation } => {
+                let rebuilt = rebuilt.map_or(String::new(), |error| format!(", activations rebuilt to {error:.0e}"));
+                let validation = validation.map_or(String::new(), |psnr| format!(", validation {psnr:.2} dB"));
+                let message = format!("loss {loss:.4}, rate {rate:.1e}{rebuilt}{validation}");
+                self.bar.set_position(*step);
+                if self.bar.is_hidden() && (step == of || self.said.elapsed() > Duration::from_secs(30)) {
+                    eprintln!("step {step}/{of}, {message}, {} s left", self.bar.eta().as_secs());
+                    self.said = Instant::now();
+                }
+                self.bar.set_message(message);
+            }
+            Progress::Inexact { step, error } => self.bar.suspend(|| {
+                eprintln!(
+                    "warning: step {step}: the activations that the gradient needs are rebuilt with errors up to {error:.1e}, \
+                     as the network has come to stretch some values far more than others. If the loss suffers, go on from \
+                     the last checkpoint with --resume --store-activations"
+                )
+            }),
+            _ => {}
+        }
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
 impl Train {
     /// The settings given here, the rest from `base`.
     fn settings(&self, base: Settings) -> Settings {
@@ -171,22 +221,22 @@ impl Train {
                 Error::file(&self.out, message)
             })?;
             let settings = self.settings(checkpoint.settings.clone());
-            settings.check(&checkpoint.weights.config)?;
+            settings.check(&checkpoint.weights.network)?;
             return Ok((checkpoint, settings));
         }
         let from = self.from.as_deref().map(super::model_or_file).transpose()?;
-        let config = match &from {
-            Some(weights) => weights.config.clone(),
-            None => self.design.config(if self.paper { Latent::Drop } else { Latent::Keep })?,
+        let network = match &from {
+            Some(weights) => weights.network.clone(),
+            None => self.design.network(if self.paper { Latent::Drop } else { Latent::Keep })?,
         };
         let base = if self.paper { Settings::paper() } else { Settings::default() };
-        let mut settings = self.settings(base.of(&config));
+        let mut settings = self.settings(base.of(&network));
         if !self.paper && self.decay_from.is_none() {
             settings.decay_from = self.halve_every.is_none().then_some(settings.steps / 10);
         }
         let checkpoint = match from {
             Some(weights) => run::begin_from(weights, &settings, &self.out)?,
-            None => run::begin(&config, &settings, &self.out)?,
+            None => run::begin(&network, &settings, &self.out)?,
         };
         Ok((checkpoint, settings))
     }
@@ -216,11 +266,10 @@ impl Train {
             validation,
             until,
             checkpoint_part: self.checkpoint_part.map(|bytes| bytes as usize),
-            stop: stop_on_signal(),
         };
         eprintln!(
             "{} parameters, {} MB for a step",
-            trainer.config().layout().parameters(),
+            trainer.network().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
         eprintln!("training on {source}");
@@ -234,7 +283,9 @@ impl Train {
             }
         };
         data.write(&self.out)?;
-        let end = run::run(&mut trainer, source, &device, &schedule, &lock);
+        let mut watch = Watch::new(&trainer);
+        let end = run::run(&mut trainer, source, &device, &schedule, &lock, &mut watch);
+        watch.end(end.is_ok());
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
         match end {
             Ok(End::Done) => eprintln!("wrote {}", self.out.join(run::WEIGHTS).display()),

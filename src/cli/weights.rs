@@ -3,11 +3,9 @@
 use super::plan::describe;
 use super::say;
 use clap::Args;
-use sasnet::lab::bench::full_network;
-use sasnet::lab::eval::COUNTED;
 use sasnet::lab::train::grow::grow;
 use sasnet::low_level::file::prepare;
-use sasnet::low_level::net::Config;
+use sasnet::low_level::net::count::{COUNTED, full_network};
 use sasnet::low_level::weights::Precision;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
@@ -42,12 +40,10 @@ impl Weights_ {
     pub fn run(self) -> Result<()> {
         let mut weights = super::model_or_file(&self.file)?;
         if self.grow {
-            let Config { blocks, features, .. } = &weights.config;
-            let blocks = if self.blocks.is_empty() { blocks } else { &self.blocks };
-            weights = grow(&weights, blocks, self.features.unwrap_or(*features), self.seed)?;
+            weights = grow(&weights, &self.blocks, self.features, self.seed)?;
         }
-        let macs = full_network(&weights.config, COUNTED)?.macs() as f64 / 1e9;
-        say!("{}", describe(&weights.config));
+        let macs = full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9;
+        say!("{}", describe(&weights.network));
         say!("{macs:.2} GMAC on 512x384");
         weights.metadata.iter().for_each(|(key, value)| say!("{key}: {value}"));
         let Some(out) = &self.out else { return Ok(()) };

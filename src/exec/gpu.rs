@@ -140,7 +140,7 @@ impl GpuExecutor {
     /// # use sasnet::{Shape, Weights, embed::{self, Globals, Gpu, GpuExecutor}, wgpu};
     /// # fn host(device: wgpu::Device, queue: wgpu::Queue) -> sasnet::Result<()> {
     /// let weights = Weights::builtin();
-    /// let (graph, x, y) = embed::graph(&weights.config, Shape::new(1, 3, 720, 1280))?;
+    /// let (graph, x, y) = embed::graph(&weights.network, Shape::new(1, 3, 720, 1280))?;
     /// let exec = GpuExecutor::new(graph, Gpu::from_device(device.clone(), queue.clone()).into())?;
     /// exec.write(exec.graph().params(), &weights.params)?;
     /// let (x, y) = (exec.slice(x), exec.slice(y)); // 1x3x720x1280 f32 each

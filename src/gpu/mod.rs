@@ -13,7 +13,7 @@ pub use adapter::{Adapter, AdapterChoice, list_adapters, list_kernels};
 pub use record::{Command, Recorded};
 pub use wgpu::ComputePass;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result, TooLarge};
 use crate::kernel::{Dispatch, Globals, Kernels};
 use crate::plan::Target;
 use reflect::{Entry, Reflection, check_names};
@@ -410,9 +410,7 @@ impl Gpu {
             first = first.or(pollster::block_on(scope.pop()));
         }
         match first {
-            Some(wgpu::Error::OutOfMemory { .. }) => {
-                Err(Error::TooLarge(format!("{}: the device has not enough memory", what())))
-            }
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(TooLarge::new(what(), Limit::Device, 0, 0).into()),
             Some(e) => Err(self.failure(&what(), &e.to_string())),
             None => match self.lost.lock().unwrap().as_ref() {
                 Some(lost) => Err(Error::Gpu(lost.clone())),

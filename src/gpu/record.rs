@@ -284,13 +284,13 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::bench::full_network;
-    use crate::net::Config;
+    use crate::net::Network;
+    use crate::net::count::full_network;
     use crate::tensor::Shape;
 
     #[test]
     fn the_full_network_is_one_submission_and_more_work_is_more() {
-        let network = full_network(&Config::default(), Shape::new(1, 3, 384, 512)).unwrap();
+        let network = full_network(&Network::default(), Shape::new(1, 3, 384, 512)).unwrap();
         let most = macs_per_submission(wgpu::DeviceType::DiscreteGpu);
         assert!(network.macs() < most, "{} of {most}", network.macs());
         assert_eq!(submissions([1, 99, 1, 300, 0, 5].into_iter(), 100).collect::<Vec<_>>(), [0, 0, 1, 1, 4, 4]);

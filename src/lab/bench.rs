@@ -10,7 +10,7 @@ use crate::graph::Graph;
 use crate::kernel::{Dispatch, Globals, Grid, Operand};
 use crate::lab::dataset::source::Batch;
 use crate::lab::train::step::{Settings, Trainer};
-use crate::net::{self, Config};
+use crate::observer::{Observer, Progress, tell};
 use crate::plan::{Plan, Step};
 use crate::smooth;
 use crate::tensor::{Shape, Tensor};
@@ -170,7 +170,7 @@ fn batch(settings: &Settings) -> Batch {
     Batch { input: picture(shape, 7919), target: picture(shape, 7907) }
 }
 
-/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1. `say`
+/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1. The observer
 /// hears what is being done.
 ///
 /// # Errors
@@ -180,14 +180,14 @@ pub fn smoothing(
     device: &Device,
     (h, w): (usize, usize),
     runs: usize,
-    say: &mut dyn FnMut(&str),
+    observer: &mut dyn Observer,
 ) -> Result<Report> {
-    let (graph, x, y) = smooth::graph(&weights.config, Shape::new(1, 3, h, w))?;
+    let (graph, x, y) = smooth::graph(&weights.network, Shape::new(1, 3, h, w))?;
     let params = graph.params();
     let mut exec = Executor::new(graph, device)?; // first, because it may be too large
-    let check = check_smoothing(weights, device, (h, w), say)?;
+    let check = check_smoothing(weights, device, (h, w), observer)?;
     reset_process_peak();
-    say("warming up");
+    tell(observer, Progress::Measuring { what: "warming up" })?;
     let data = picture(Shape::new(1, 3, h, w), 7919).data;
     exec.write(params, &weights.params)?;
     exec.write(x, &data)?;
@@ -198,7 +198,7 @@ pub fn smoothing(
     warm_up(start, || exec.run(&noisy).and_then(|()| exec.wait()))?;
     let (mut run, mut whole, mut submit, mut record) = (vec![], vec![], vec![], vec![]);
     for i in 0..runs {
-        say(&format!("run {} of {runs}", i + 1));
+        tell(observer, Progress::Measuring { what: &format!("run {} of {runs}", i + 1) })?;
         let start = Instant::now();
         exec.write(x, &data)?;
         exec.wait()?;
@@ -217,7 +217,7 @@ pub fn smoothing(
     }
     let on_gpu = |times| matches!(device, Device::Gpu(_)).then_some(times);
     let times = Times { run, whole: Some(whole), submit: on_gpu(submit), record: on_gpu(record) };
-    times.report(device, check, answer, &mut exec, &noisy, say)
+    times.report(device, check, answer, &mut exec, &noisy, observer)
 }
 
 /// Measures training steps from `weights`.
@@ -229,14 +229,14 @@ pub fn training(
     device: &Device,
     settings: &Settings,
     runs: usize,
-    say: &mut dyn FnMut(&str),
+    observer: &mut dyn Observer,
 ) -> Result<Report> {
     // Without noise: it costs nothing in comparison, and other implementations get the same loss.
     let settings = &Settings { noise: 0.0, ..settings.clone() };
-    let check = check_training(weights, device, settings, say)?;
+    let check = check_training(weights, device, settings, observer)?;
     reset_process_peak();
-    say("warming up");
-    let mut trainer = Trainer::new(&weights.config, settings, &weights.params, device)?;
+    tell(observer, Progress::Measuring { what: "warming up" })?;
+    let mut trainer = Trainer::new(&weights.network, settings, &weights.params, device)?;
     let batch = batch(settings);
     let start = Instant::now();
     let first = trainer.step(&batch)?;
@@ -244,13 +244,13 @@ pub fn training(
     warm_up(start, || trainer.step(&batch).map(|_| ()))?;
     let mut run = vec![];
     for i in 0..runs {
-        say(&format!("step {} of {runs}", i + 1));
+        tell(observer, Progress::Measuring { what: &format!("step {} of {runs}", i + 1) })?;
         let start = Instant::now();
         trainer.step(&batch)?;
         run.push(ms(start));
     }
     let times = Times { run, whole: None, submit: None, record: None };
-    times.report(device, check, answer, trainer.executor(), &Globals::default(), say)
+    times.report(device, check, answer, trainer.executor(), &Globals::default(), observer)
 }
 
 fn ms(since: Instant) -> f64 {
@@ -280,7 +280,7 @@ impl Times {
         answer: Answer,
         exec: &mut Executor,
         globals: &Globals,
-        say: &mut dyn FnMut(&str),
+        observer: &mut dyn Observer,
     ) -> Result<Report> {
         // Before the profile and the peak ask for more.
         let (allocated_bytes, process_bytes) = (exec.allocated_bytes(), process_peak());
@@ -288,7 +288,7 @@ impl Times {
             Device::Cpu => None,
             Device::Gpu(gpu) => Some(gpu.allocated()),
         };
-        say("timing operators");
+        tell(observer, Progress::Measuring { what: "timing operators" })?;
         let profiles: Option<Vec<Vec<f64>>> =
             (0..PROFILES.min(self.run.len())).map(|_| exec.profile(globals)).collect::<Result<_>>()?;
         let seconds = profiles.map(|profiles| {
@@ -299,7 +299,7 @@ impl Times {
             };
             (0..profiles[0].len()).map(of_step).collect::<Vec<f64>>()
         });
-        say("measuring the device's peak");
+        tell(observer, Progress::Measuring { what: "measuring the device's peak" })?;
         let (peak_gflops, peak_of) = match device {
             Device::Cpu => (cpu_peak(), "a matrix product on each core"),
             Device::Gpu(gpu) => (gpu_peak(gpu)?, "multiply-adds without memory traffic"),
@@ -385,18 +385,18 @@ fn check_smoothing(
     weights: &Weights,
     device: &Device,
     (mut h, mut w): (usize, usize),
-    say: &mut dyn FnMut(&str),
+    observer: &mut dyn Observer,
 ) -> Result<Check> {
-    let scale = weights.config.scale();
+    let scale = weights.network.scale();
     let (graph, x, y) = loop {
-        let made = smooth::graph(&weights.config, Shape::new(1, 3, h, w))?;
+        let made = smooth::graph(&weights.network, Shape::new(1, 3, h, w))?;
         let affordable = Plan::new(&made.0, Device::Cpu.target())?.macs() <= CHECK_MACS;
         if affordable || (h, w) == (scale, scale) {
             break made;
         }
         [h, w] = [h, w].map(|side| (side / 2).next_multiple_of(scale));
     };
-    say(&format!("checking against f64 at {w}x{h}"));
+    tell(observer, Progress::Measuring { what: &format!("checking against f64 at {w}x{h}") })?;
     let globals = Globals { noise_scale: 1.0, ..Globals::default() };
     let (params, data) = (graph.params(), picture(Shape::new(1, 3, h, w), 7919).data);
     let mut oracle = CpuExecutor::<f64>::new(graph.clone())?;
@@ -413,25 +413,35 @@ fn check_smoothing(
 }
 
 /// Compares the gradient of one small sample with f64.
-fn check_training(weights: &Weights, device: &Device, settings: &Settings, say: &mut dyn FnMut(&str)) -> Result<Check> {
-    settings.check(&weights.config)?;
-    let crop = settings.crop.min(32.max(weights.config.scale()));
+fn check_training(
+    weights: &Weights,
+    device: &Device,
+    settings: &Settings,
+    observer: &mut dyn Observer,
+) -> Result<Check> {
+    settings.check(&weights.network)?;
+    let crop = settings.crop.min(32.max(weights.network.scale()));
     // Unclipped, the first moment after the first step is (1 - beta1) times the gradient.
     let settings = Settings { batch: settings.batch.min(2), crop, clip: f32::MAX, noise: 0.0, ..settings.clone() };
     let batch = batch(&settings);
-    say(&format!("checking the gradient against f64 on {} of {crop}x{crop}", settings.batch));
-    let mut graph = Graph::new(weights.config.layout());
+    tell(
+        observer,
+        Progress::Measuring {
+            what: &format!("checking the gradient against f64 on {} of {crop}x{crop}", settings.batch),
+        },
+    )?;
+    let mut graph = Graph::new(weights.network.layout());
     let shape = batch.input.shape;
     let (x, target) = (graph.input("x", shape), graph.input("target", shape));
-    let noise = weights.config.noise_shape(shape).map(|shape| graph.input("noise", shape)); // zero
-    let grads = net::training::pass(&mut graph, &weights.config, [x, target], noise, true)?.grads;
+    let noise = weights.network.noise_shape(shape).map(|shape| graph.input("noise", shape)); // zero
+    let grads = weights.network.training(&mut graph, [x, target], noise, true)?.grads;
     let params = graph.params();
     let mut oracle = CpuExecutor::<f64>::new(graph)?;
     widen(oracle.get_mut(params), &weights.params);
     widen(oracle.get_mut(x), &batch.input.data);
     widen(oracle.get_mut(target), &batch.target.data);
     oracle.run(&Globals::default());
-    let mut trainer = Trainer::new(&weights.config, &settings, &weights.params, device)?;
+    let mut trainer = Trainer::new(&weights.network, &settings, &weights.params, device)?;
     trainer.step(&batch)?;
     let [m, _] = trainer.moments()?;
     let want: Vec<f64> =
@@ -541,17 +551,4 @@ fn process_peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(1024 * line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
-}
-
-/// The network; of the paper's form both directions complete, with z kept: what its Table 2 counts.
-pub fn full_network(config: &Config, shape: Shape) -> Result<Plan> {
-    if !config.takes_noise() {
-        return Plan::new(&smooth::graph(config, shape)?.0, Device::Cpu.target());
-    }
-    let mut g = Graph::new(config.layout());
-    let x = g.input("x", shape);
-    let (y_cor, z) = net::downscale(&mut g, config, x, true)?;
-    let y = net::upscale(&mut g, config, y_cor, z.expect("z is kept"))?;
-    g.output(y);
-    Plan::new(&g, Device::Cpu.target())
 }

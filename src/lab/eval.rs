@@ -3,19 +3,17 @@
 
 use crate::error::{Error, Result};
 use crate::file::atomic_write;
-use crate::lab::bench::full_network;
 use crate::lab::dataset::pairs::Pair;
 use crate::lab::metrics::{Row, Scores, score};
 use crate::lab::sheet::{ContactSheet, difference, shrink};
+use crate::net::count::{COUNTED, full_network};
+use crate::observer::{Observer, Progress, tell};
 use crate::smooth::{Options, Smoother};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
-
-/// The picture whose operations are counted: the paper's 512x384.
-pub const COUNTED: Shape = Shape::new(1, 3, 384, 512);
 
 /// Pictures that are scored together.
 #[derive(Clone, Debug)]
@@ -27,7 +25,7 @@ pub struct Set {
 }
 
 /// A network to be scored.
-pub struct Contestant {
+pub struct Candidate {
     /// As the table calls it.
     pub label: String,
     /// Where its weights are from.
@@ -36,22 +34,8 @@ pub struct Contestant {
     pub smoother: Smoother,
 }
 
-/// What happens on the way; a caller chooses what it wants to know.
-pub trait Watch {
-    /// A picture and its ground truth are about to be looked at for the first time.
-    fn checks(&mut self, _pair: &Pair) {}
-    /// A picture is about to be smoothed.
-    fn begins(&mut self, _set: &Set, _pair: &Pair) {}
-    /// A network has gone over a picture once ([`Options::passes`] times in all).
-    fn passed(&mut self) {}
-    /// All networks have smoothed a picture. An error ends the evaluation.
-    fn scored(&mut self, _seen: &Seen) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// A scored picture.
-pub struct Seen<'a> {
+pub struct Scored<'a> {
     /// Name of its set.
     pub set: &'a str,
     /// Its scores.
@@ -133,32 +117,33 @@ pub struct Image {
 ///
 /// # Errors
 /// [`Error::Invalid`] where there is no set, no network or no picture, or two of them are called the same; otherwise
-/// those of [`Pair::read`], [`score`] and [`Smoother::smooth`], as [`Error::File`] of the picture; and what `watch`
-/// returns.
+/// those of [`Pair::read`], [`score`] and [`Smoother::smooth`], as [`Error::File`] of the picture; what `scored`
+/// returns, which gets each picture when all networks have smoothed it, and [`Error::Cancelled`].
 pub fn evaluate(
     sets: &[Set],
-    contestants: &mut [Contestant],
+    candidates: &mut [Candidate],
     options: &Options,
-    watch: &mut impl Watch,
+    observer: &mut dyn Observer,
+    scored: &mut dyn FnMut(&Scored) -> Result<()>,
 ) -> Result<Report> {
     names_differ("set", sets.iter().map(|s| s.name.as_str()))?;
-    names_differ("network", contestants.iter().map(|c| c.label.as_str()))?;
-    let (Some(first), false) = (contestants.first(), sets.iter().any(|set| set.pairs.is_empty())) else {
+    names_differ("network", candidates.iter().map(|c| c.label.as_str()))?;
+    let (Some(first), false) = (candidates.first(), sets.iter().any(|set| set.pairs.is_empty())) else {
         return Err(Error::Invalid("give a network, and sets of one picture or more".into()));
     };
     let device = first.smoother.device().describe();
-    let networks = contestants.iter().map(|contestant| Network::of(contestant, options)).collect::<Result<_>>()?;
+    let networks = candidates.iter().map(|candidate| Network::of(candidate, options)).collect::<Result<_>>()?;
 
     let mut fitting = BTreeSet::new();
     for pair in sets.iter().flat_map(|set| &set.pairs) {
         let (h, w) = pair.size()?;
         if fitting.insert((h, w)) {
-            contestants.iter().try_for_each(|c| c.smoother.check(h, w)).map_err(pair.about())?;
+            candidates.iter().try_for_each(|c| c.smoother.check(h, w)).map_err(pair.about())?;
         }
     }
     let mut before = vec![];
     for pair in sets.iter().flat_map(|set| &set.pairs) {
-        watch.checks(pair);
+        tell(observer, Progress::Checking { picture: &pair.name() })?;
         let (input, truth) = pair.read()?;
         before.push(score(&input, &truth).map_err(pair.about())?);
     }
@@ -167,13 +152,13 @@ pub fn evaluate(
     for set in sets {
         let mut images = vec![];
         for (pair, input) in set.pairs.iter().zip(&mut before) {
-            images.push(image(set, pair, input, contestants, options, watch)?);
+            images.push(image(set, pair, input, candidates, options, observer, scored)?);
         }
         let mean = |scores: &dyn Fn(&Image) -> Scores| {
             let all: Vec<Scores> = images.iter().map(scores).collect();
             Scores::mean(&all).expect("no set is empty")
         };
-        let networks = (0..contestants.len()).map(|i| mean(&|image| image.networks[i])).collect();
+        let networks = (0..candidates.len()).map(|i| mean(&|image| image.networks[i])).collect();
         evaluated.push(SetScores { name: set.name.clone(), input: mean(&|image| image.input), networks, images });
     }
     Ok(Report { version: env!("CARGO_PKG_VERSION"), device, options: options.clone(), networks, sets: evaluated })
@@ -183,15 +168,16 @@ fn image(
     set: &Set,
     pair: &Pair,
     input_scores: Scores,
-    contestants: &mut [Contestant],
+    candidates: &mut [Candidate],
     options: &Options,
-    watch: &mut impl Watch,
+    observer: &mut dyn Observer,
+    scored: &mut dyn FnMut(&Scored) -> Result<()>,
 ) -> Result<Image> {
-    watch.begins(set, pair);
+    tell(observer, Progress::Scoring { set: &set.name, picture: &pair.name() })?;
     let (input, truth) = pair.read()?;
     let mut results = vec![];
-    for contestant in contestants {
-        let result = contestant.smoother.smooth(&input, options, || watch.passed());
+    for candidate in candidates {
+        let result = candidate.smoother.smooth_observed(&input, options, observer);
         results.push(result.map_err(pair.about())?);
     }
     let image = Image {
@@ -202,7 +188,7 @@ fn image(
         input: input_scores,
         networks: results.iter().map(|y| score(y, &truth)).collect::<Result<_>>().map_err(pair.about())?,
     };
-    watch.scored(&Seen { set: &set.name, image: &image, input: &input, truth: &truth, results: &results })?;
+    scored(&Scored { set: &set.name, image: &image, input: &input, truth: &truth, results: &results })?;
     Ok(image)
 }
 
@@ -217,13 +203,13 @@ fn names_differ<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<
 }
 
 impl Network {
-    fn of(contestant: &Contestant, options: &Options) -> Result<Network> {
-        let weights = contestant.smoother.weights();
+    fn of(candidate: &Candidate, options: &Options) -> Result<Network> {
+        let weights = candidate.smoother.weights();
         Ok(Network {
-            label: contestant.label.clone(),
-            file: contestant.file.clone(),
-            parameters: weights.config.layout().parameters(),
-            gmac: full_network(&weights.config, COUNTED)?.macs() as f64 / 1e9,
+            label: candidate.label.clone(),
+            file: candidate.file.clone(),
+            parameters: weights.network.layout().parameters(),
+            gmac: full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9,
             noise: options.noise.map_or_else(|| weights.noise(), Ok)?,
             metadata: weights.header(),
         })
@@ -232,7 +218,7 @@ impl Network {
 
 /// What a Markdown table shows beside the means over the colours.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Shown {
+pub struct TableOptions {
     /// Rows for the luma (Y) alone.
     pub luma: bool,
     /// Rows for each network's parameters, operations and noise scale.
@@ -250,7 +236,7 @@ pub const PUBLISHED_GAINS: [(&str, f64); 2] = [("SPS", 12.9), ("NKS", 6.7)];
 impl Report {
     /// Tables in Markdown, which read well as plain text, too: a row for each set, a column for the input and each
     /// network, PSNR in dB / SSIM.
-    pub fn markdown(&self, shown: Shown) -> String {
+    pub fn markdown(&self, shown: TableOptions) -> String {
         let mut text = self.table(shown);
         let counts: Vec<String> = self.sets.iter().map(|s| format!("{} of {}", s.images.len(), s.name)).collect();
         text += &format!("\nPSNR in dB / SSIM of the 8-bit pictures, means over {}", counts.join(", "));
@@ -265,7 +251,7 @@ impl Report {
         text
     }
 
-    fn table(&self, shown: Shown) -> String {
+    fn table(&self, shown: TableOptions) -> String {
         let mut rows = vec![self.heading("set")];
         for set in &self.sets {
             rows.extend(scores(&set.name, set.input, &set.networks, shown.luma));
@@ -282,7 +268,7 @@ impl Report {
         markdown(&rows)
     }
 
-    fn per_image(&self, shown: Shown) -> String {
+    fn per_image(&self, shown: TableOptions) -> String {
         let mut rows = vec![self.heading("picture")];
         for set in &self.sets {
             for image in &set.images {
@@ -413,24 +399,24 @@ impl Worst {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the sizes of the pictures differ.
-    pub fn add(&mut self, seen: &Seen) -> Result<()> {
-        if self.kept.last().is_none_or(|(set, _)| set != seen.set) {
-            self.kept.push((seen.set.into(), vec![]));
+    pub fn add(&mut self, scored: &Scored) -> Result<()> {
+        if self.kept.last().is_none_or(|(set, _)| set != scored.set) {
+            self.kept.push((scored.set.into(), vec![]));
         }
         let (_, kept) = self.kept.last_mut().expect("just put there");
-        let gain = seen.image.networks.first().map_or(0.0, |scores| scores.gain(&seen.image.input));
+        let gain = scored.image.networks.first().map_or(0.0, |scores| scores.gain(&scored.image.input));
         let place = kept.partition_point(|k| k.gain.total_cmp(&gain).is_le());
         if place >= self.count {
             return Ok(());
         }
-        let after: Vec<String> = seen.image.networks.iter().map(|scores| format!("{:.2}", scores.psnr)).collect();
-        let (image, before) = (seen.image, seen.image.input.psnr);
-        let label = format!("{}/{}  {before:.2} -> {} dB", seen.set, image.name, after.join(", "));
+        let after: Vec<String> = scored.image.networks.iter().map(|scores| format!("{:.2}", scores.psnr)).collect();
+        let (image, before) = (scored.image, scored.image.input.psnr);
+        let label = format!("{}/{}  {before:.2} -> {} dB", scored.set, image.name, after.join(", "));
         let small = |x: &Tensor| shrink(x, Self::CELL);
-        let mut pictures: Vec<Tensor> = [seen.input].into_iter().chain(seen.results).map(small).collect();
-        pictures.push(small(seen.truth));
-        for result in seen.results {
-            pictures.push(small(&difference(result, seen.truth, Self::GAIN)?));
+        let mut pictures: Vec<Tensor> = [scored.input].into_iter().chain(scored.results).map(small).collect();
+        pictures.push(small(scored.truth));
+        for result in scored.results {
+            pictures.push(small(&difference(result, scored.truth, Self::GAIN)?));
         }
         kept.insert(place, Kept { gain, label, pictures });
         kept.truncate(self.count);
@@ -458,6 +444,7 @@ impl Worst {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Shape;
 
     fn scores(psnr: f64) -> Scores {
         Scores { psnr, ssim: 0.5, psnr_y: psnr + 1.0, ssim_y: 0.25 }
@@ -485,7 +472,7 @@ mod tests {
             ("t", "h", 20.0, [inf, 8.0]),
         ] {
             let image = image(name, before, &after);
-            worst.add(&Seen { set, image: &image, input: &input, truth: &truth, results: &results }).unwrap();
+            worst.add(&Scored { set, image: &image, input: &input, truth: &truth, results: &results }).unwrap();
         }
         let labels: Vec<&str> = worst.kept.iter().flat_map(|(_, kept)| kept).map(|k| k.label.as_str()).collect();
         let expected = [

@@ -6,7 +6,7 @@ pub mod runs;
 use sasnet::image;
 use sasnet::low_level::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
 use sasnet::low_level::kernel::Kernels;
-use sasnet::low_level::net::Config;
+use sasnet::low_level::net::{Network, Sasnet};
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::low_level::weights::Weights;
 use std::collections::BTreeMap;
@@ -122,14 +122,14 @@ pub fn write_picture(path: impl AsRef<Path>, h: usize, w: usize, seed: usize) {
 /// A small network with initial weights, to be smoothed with noise of scale `noise`.
 pub fn small_weights(blocks: &[usize], features: usize, attention: bool, noise: f32) -> Weights {
     let mut weights =
-        Weights::initial(&Config { blocks: blocks.to_vec(), features, attention, ..Config::default() }, 5);
+        Weights::initial(&Network::from(Sasnet::new(blocks, features).unwrap().with_attention(attention)), 5);
     weights.metadata.insert("noise".into(), noise.to_string());
     weights
 }
 
 /// Gives the block that finds structure in z something to say: it begins as 0.
 pub fn with_latent(mut weights: Weights) -> Weights {
-    if let Some(weight) = weights.config.layout().get("latent.conv3.weight") {
+    if let Some(weight) = weights.network.layout().get("latent.conv3.weight") {
         let values = weights.params[weight.range()].iter_mut().enumerate();
         values.for_each(|(i, v)| *v = ((7 * i) % 11) as f32 / 110.0 - 0.05);
     }

@@ -8,7 +8,7 @@ use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{self, Lock, Schedule, Validation};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
-use sasnet::low_level::net::Config;
+use sasnet::low_level::net::{Network, Sasnet};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -31,7 +31,7 @@ impl Data {
     }
 
     /// Runs to `settings.steps`, from the checkpoint in the folder where there is one.
-    pub fn train(&self, out: &str, config: &Config, settings: &Settings, device: &Device, every: u64) -> Result<()> {
+    pub fn train(&self, out: &str, config: &Network, settings: &Settings, device: &Device, every: u64) -> Result<()> {
         let source = Source::blend(&self.path("structures"), &self.path("textures"), settings.strength)?;
         let folder = self.path(out);
         let lock = Lock::take(&folder)?;
@@ -41,7 +41,7 @@ impl Data {
         };
         let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
         let schedule = Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::default() };
-        run::run(&mut trainer, Arc::new(source), device, &schedule, &lock).map(|_| ())
+        run::run(&mut trainer, Arc::new(source), device, &schedule, &lock, &mut ()).map(|_| ())
     }
 
     /// The binary with the same data, on the CPU, a network of one block.
@@ -62,8 +62,8 @@ impl Data {
 
 pub const NEW: [&str; 5] = ["--paper", "--blocks", "1", "--features", "8"];
 
-pub fn small(blocks: usize) -> Config {
-    Config { blocks: vec![blocks], features: 8, attention: true, ..Config::default() }
+pub fn small(blocks: usize) -> Network {
+    Network::from(Sasnet::new(&[blocks], 8).unwrap())
 }
 
 pub fn settings(steps: u64) -> Settings {

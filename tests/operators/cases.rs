@@ -83,7 +83,7 @@ pub fn channels((n, ca, cb, h, w): (usize, usize, usize, usize, usize)) -> [Case
 pub type Conv = (usize, usize, usize, usize, usize, usize, bool, [bool; 2]);
 
 pub fn conv(conv: Conv) -> Case {
-    conv_with(conv.6.then_some(net::LEAKY_SLOPE), conv)
+    conv_with(conv.6.then_some(LEAKY_SLOPE), conv)
 }
 
 /// The same with a LeakyReLU of another slope.
@@ -157,7 +157,7 @@ pub fn conv_and_stats((n, cx, co, h, w): (usize, usize, usize, usize, usize)) ->
     let shapes = [Shape::new(n, cx, h, w), Shape::new(co, cx, 3, 3), Shape::new(1, co, 1, 1)];
     let inputs = shapes.map(|s| (s, random.vec(s.len()))).to_vec();
     Case::of("conv3x3", "convolution with statistics".into(), inputs, &[], 1, |g, x| {
-        let y = g.apply1("conv", Conv3x3 { slope: Some(net::LEAKY_SLOPE) }, x).unwrap();
+        let y = g.apply1("conv", Conv3x3 { slope: Some(LEAKY_SLOPE) }, x).unwrap();
         vec![y, g.apply1("stats", ChannelStats, &[y]).unwrap()]
     })
 }
@@ -303,7 +303,7 @@ pub fn average(len: usize) -> Case {
 
 /// The residual block of the network, with all its parameters: `g1` reads 9 channels, `g2` 3.
 pub fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usize, usize)) -> Case {
-    let config = Config { blocks: vec![1], features, attention, ..Config::default() };
+    let config = Network::from(Sasnet::new(&[1], features).unwrap().with_attention(attention));
     let mut layout = Layout::default();
     for entry in config.layout().entries().iter().filter(|e| e.name.contains(g)) {
         layout.push(entry.name.clone(), &entry.dims);
@@ -312,7 +312,7 @@ pub fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usiz
     let mut random = Random::new(shape.len() * features);
     let mut graph = Graph::new(layout.clone());
     let x = graph.input("x", shape);
-    let y = net::subnet(&mut graph, &config, &format!("blocks.0.{g}"), x).unwrap();
+    let y = residual(&mut graph, &format!("blocks.0.{g}"), x).unwrap();
     graph.output(y);
     let forward = graph.clone();
     let dy = graph.input("dy", graph.shape(y));
@@ -407,7 +407,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     cases.extend(convs.map(conv));
     let relus = [(1, 3, 0, 5, 9, 17, true, BOTH), (2, 16, 0, 33, 7, 9, true, BOTH), (1, 32, 40, 35, 5, 18, true, BOTH)];
     cases.extend(relus.map(|conv| conv_with(Some(0.0), conv)));
-    cases.extend([0.0, net::LEAKY_SLOPE].map(conv_at_kink));
+    cases.extend([0.0, LEAKY_SLOPE].map(conv_at_kink));
     // The lanes have gated kernels for up to 9 outputs.
     let gated = [
         (2, 2, 3, 3, 25, 14),
@@ -548,7 +548,7 @@ pub fn hidden_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, us
         let bias = hidden.input(Shape::new(1, co, 1, 1));
         hidden.data.last_mut().expect("the bias").1.iter_mut().for_each(|v| *v = *v * 3.3 + 1.0 / 3.0);
         inputs.push(bias);
-        let slope = if cx > 0 { None } else { Some(net::LEAKY_SLOPE) };
+        let slope = if cx > 0 { None } else { Some(LEAKY_SLOPE) };
         vec![hidden.graph.apply1("conv", Conv3x3 { slope }, &inputs).unwrap()]
     })
 }
@@ -559,7 +559,7 @@ pub fn hidden_conv_and_stats((n, cr, co, h, w): (usize, usize, usize, usize, usi
     let what = format!("hidden convolution with statistics {n}x{cr}x{h}x{w} to {co}, hidden {hides}");
     hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {
         let weights = [Shape::new(co, cr, 3, 3), Shape::new(1, co, 1, 1)].map(|shape| hidden.input(shape));
-        let conv = Conv3x3 { slope: Some(net::LEAKY_SLOPE) };
+        let conv = Conv3x3 { slope: Some(LEAKY_SLOPE) };
         let y = hidden.graph.apply1("conv", conv, &[r, weights[0], weights[1]]).unwrap();
         let stats = hidden.graph.apply1("stats", ChannelStats, &[y]).unwrap();
         // A sum is not for hidden maps.

@@ -44,7 +44,7 @@ impl Pair {
 
     /// Makes an error say which picture it is about.
     pub(crate) fn about(&self) -> impl Fn(Error) -> Error {
-        |error| Error::file(&self.input, error.to_string())
+        Error::about(&self.input)
     }
 
     /// Rows and columns of the input, from the file's header.

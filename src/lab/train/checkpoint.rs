@@ -11,6 +11,7 @@ use super::step::{Settings, Trainer};
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::file::{self, atomic_write};
+use crate::net::Network;
 use crate::weights::{self, AVERAGE, MOMENTS, Precision, Weights};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ impl Checkpoint {
             ("steps".to_string(), trainer.steps().to_string()),
             ("settings".to_string(), serde_json::to_string(&settings).expect("settings are plain data")),
         ]);
-        let weights = Weights { config: trainer.config().clone(), params: trainer.params()?, metadata };
+        let weights = Weights { network: trainer.network().clone(), params: trainer.params()?, metadata };
         let [m, v] = trainer.moments()?;
         Ok(Checkpoint { weights, step: trainer.steps(), settings, m, v, average: trainer.average()? })
     }
@@ -83,7 +84,7 @@ impl Checkpoint {
                 "the run has done {done} steps already, more than the {steps} asked for"
             )));
         }
-        let mut trainer = Trainer::new(&self.weights.config, settings, &self.weights.params, device)?;
+        let mut trainer = Trainer::new(&self.weights.network, settings, &self.weights.params, device)?;
         trainer.restore(self.step, &self.m, &self.v, self.average.as_deref())?;
         Ok(trainer)
     }
@@ -149,7 +150,7 @@ impl Checkpoint {
     }
 
     fn bytes(&self) -> Result<Vec<u8>, String> {
-        let layout = self.weights.config.layout();
+        let layout = self.weights.network.layout();
         let mut tensors = weights::tensors(&layout, "", &self.weights.params);
         tensors.extend(weights::tensors(&layout, MOMENTS[0], &self.m));
         tensors.extend(weights::tensors(&layout, MOMENTS[1], &self.v));
@@ -170,18 +171,18 @@ impl Checkpoint {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("unreadable header: {e}"))?;
         let mut metadata: BTreeMap<String, String> =
             header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let config = weights::parse_config(&mut metadata)?;
+        let network = Network::parse(&mut metadata)?;
         let value = |key: &str| metadata.get(key).ok_or(format!("not a checkpoint: its metadata has no \"{key}\""));
         let step = value("steps")?.parse().map_err(|e| format!("the metadata's \"steps\": {e}"))?;
         let settings: Settings =
             serde_json::from_str(value("settings")?).map_err(|e| format!("the metadata's \"settings\": {e}"))?;
-        let layout = config.layout();
+        let layout = network.layout();
         let params = weights::read_tensors(&file, &layout, "")?;
         let beside =
             |prefix| weights::read_tensors(&file, &layout, prefix).map_err(|e| format!("not a checkpoint: {e}"));
         let (m, v) = (beside(MOMENTS[0])?, beside(MOMENTS[1])?);
         let average = if settings.ema > 0.0 { Some(beside(AVERAGE)?) } else { None };
-        Ok(Checkpoint { weights: Weights { config, params, metadata }, step, settings, m, v, average })
+        Ok(Checkpoint { weights: Weights { network, params, metadata }, step, settings, m, v, average })
     }
 }
 

@@ -13,35 +13,34 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Entry;
-use crate::net::{Architecture, Config};
+use crate::net::{Architecture, Network, Sasnet};
 use crate::weights::Weights;
 
-/// The weights of a network of more blocks and features that computes the same.
+/// The weights of a network of more blocks and features that computes the same; none given: as many as it has.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the network is no SASNet, or the new one is smaller, of another scale, or not larger at all.
-pub fn grow(weights: &Weights, blocks: &[usize], features: usize, seed: u64) -> Result<Weights> {
-    let old = &weights.config;
-    let new = Config { blocks: blocks.to_vec(), features, ..old.clone() };
-    new.check()?;
-    if old.architecture != Architecture::Sasnet {
-        return Err(Error::Invalid(format!(
-            "an architecture {} cannot be grown, only SASNet",
-            old.architecture.name()
-        )));
-    }
-    let shrinks = blocks.len() != old.blocks.len() || blocks.iter().zip(&old.blocks).any(|(new, old)| new < old);
-    if shrinks || features < old.features || new == *old {
+pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: u64) -> Result<Weights> {
+    let Network::Sasnet(old) = &weights.network else {
+        let name = weights.network.name();
+        return Err(Error::Invalid(format!("an architecture {name} cannot be grown, only SASNet")));
+    };
+    let blocks = if blocks.is_empty() { old.blocks() } else { blocks };
+    let features = features.unwrap_or(old.features());
+    let new = Sasnet::new(blocks, features)?.with_attention(old.attention()).with_latent(old.latent());
+    let shrinks = blocks.len() != old.blocks().len() || blocks.iter().zip(old.blocks()).any(|(new, old)| new < old);
+    if shrinks || features < old.features() || new == *old {
         return Err(Error::Invalid(format!(
             "{:?} blocks of {} features cannot be grown to {blocks:?} of {features}: give as many numbers of blocks, none smaller, \
              and not fewer features, but more of one",
-            old.blocks, old.features
+            old.blocks(),
+            old.features()
         )));
     }
     let (from, to) = (old.layout(), new.layout());
-    let mut grown = Weights::initial(&new, seed);
+    let mut grown = Weights::initial(&new.clone().into(), seed);
     grown.metadata.clone_from(&weights.metadata);
-    let was = format!("{:?} blocks of {} features", old.blocks, old.features);
+    let was = format!("{:?} blocks of {} features", old.blocks(), old.features());
     grown.metadata.insert("grown_from".into(), was);
     for entry in to.entries() {
         let values = &mut grown.params[entry.range()];
@@ -55,7 +54,7 @@ pub fn grow(weights: &Weights, blocks: &[usize], features: usize, seed: u64) -> 
                     values,
                     old_entry,
                     &weights.params[old_entry.range()],
-                    features as f32 / old.features as f32,
+                    features as f32 / old.features() as f32,
                 );
             }
         }
@@ -64,12 +63,12 @@ pub fn grow(weights: &Weights, blocks: &[usize], features: usize, seed: u64) -> 
 }
 
 /// The old parameter that a new one continues; None in a block that is new.
-fn source(name: &str, old: &Config, new: &Config) -> Option<String> {
+fn source(name: &str, old: &Sasnet, new: &Sasnet) -> Option<String> {
     let Some((l, rest)) = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) else {
         return Some(name.to_string()); // outside the blocks
     };
     let (mut place, mut first) = (l.parse::<usize>().expect("a block's number"), 0);
-    for (&count, &more) in old.blocks.iter().zip(&new.blocks) {
+    for (&count, &more) in old.blocks().iter().zip(new.blocks()) {
         if place < more {
             let i = (0..count).find(|i| i * more / count == place)?;
             return Some(format!("blocks.{}.{rest}", first + i));
@@ -109,23 +108,27 @@ fn split(dims: &[usize]) -> [usize; 2] {
 mod tests {
     use super::*;
     use crate::exec::Device;
-    use crate::net::Latent;
+    use crate::net::{Latent, Unet};
     use crate::smooth::{Options, Smoother};
     use crate::tensor::{Shape, Tensor};
+
+    fn network(blocks: &[usize], features: usize, attention: bool, latent: Latent) -> Network {
+        Sasnet::new(blocks, features).unwrap().with_attention(attention).with_latent(latent).into()
+    }
 
     fn smooth(weights: &Weights) -> Tensor {
         let shape = Shape::new(1, 3, 40, 56);
         let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 % 1009;
         let x = Tensor::new(shape, (0..shape.len()).map(|i| value(i) as f32 / 1009.0).collect());
-        let options = Options { noise: Some(0.0), ..Options::default() };
-        Smoother::new(weights.clone(), Device::Cpu).smooth(&x, &options, || ()).unwrap()
+        let options = Options::default().with_noise(0.0);
+        Smoother::new(weights.clone(), Device::Cpu).smooth(&x, &options).unwrap()
     }
 
     /// Every tensor has something to say, the biases keep a feature positive (see the maximum above).
     fn strong(blocks: &[usize], features: usize, attention: bool, latent: Latent) -> Weights {
-        let config = Config { blocks: blocks.to_vec(), features, attention, latent, ..Config::default() };
-        let mut weights = Weights::initial(&config, 3);
-        for entry in config.layout().entries() {
+        let network = network(blocks, features, attention, latent);
+        let mut weights = Weights::initial(&network, 3);
+        for entry in network.layout().entries() {
             let values = weights.params[entry.range()].iter_mut();
             if entry.name.contains("latent.conv3") {
                 values.enumerate().for_each(|(i, v)| *v = ((7 * i) % 11) as f32 / 110.0 - 0.05);
@@ -147,8 +150,8 @@ mod tests {
             let small = strong(old, 5, attention, latent);
             // The hidden layer of the channel gates grows from 4 to 5.
             for features in [8, 80] {
-                let large = grow(&small, new, features, 7).unwrap();
-                assert_eq!(large.config, Config { blocks: new.to_vec(), features, ..small.config.clone() });
+                let large = grow(&small, new, Some(features), 7).unwrap();
+                assert_eq!(large.network, network(new, features, attention, latent));
                 let (before, after) = (smooth(&small), smooth(&large));
                 let off = before.data.iter().zip(&after.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(off < 2e-5, "{old:?} to {new:?} of {features}: {off}");
@@ -160,15 +163,15 @@ mod tests {
     #[test]
     fn a_grown_network_has_gradients() {
         use crate::lab::{dataset::source::Source, train::step::Settings, train::step::Trainer};
-        let large = grow(&strong(&[1], 5, true, Latent::Keep), &[1], 8, 7).unwrap();
+        let large = grow(&strong(&[1], 5, true, Latent::Keep), &[1], Some(8), 7).unwrap();
         let settings = Settings { batch: 2, crop: 16, noise: 0.0, steps: 9, decay_from: None, ..Settings::default() };
-        let mut trainer = Trainer::new(&large.config, &settings, &large.params, &Device::Cpu).unwrap();
+        let mut trainer = Trainer::new(&large.network, &settings, &large.params, &Device::Cpu).unwrap();
         let source = Source::synthetic(settings.strength).unwrap();
         for i in 1..=3 {
             trainer.step(&source.batch(1, i, 2, 16)).unwrap();
         }
         let [m, _] = trainer.moments().unwrap();
-        for entry in large.config.layout().entries() {
+        for entry in large.network.layout().entries() {
             assert!(m[entry.range()].iter().all(|m| *m != 0.0) || entry.name.contains("channel"), "{}", entry.name);
             assert!(m[entry.range()].iter().any(|m| *m != 0.0), "{}", entry.name);
         }
@@ -177,16 +180,14 @@ mod tests {
     #[test]
     fn what_cannot_be_grown_is_refused() {
         let small = strong(&[2], 8, true, Latent::Drop);
-        let unet = Weights::initial(&Config { features: 2, ..Config::of(Architecture::Unet) }, 1);
-        for (weights, blocks, features) in [
-            (&small, &[1][..], 8),
-            (&small, &[2], 7),
-            (&small, &[2], 8),
-            (&small, &[2, 2], 8),
-            (&small, &[], 9),
-            (&unet, &[2], 8),
-        ] {
-            assert!(matches!(grow(weights, blocks, features, 1), Err(Error::Invalid(_))), "{blocks:?} {features}");
+        let unet = Weights::initial(&Unet::new(2, true).unwrap().into(), 1);
+        for (weights, blocks, features) in
+            [(&small, &[1][..], 8), (&small, &[2], 7), (&small, &[2], 8), (&small, &[2, 2], 8), (&unet, &[2], 8)]
+        {
+            assert!(
+                matches!(grow(weights, blocks, Some(features), 1), Err(Error::Invalid(_))),
+                "{blocks:?} {features}"
+            );
         }
     }
 }

@@ -10,15 +10,14 @@ use crate::lab::dataset::pairs::Pair;
 use crate::lab::dataset::source::{Prefetch, Source};
 use crate::lab::metrics::score;
 use crate::lab::sheet::{ContactSheet, difference};
-use crate::net::Config;
+use crate::net::Network;
+use crate::observer::{Observer, Progress};
 use crate::smooth::{Options, Smoother};
 use crate::tensor::Tensor;
 use crate::weights::{Precision, Weights};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Name of the finished weights in a run's folder.
@@ -31,14 +30,6 @@ const REBUILT_TO: f32 = 1e-3;
 /// The same where the way forward is in f16: initial weights of small networks have up to 4e-3, with gradients that are off
 /// by at most 3e-3 of their norm.
 const REBUILT_TO_F16: f32 = 1e-2;
-
-fn inexact(error: f32) -> String {
-    format!(
-        "the activations that the gradient needs are rebuilt with errors up to {error:.1e}, as the network has come to \
-         stretch some values far more than others. If the loss suffers, go on from the last checkpoint with \
-         --resume --store-activations"
-    )
-}
 
 /// What a run does beside its steps.
 #[derive(Clone, Debug)]
@@ -53,8 +44,6 @@ pub struct Schedule {
     pub validation: Validation,
     /// Stops after the step that passes this time, with a checkpoint.
     pub until: Option<Instant>,
-    /// Stops after the step in which this became true, with a checkpoint.
-    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Schedule {
@@ -66,7 +55,6 @@ impl Default for Schedule {
             validate_every: 1000,
             validation: Validation::default(),
             until: None,
-            stop: Arc::default(),
         }
     }
 }
@@ -78,7 +66,7 @@ pub enum End {
     Done,
     /// [`Schedule::until`] has passed.
     OutOfTime,
-    /// [`Schedule::stop`] was set.
+    /// The observer asked to stop.
     Stopped,
 }
 
@@ -117,7 +105,7 @@ const SAMPLES_SHOWN: (usize, usize) = (6, 320);
 /// [`Error::File`] where it has one.
 pub fn check_fresh(folder: &Path) -> Result<()> {
     if Checkpoint::exists_in(folder) {
-        let message = "has a run already (a checkpoint); go on with it by --resume, or give another folder";
+        let message = "has a run already (a checkpoint): go on with it (resume), or give another folder";
         return Err(Error::file(folder, message));
     }
     Ok(())
@@ -127,9 +115,8 @@ pub fn check_fresh(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Invalid`] where network and settings make no sense, [`Error::File`] where the folder has a run.
-pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
-    config.check()?;
-    let mut weights = Weights::initial(config, settings.seed);
+pub fn begin(network: &Network, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
+    let mut weights = Weights::initial(network, settings.seed);
     if settings.init == Init::Identity {
         weights = weights.with_identity_blocks();
     }
@@ -141,7 +128,7 @@ pub fn begin(config: &Config, settings: &Settings, folder: &Path) -> Result<Chec
 /// # Errors
 /// As [`begin`].
 pub fn begin_from(weights: Weights, settings: &Settings, folder: &Path) -> Result<Checkpoint> {
-    settings.check(&weights.config)?;
+    settings.check(&weights.network)?;
     check_fresh(folder)?;
     let zero = vec![0.0; weights.params.len()];
     let average = (settings.ema > 0.0).then(|| weights.params.clone());
@@ -187,9 +174,10 @@ pub fn run(
     device: &Device,
     schedule: &Schedule,
     lock: &Lock,
+    observer: &mut dyn Observer,
 ) -> Result<End> {
     let folder = &lock.folder;
-    let smoother = Smoother::new(Weights::initial(trainer.config(), 0), device.clone());
+    let smoother = Smoother::new(Weights::initial(trainer.network(), 0), device.clone());
     for (pair, [input, _]) in &schedule.validation.0 {
         smoother.check(input.shape.h, input.shape.w).map_err(pair.about())?;
     }
@@ -199,8 +187,8 @@ pub fn run(
     }
     let report = Report::open(folder, trainer.steps())?;
     let drawn = if schedule.validation.0.is_empty() { drawn(&source, trainer.settings()) } else { vec![] };
-    let mut run = Run { folder, trainer, smoother, schedule, drawn, report, latest: String::new() };
-    let end = run.steps(source);
+    let mut run = Run { folder, trainer, smoother, schedule, drawn, report, validation: None };
+    let end = run.steps(source, observer);
     if end.is_err() {
         // As far as that is possible: what went wrong may be the disk.
         let _ = run.report.flush();
@@ -224,18 +212,17 @@ struct Run<'a> {
     /// What to show where there is nothing to validate on.
     drawn: Vec<(String, [Tensor; 2])>,
     report: Report,
-    /// The last validation, for the progress bar.
-    latest: String,
+    /// Mean PSNR of the last validation.
+    validation: Option<f64>,
 }
 
 impl Run<'_> {
-    fn steps(&mut self, source: Arc<Source>) -> Result<End> {
+    fn steps(&mut self, source: Arc<Source>, observer: &mut dyn Observer) -> Result<End> {
         let settings = self.trainer.settings().clone();
         let first = self.trainer.steps() + 1;
         let mut batches = Prefetch::new(source, settings.seed, first, settings.batch, settings.crop);
-        let bar = bar(self.trainer);
-        let (mut said, mut saved, mut flushed) = (Instant::now(), Instant::now(), Instant::now());
-        let mut accuracy = String::new();
+        let (mut saved, mut flushed) = (Instant::now(), Instant::now());
+        let mut latest_rebuilt = None;
         let half = matches!(self.smoother.device(), Device::Gpu(gpu) if gpu.kernels().half());
         let mut warn_above = if half { REBUILT_TO_F16 } else { REBUILT_TO };
         let mut end = None;
@@ -245,9 +232,11 @@ impl Run<'_> {
             let (loss, gradient_norm, rate, rebuilt) = (p.loss, p.norm, p.rate, p.rebuilt);
             self.report.loss(LossRow { step: p.step, loss, gradient_norm, rate, rebuilt });
             if let Some(error) = rebuilt {
-                accuracy = format!(", activations rebuilt to {error:.0e}");
+                latest_rebuilt = rebuilt;
                 if error.is_nan() || error > warn_above {
-                    bar.suspend(|| eprintln!("warning: step {}: {}", p.step, inexact(error)));
+                    if observer.observe(&Progress::Inexact { step: p.step, error }).is_break() {
+                        end = Some(End::Stopped);
+                    }
                     warn_above = 10.0 * error;
                 }
             }
@@ -255,7 +244,15 @@ impl Run<'_> {
             if done || p.step.is_multiple_of(self.schedule.validate_every) {
                 self.validate(p.step)?;
             }
-            if self.schedule.stop.load(Ordering::Relaxed) {
+            let progress = Progress::Step {
+                step: p.step,
+                of: settings.steps,
+                loss: self.report.mean_loss(100).into(),
+                rate,
+                rebuilt: latest_rebuilt,
+                validation: self.validation,
+            };
+            if observer.observe(&progress).is_break() {
                 end = Some(End::Stopped);
             } else if self.schedule.until.is_some_and(|until| Instant::now() >= until) {
                 end = Some(End::OutOfTime);
@@ -270,21 +267,10 @@ impl Run<'_> {
                 self.report.flush()?;
                 flushed = Instant::now();
             }
-            bar.set_position(p.step);
-            let latest = &self.latest;
-            let message = format!("loss {:.4}, rate {:.1e}{accuracy}{latest}", self.report.mean_loss(100), p.rate);
-            // Where there is no terminal to draw a bar on, a line now and then.
-            if bar.is_hidden() && (done || said.elapsed() > Duration::from_secs(30)) {
-                eprintln!("step {}/{}, {message}, {} s left", p.step, settings.steps, bar.eta().as_secs());
-                said = Instant::now();
-            }
-            bar.set_message(message);
         }
         if self.trainer.steps() < settings.steps {
-            bar.abandon();
             return Ok(end.expect("something ended the run"));
         }
-        bar.finish();
         let weights = Checkpoint::of(self.trainer)?.result();
         weights.write(&self.folder.join(WEIGHTS), Precision::F32)?;
         Ok(End::Done)
@@ -293,7 +279,7 @@ impl Run<'_> {
     /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact sheet.
     fn validate(&mut self, step: u64) -> Result<()> {
         self.smoother.set_params(&self.trainer.result()?)?;
-        let options = Options { noise: Some(self.trainer.settings().noise), ..Options::default() };
+        let options = Options::default().with_noise(self.trainer.settings().noise);
         let validation = &self.schedule.validation.0;
         let pictures: Vec<(String, &[Tensor; 2])> = match validation.is_empty() {
             true => self.drawn.iter().map(|(label, pictures)| (label.clone(), pictures)).collect(),
@@ -306,7 +292,7 @@ impl Run<'_> {
         let shown = |i: usize| i * SAMPLES_SHOWN.0 / pictures.len() != (i + 1) * SAMPLES_SHOWN.0 / pictures.len();
         let mut sum = 0.0;
         for (i, (label, [input, truth])) in pictures.iter().enumerate() {
-            let y = self.smoother.smooth(input, &options, || ())?;
+            let y = self.smoother.smooth(input, &options)?;
             if !validation.is_empty() {
                 sum += score(&y, truth)?.psnr;
             }
@@ -317,16 +303,8 @@ impl Run<'_> {
         if !validation.is_empty() {
             let psnr = sum / pictures.len() as f64;
             self.report.validation(ValidationRow { step, psnr });
-            self.latest = format!(", validation {psnr:.2} dB");
+            self.validation = Some(psnr);
         }
         sheet.write(self.folder.join(SAMPLES))
     }
-}
-
-fn bar(trainer: &Trainer) -> ProgressBar {
-    let style = "{elapsed_precise} {bar:30} step {pos}/{len}, {per_sec}, {eta} left, {msg}";
-    let bar = ProgressBar::new(trainer.settings().steps).with_position(trainer.steps());
-    bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
-    bar.reset_eta();
-    bar
 }

@@ -1,12 +1,11 @@
 //! One training step: the network forward, its gradient, the clip and Adam, as one graph.
 
-use crate::error::{Error, Result};
+use crate::error::{Diverged, Error, Result};
 use crate::exec::{Device, Executor};
 use crate::graph::{Graph, Layout, Value};
 use crate::kernel::Globals;
 use crate::lab::dataset::source::{Batch, STRENGTH};
-use crate::net::training::{self, Pass};
-use crate::net::{Architecture, Config};
+use crate::net::{Network, training::Pass};
 use crate::ops::{adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::rng::Rng;
@@ -47,7 +46,7 @@ pub struct Settings {
     pub strength: (f32, f32),
     /// Seed of the initial weights, the samples and the noise.
     pub seed: u64,
-    /// Keep all activations for the gradient instead of rebuilding them ([`training`]), which only SASNet can.
+    /// Keep all activations for the gradient instead of rebuilding them ([`crate::low_level::net::reversible`]), which only SASNet can.
     #[serde(default)]
     pub store_activations: bool,
     /// How the weights begin.
@@ -95,20 +94,20 @@ impl Settings {
     /// The same for a network: without noise where it takes none, and with uniform weights where it has no invertible
     /// blocks.
     #[must_use]
-    pub fn of(self, config: &Config) -> Settings {
-        let noise = if config.takes_noise() { self.noise } else { 0.0 };
-        let init = if config.architecture == Architecture::Sasnet { self.init } else { Init::Uniform };
+    pub fn of(self, network: &Network) -> Settings {
+        let noise = if network.takes_noise() { self.noise } else { 0.0 };
+        let init = if network.is_invertible() { self.init } else { Init::Uniform };
         Settings { noise, init, ..self }
     }
 
     /// Checks that the settings make sense for a network.
-    pub fn check(&self, config: &Config) -> Result<()> {
+    pub fn check(&self, network: &Network) -> Result<()> {
         let fail = |what: String| Err(Error::Invalid(what));
         if self.batch == 0 {
             return fail("the batch size is 0; give 1 or more".into());
         }
-        if self.crop == 0 || !self.crop.is_multiple_of(config.scale()) {
-            return fail(format!("the crop is {}; give a multiple of {}", self.crop, config.scale()));
+        if self.crop == 0 || !self.crop.is_multiple_of(network.scale()) {
+            return fail(format!("the crop is {}; give a multiple of {}", self.crop, network.scale()));
         }
         for (what, value) in [("learning rate", self.rate), ("gradient clip", self.clip)] {
             if !(value > 0.0 && value.is_finite()) {
@@ -121,9 +120,9 @@ impl Settings {
         if !(0.0..1.0).contains(&self.ema) {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }
-        config.check_noise(self.noise)?;
-        if config.architecture != Architecture::Sasnet && self.init == Init::Identity {
-            let name = config.architecture.name();
+        network.check_noise(self.noise)?;
+        if !network.is_invertible() && self.init == Init::Identity {
+            let name = network.name();
             return fail(format!("an architecture {name} has no blocks to begin as the identity"));
         }
         if let Some(from) = self.decay_from
@@ -170,7 +169,7 @@ pub const REBUILT_EVERY: u64 = 100;
 
 /// A network in training: weights and Adam's moments live on the device.
 pub struct Trainer {
-    config: Config,
+    network: Network,
     settings: Settings,
     layout: Layout,
     exec: Executor,
@@ -190,13 +189,13 @@ struct Values {
 }
 
 /// The graph of a step, and its values that are set and read.
-fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
-    let mut g = Graph::new(config.layout());
+fn graph(network: &Network, settings: &Settings) -> Result<(Graph, Values)> {
+    let mut g = Graph::new(network.layout());
     let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
     let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
     let noise =
-        config.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
-    let pass = training::pass(&mut g, config, [x, target], noise, settings.store_activations)?;
+        network.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
+    let pass = network.training(&mut g, [x, target], noise, settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);
     let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
@@ -210,21 +209,21 @@ fn graph(config: &Config, settings: &Settings) -> Result<(Graph, Values)> {
 }
 
 /// What a step costs on `target`.
-pub fn plan(config: &Config, settings: &Settings, target: Target) -> Result<Plan> {
-    settings.check(config)?;
-    Plan::new(&graph(config, settings)?.0, target)
+pub fn plan(network: &Network, settings: &Settings, target: Target) -> Result<Plan> {
+    settings.check(network)?;
+    Plan::new(&graph(network, settings)?.0, target)
 }
 
 impl Trainer {
-    /// Starts from `params` (flat, [`Config::layout`]).
-    pub fn new(config: &Config, settings: &Settings, params: &[f32], device: &Device) -> Result<Trainer> {
-        settings.check(config)?;
-        let (graph, values) = graph(config, settings)?;
-        let layout = config.layout();
+    /// Starts from `params` (flat, [`Network::layout`]).
+    pub fn new(network: &Network, settings: &Settings, params: &[f32], device: &Device) -> Result<Trainer> {
+        settings.check(network)?;
+        let (graph, values) = graph(network, settings)?;
+        let layout = network.layout();
         let mut exec = Executor::new(graph, device)?;
         exec.write(values.params, params)?;
         values.average.map_or(Ok(()), |average| exec.write(average, params))?;
-        Ok(Trainer { config: config.clone(), settings: settings.clone(), layout, exec, step: 0, values })
+        Ok(Trainer { network: network.clone(), settings: settings.clone(), layout, exec, step: 0, values })
     }
 
     /// Goes on after `step` steps, with Adam's moments of then, and the weights' average where there was one.
@@ -237,8 +236,8 @@ impl Trainer {
     }
 
     /// The network.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// How it is trained.
@@ -308,12 +307,8 @@ impl Trainer {
         if !(loss.is_finite() && norm.is_finite()) {
             let grads = self.exec.read(self.values.pass.grads)?;
             let bad = self.layout.entries().iter().find(|e| grads[e.range()].iter().any(|v| !v.is_finite()));
-            let bad = bad.map_or("none".into(), |e| format!("{} first", e.name));
-            return Err(Error::Diverged(format!(
-                "step {step}: the loss is {loss}, the gradient's norm {norm} (gradients that are not finite: {bad}). \
-                 The last checkpoint is good; go on from it with a smaller learning rate than {rate:.1e}{}",
-                if self.values.pass.rebuilt.is_empty() { "" } else { ", or with --store-activations" }
-            )));
+            let (parameter, rebuilt) = (bad.map(|e| e.name.clone()), !self.values.pass.rebuilt.is_empty());
+            return Err(Error::Diverged(Diverged { step, loss, norm, rate, parameter, rebuilt }));
         }
         self.step = step;
         let look = step == 1 || step.is_multiple_of(REBUILT_EVERY);

@@ -1,18 +1,18 @@
-//! How a picture of any size is smoothed in a given memory: in slabs of rows, as few as fit.
+//! Fits a picture of any size into a given memory: in slabs of rows, as few as it takes.
 //!
-//! Each slab goes through a subnet with a halo of rows, and all of them before the next subnet begins, since channel
+//! Each slab goes through a residual block with a halo of rows, and all of them before the next one begins, since channel
 //! attention needs the whole map's mean and maximum. The result is that of one slab, bit for bit; what more slabs cost is
 //! the work on the halos and, where not even one map of features has room, on computing all features twice.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result, TooLarge};
 use crate::graph::{Graph, Value};
-use crate::net::{self, Architecture, Config, SLAB_ROWS};
+use crate::net::{Network, SLAB_ROWS};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 
 /// In how many slabs, and what is kept meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bands {
+pub struct Cut {
     /// Slabs at most; their rows are multiples of [`SLAB_ROWS`] at the coarsest scale.
     pub count: usize,
     /// Keep all slabs' features until the channel gates are known, instead of computing them twice.
@@ -20,7 +20,7 @@ pub struct Bands {
 }
 
 /// The graph that smooths a picture, with its inputs and outputs: slabs of rows, from top to bottom.
-pub struct Banded {
+pub struct CutGraph {
     /// The graph.
     pub graph: Graph,
     /// Its input (1, 3, H, W), sides multiples of the network's scale.
@@ -28,88 +28,86 @@ pub struct Banded {
     /// Its output, of the same shapes.
     pub y: Vec<Value>,
     /// How it is cut.
-    pub bands: Bands,
+    pub cut: Cut,
 }
 
-impl Bands {
+impl Cut {
     /// The picture in one piece.
-    pub const WHOLE: Bands = Bands { count: 1, keep_features: true };
+    pub const WHOLE: Cut = Cut { count: 1, keep_features: true };
 
     /// The graph of a picture of this shape, sides multiples of the network's scale.
-    pub fn graph(self, config: &Config, shape: Shape) -> Result<Banded> {
-        let unit = SLAB_ROWS * config.scale();
+    pub fn graph(self, network: &Network, shape: Shape) -> Result<CutGraph> {
+        let unit = SLAB_ROWS * network.scale();
         let rows = shape.h.div_ceil(unit).div_ceil(self.count) * unit;
-        let mut graph = Graph::new(config.layout());
+        let mut graph = Graph::new(network.layout());
         let heights = (0..shape.h).step_by(rows).map(|first| rows.min(shape.h - first));
         let x: Vec<Value> = heights.map(|h| graph.input("x", Shape { h, ..shape })).collect();
-        let y = net::smooth(&mut graph, config, &x, self.keep_features)?;
+        let y = network.smooth(&mut graph, &x, self.keep_features)?;
         y.iter().for_each(|y| graph.output(*y));
-        Ok(Banded { graph, x, y, bands: self })
+        Ok(CutGraph { graph, x, y, cut: self })
     }
 
     /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where none does, with what the smallest needs; only SASNet can be cut.
-    pub fn within(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<(Banded, Plan)> {
+    /// [`Error::TooLarge`] where none does, with what the smallest needs; not every network can be cut.
+    pub fn within(network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<(CutGraph, Plan)> {
         let mut tried = Tried { max_memory, ..Tried::default() };
-        for bands in Bands::all(config, shape) {
-            if !tried.fits(bands.estimate(config, shape, target, max_memory))? {
+        for cut in Cut::all(network, shape) {
+            if !tried.fits(cut.estimate(network, shape, target, max_memory))? {
                 continue;
             }
-            let banded = bands.graph(config, shape)?;
-            let plan = Plan::new(&banded.graph, target)?;
+            let cut_graph = cut.graph(network, shape)?;
+            let plan = Plan::new(&cut_graph.graph, target)?;
             if tried.fits(Ok(plan.peak_bytes()))? {
-                return Ok((banded, plan));
+                return Ok((cut_graph, plan));
             }
         }
-        Err(tried.error(config))
+        Err(tried.error(network))
     }
 
-    /// Is there a way? In less time than [`Bands::within`] takes, by the plans of a network of fewer blocks.
-    pub fn fit(config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
+    /// Is there a way? In less time than [`Cut::within`] takes, by the plans of a network of fewer blocks.
+    pub fn fit(network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
         let mut tried = Tried { max_memory, ..Tried::default() };
         // Those that take least come last.
-        for bands in Bands::all(config, shape).rev() {
-            if tried.fits(bands.estimate(config, shape, target, max_memory))? {
+        for cut in Cut::all(network, shape).rev() {
+            if tried.fits(cut.estimate(network, shape, target, max_memory))? {
                 return Ok(());
             }
         }
-        Err(tried.error(config))
+        Err(tried.error(network))
     }
 
     /// All that are tried, the fastest first: counts in steps of a half or less.
-    fn all(config: &Config, shape: Shape) -> impl DoubleEndedIterator<Item = Bands> {
-        let most = match config.architecture {
-            Architecture::Sasnet => shape.h.div_ceil(SLAB_ROWS * config.scale()).min(MOST),
-            _ => 1,
-        };
+    fn all(network: &Network, shape: Shape) -> impl DoubleEndedIterator<Item = Cut> {
+        let most = if network.takes_slabs() { shape.h.div_ceil(SLAB_ROWS * network.scale()).min(MOST) } else { 1 };
         let next = |&n: &usize| (n < most).then(|| (n + n.div_ceil(2)).min(most));
         let counts: Vec<usize> = std::iter::successors(Some(1), next).collect();
         let again: Vec<usize> = counts[1..].to_vec();
-        let with = |keep_features| move |count| Bands { count, keep_features };
+        let with = |keep_features| move |count| Cut { count, keep_features };
         counts.into_iter().map(with(true)).chain(again.into_iter().map(with(false)))
     }
 
     /// Bytes of a plan: what more than two blocks of a scale cost is added, not planned.
-    fn estimate(self, config: &Config, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
+    fn estimate(self, network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
         // The picture itself is there at once; no plan can take less.
         let picture = shape.len() as u64 * 4;
         if picture > max_memory {
             return Ok(picture);
         }
-        let peak = |blocks: Vec<usize>| {
-            let banded = self.graph(&Config { blocks, ..config.clone() }, shape)?;
-            Ok(Plan::new(&banded.graph, target)?.peak_bytes())
+        let peak = |repeats: Vec<usize>| -> Result<u64> {
+            let cut_graph = self.graph(&network.with_repeats(repeats), shape)?;
+            Ok(Plan::new(&cut_graph.graph, target)?.peak_bytes())
         };
-        let few: Vec<usize> = config.blocks.iter().map(|&blocks| blocks.min(2)).collect();
+        let repeats = network.repeats();
+        let few: Vec<usize> = repeats.iter().map(|&n| n.min(2)).collect();
         let base = peak(few.clone())?;
         let mut sum = base;
-        for (level, &blocks) in config.blocks.iter().enumerate().filter(|(_, blocks)| **blocks > 2) {
+        for (level, &n) in repeats.iter().enumerate().filter(|(_, n)| **n > 2) {
             let mut fewer = few.clone();
             fewer[level] = 1;
             // Weights and kernels' parameters.
-            sum += (blocks as u64 - 2) * base.saturating_sub(peak(fewer)?);
+            sum += (n as u64 - 2) * base.saturating_sub(peak(fewer)?);
         }
         Ok(sum)
     }
@@ -140,17 +138,13 @@ impl Tried {
         Ok(false)
     }
 
-    fn error(self, config: &Config) -> Error {
-        let uncut = match config.architecture {
-            Architecture::Sasnet => String::new(),
-            other => format!(" (an architecture {} cannot be cut into slabs)", other.name()),
+    fn error(self, network: &Network) -> Error {
+        let what = match network.takes_slabs() {
+            true => "the network".to_string(),
+            false => format!("an architecture {} (which cannot be cut into slabs)", network.name()),
         };
         match (self.smallest, self.impossible) {
-            (Some(bytes), _) => Error::TooLarge(format!(
-                "needs {:.1} MB of memory, {:.1} MB are there{uncut}",
-                bytes as f64 / 1e6,
-                self.max_memory as f64 / 1e6
-            )),
+            (Some(bytes), _) => TooLarge::new(what, Limit::Memory, bytes, self.max_memory).into(),
             (None, Some(error)) => error,
             (None, None) => unreachable!("one way is always tried"),
         }

@@ -4,10 +4,10 @@ mod common;
 
 use proptest::prelude::*;
 use sasnet::Error;
-use sasnet::low_level::bands::Bands;
 use sasnet::low_level::exec::Device;
+use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::Kernels;
-use sasnet::low_level::net::{Config, Latent, SLAB_ROWS};
+use sasnet::low_level::net::{Latent, Network, SLAB_ROWS, Sasnet};
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
@@ -15,7 +15,7 @@ use sasnet::low_level::weights::Weights;
 use std::sync::LazyLock;
 
 fn weights(blocks: &[usize], features: usize, attention: bool) -> Weights {
-    Weights::initial(&Config { blocks: blocks.to_vec(), features, attention, ..Config::default() }, 5)
+    Weights::initial(&Network::from(Sasnet::new(blocks, features).unwrap().with_attention(attention)), 5)
 }
 
 /// Small networks of every kind.
@@ -23,8 +23,7 @@ static NETWORKS: LazyLock<Vec<Weights>> = LazyLock::new(|| {
     let paper =
         [weights(&[2], 6, true), weights(&[1], 5, false), weights(&[1, 1], 4, true), weights(&[1, 1, 1], 4, true)];
     let keep = |blocks: &[usize], attention| {
-        let config =
-            Config { blocks: blocks.to_vec(), features: 5, attention, latent: Latent::Keep, ..Config::default() };
+        let config = Network::from(Sasnet::new(blocks, 5).unwrap().with_attention(attention).with_latent(Latent::Keep));
         common::with_latent(Weights::initial(&config, 5))
     };
     paper.into_iter().chain([keep(&[2], true), keep(&[1, 1], false)]).collect()
@@ -40,8 +39,8 @@ fn picture(w: usize, h: usize) -> Tensor {
 /// Smooths in one piece and within a part of the memory that this takes; checks that they agree. Returns how many slabs it
 /// took, and whether features were kept; None where so little memory does not do.
 fn compare(weights: &Weights, device: &Device, (w, h): (usize, usize), part: f64) -> Option<(usize, bool)> {
-    let noise = if weights.config.takes_noise() { 0.7 } else { 0.0 };
-    compare_with(Options { noise: Some(noise), seed: 3, ensemble: false }, weights, device, (w, h), part)
+    let noise = if weights.network.takes_noise() { 0.7 } else { 0.0 };
+    compare_with(Options::default().with_noise(noise).with_seed(3), weights, device, (w, h), part)
 }
 
 fn compare_with(
@@ -53,23 +52,23 @@ fn compare_with(
 ) -> Option<(usize, bool)> {
     let x = picture(w, h);
     let mut whole = Smoother::new(weights.clone(), device.clone());
-    let want = whole.smooth(&x, &options, || ()).unwrap();
-    let (bands, plan) = whole.last_plan().unwrap();
-    assert_eq!(bands, Bands::WHOLE);
+    let want = whole.smooth(&x, &options).unwrap();
+    let (cut, plan) = whole.last_plan().unwrap();
+    assert_eq!(cut, Cut::WHOLE);
     let memory = (plan.peak_bytes() as f64 * part) as u64;
     drop(whole);
-    let mut banded = Smoother::new(weights.clone(), device.clone()).with_max_memory(Some(memory));
-    let got = match banded.smooth(&x, &options, || ()) {
+    let mut cut_graph = Smoother::new(weights.clone(), device.clone()).with_max_memory(Some(memory));
+    let got = match cut_graph.smooth(&x, &options) {
         Ok(got) => got,
         Err(Error::TooLarge(_)) => return None,
         Err(other) => panic!("{other}"),
     };
-    let (bands, plan) = banded.last_plan().unwrap();
+    let (cut, plan) = cut_graph.last_plan().unwrap();
     assert!(plan.peak_bytes() <= memory, "{} of {memory} bytes", plan.peak_bytes());
-    assert_eq!(plan.peak_bytes(), banded.allocated_bytes(), "planned and allocated");
+    assert_eq!(plan.peak_bytes(), cut_graph.allocated_bytes(), "planned and allocated");
     let off = got.data.iter().zip(&want.data).position(|(a, b)| a.to_bits() != b.to_bits());
-    assert_eq!(off, None, "{w}x{h} in {bands:?} on {}: first wrong element", device.describe());
-    Some((bands.count, bands.keep_features))
+    assert_eq!(off, None, "{w}x{h} in {cut:?} on {}: first wrong element", device.describe());
+    Some((cut.count, cut.keep_features))
 }
 
 proptest! {
@@ -104,7 +103,7 @@ fn few_slabs_many_slabs_and_features_computed_twice() {
 /// The eight passes of an ensemble, each flipped otherwise.
 #[test]
 fn slabs_of_an_ensemble() {
-    let options = Options { noise: Some(0.7), seed: 3, ensemble: true };
+    let options = Options::default().with_noise(0.7).with_seed(3).with_ensemble(true);
     let of = |w, h, part| compare_with(options.clone(), &NETWORKS[0], &Device::Cpu, (w, h), part);
     assert!(of(131, 151, 0.9).is_some_and(|(count, _)| count > 1));
 }
@@ -112,11 +111,11 @@ fn slabs_of_an_ensemble() {
 /// A host whose device takes only small bindings.
 #[test]
 fn small_bindings_are_enough() {
-    let config = Config::default();
+    let config = Network::default();
     let shape = Shape::new(1, 3, 384, 512);
     let target = Target::Gpu { max_binding: 9 << 20, kernels: Kernels::Tiles };
-    let (banded, plan) = Bands::within(&config, shape, target, u64::MAX).unwrap();
-    assert!(banded.bands.count > 1 && banded.bands.keep_features, "{:?}", banded.bands);
+    let (cut_graph, plan) = Cut::within(&config, shape, target, u64::MAX).unwrap();
+    assert!(cut_graph.cut.count > 1 && cut_graph.cut.keep_features, "{:?}", cut_graph.cut);
     for (_, places) in plan.steps.iter().flat_map(|s| &s.dispatches) {
         places.iter().for_each(|at| assert!(at.words() * 4 <= 9 << 20, "{at:?}"));
     }
@@ -124,9 +123,9 @@ fn small_bindings_are_enough() {
 
 #[test]
 fn slabs_are_multiples_of_the_tiles() {
-    let config = Config { blocks: vec![1, 1], features: 4, attention: true, ..Config::default() };
-    let banded = Bands { count: 3, keep_features: true }.graph(&config, Shape::new(1, 3, 500, 8)).unwrap();
-    let heights: Vec<usize> = banded.x.iter().map(|x| banded.graph.shape(*x).h).collect();
+    let config = Network::from(Sasnet::new(&[1, 1], 4).unwrap());
+    let cut_graph = Cut { count: 3, keep_features: true }.graph(&config, Shape::new(1, 3, 500, 8)).unwrap();
+    let heights: Vec<usize> = cut_graph.x.iter().map(|x| cut_graph.graph.shape(*x).h).collect();
     assert_eq!((heights.iter().sum::<usize>(), heights.len()), (500, 3));
     assert!(heights[..2].iter().all(|h| h.is_multiple_of(4 * SLAB_ROWS)), "{heights:?}");
 }
@@ -134,12 +133,12 @@ fn slabs_are_multiples_of_the_tiles() {
 /// What the whole network takes for the paper's picture, and a 24-megapixel photograph in a gigabyte and a half.
 #[test]
 fn the_full_network_is_small() {
-    let config = Config::default();
+    let config = Network::default();
     let gpu = |kernels| Target::Gpu { max_binding: 1 << 27, kernels };
     let megabytes = |plan: &Plan| plan.peak_bytes() as f64 / 1e6;
-    let plan = Bands::within(&config, Shape::new(1, 3, 384, 512), gpu(Kernels::Tiles), u64::MAX).unwrap().1;
+    let plan = Cut::within(&config, Shape::new(1, 3, 384, 512), gpu(Kernels::Tiles), u64::MAX).unwrap().1;
     assert!(megabytes(&plan) < 48.0, "{:.1} MB", megabytes(&plan));
     let photo = Shape::new(1, 3, 4000, 6000);
-    let (banded, plan) = Bands::within(&config, photo, gpu(Kernels::Tiles), 1_500_000_000).unwrap();
-    println!("24 megapixels: {:?}, {:.0} MB, {} dispatches", banded.bands, megabytes(&plan), plan.dispatches());
+    let (cut_graph, plan) = Cut::within(&config, photo, gpu(Kernels::Tiles), 1_500_000_000).unwrap();
+    println!("24 megapixels: {:?}, {:.0} MB, {} dispatches", cut_graph.cut, megabytes(&plan), plan.dispatches());
 }
