@@ -8,11 +8,11 @@ use sasnet::lab::bench;
 use sasnet::low_level::bands::Bands;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::reflect;
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::Globals;
 use sasnet::low_level::net::{self, Architecture, Config, training};
 use sasnet::low_level::ops::{
-    Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
+    Graph, Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;

@@ -9,8 +9,9 @@ pub use gpu::GpuExecutor;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, AdapterChoice, Gpu};
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::kernel::Globals;
+use crate::ops::Graph;
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 use std::sync::Arc;

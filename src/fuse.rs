@@ -13,10 +13,10 @@
 //! in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the peaks are 41.4 and 26.8 MB
 //! (`tests/bands.rs` asks for 48 and 30).
 
-use crate::graph::{Graph, Node, Value};
+use crate::graph::Value;
 use crate::kernel::Kernels;
-use crate::ops::Op;
 use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, GatedConv3x3, Then};
+use crate::ops::{Graph, Node, Op};
 use std::collections::{HashMap, HashSet};
 
 /// The graph's nodes for these kernels.

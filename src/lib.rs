@@ -29,6 +29,7 @@
 // What is public is the face, low_level or the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
 
+mod autodiff;
 mod bands;
 pub mod embed;
 mod error;
@@ -68,6 +69,8 @@ pub mod low_level {
         };
     }
     rooms! {
+        /// The gradient of a graph.
+        autodiff,
         /// How a picture is cut into slabs of rows.
         bands,
         /// Executors: run a plan on the CPU or a GPU.
@@ -80,7 +83,7 @@ pub mod low_level {
         geometry,
         /// Drives wgpu.
         gpu,
-        /// Operators on values, in order.
+        /// Operators on values, in order: data only.
         graph,
         /// What operators and the GPU say to each other.
         kernel,

@@ -20,13 +20,14 @@
 //!
 //! [`Config::architecture`] may name another network ([`unet`]); [`smooth`] and [`training::pass`] build any.
 
+use crate::autodiff::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradients, Graph, Layout, Node, Value};
+use crate::graph::{Layout, Value};
 use crate::ops::{
-    Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats, channel_attention::TILE_ROWS,
-    channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
-    haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows, sigmoid_gate::SigmoidGate,
-    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    Graph, Node, Op, add::Add, channel_attention::ChannelGate, channel_attention::ChannelStats,
+    channel_attention::TILE_ROWS, channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling,
+    exp_scale::ExpScale, gate::Gate, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, noise::Noise, rows::Rows,
+    sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use crate::tensor::Shape;
 

@@ -13,9 +13,9 @@
 
 use crate::error::{Error, Result};
 use crate::fuse::fuse;
-use crate::graph::{Graph, Node, Place, Value};
+use crate::graph::{Storage, Value};
 use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare};
-use crate::ops::{Operator, Workspace};
+use crate::ops::{Graph, Node, Operator, Workspace};
 use crate::tensor::Shape;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -164,7 +164,7 @@ fn half_values(graph: &Graph, nodes: &[Node]) -> HashSet<Value> {
     for node in nodes {
         half.extend(node.outputs.iter().enumerate().filter(|(i, _)| takes(node, Operand::Output(*i))).map(|(_, v)| *v));
     }
-    half.retain(|v| graph.info(*v).place == Place::Transient && !graph.outputs().contains(v));
+    half.retain(|v| graph.info(*v).storage == Storage::Transient && !graph.outputs().contains(v));
     loop {
         let before = half.len();
         for node in nodes {
@@ -284,7 +284,7 @@ impl Plan {
         let mut buffers = vec![];
         let mut locations: Vec<Option<Location>> = vec![None; values.len()];
         for (i, info) in values.iter().enumerate() {
-            if info.place == Place::Persistent && kept(Value(i)) {
+            if info.storage == Storage::Persistent && kept(Value(i)) {
                 // Not even a graph without parameters has an empty buffer: devices make none.
                 buffers.push(Buffer { len: info.shape.len().max(1), persistent: true });
                 let place = Location { buffer: buffers.len() - 1, offset: 0, len: info.shape.len(), half: false };
@@ -297,7 +297,7 @@ impl Plan {
         let mut tenant_of: Vec<Option<usize>> = vec![None; values.len()];
         let written = nodes.iter().enumerate().flat_map(|(i, node)| node.outputs.iter().map(move |v| (i, *v)));
         for (first, v) in graph.inputs().iter().map(|v| (0, *v)).chain(written) {
-            if values[v.0].place == Place::Transient {
+            if values[v.0].storage == Storage::Transient {
                 tenant_of[v.0] = Some(tenants.len());
                 tenants.push(Tenant { words: words(shape(&v).len(), half.contains(&v)), first, last: first });
             }
@@ -316,7 +316,7 @@ impl Plan {
         });
         let upload_tenant = tenants.len() - 1;
         for (i, info) in values.iter().enumerate() {
-            if let Place::View { base, offset } = info.place {
+            if let Storage::View { base, offset } = info.storage {
                 let base = locations[base.0].or(upload).expect("a view's base is persistent");
                 assert!(offset + info.shape.len() <= base.len, "{} is inside its base", info.name);
                 locations[i] = Some(Location { offset: base.offset + offset, len: info.shape.len(), ..base });

@@ -4,10 +4,10 @@ mod common;
 
 use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels};
 use sasnet::low_level::net::{self, Config, Latent, training};
-use sasnet::low_level::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
+use sasnet::low_level::ops::{Graph, Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::Shape;
 use std::collections::HashMap;
 use std::path::PathBuf;

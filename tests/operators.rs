@@ -11,11 +11,11 @@ use cases::*;
 use mutations::{MUTATIONS, Mutation};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::{Gpu, reflect};
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels, MatrixUnit, Operand};
 use sasnet::low_level::net::{self, Config};
 use sasnet::low_level::ops::{
-    Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
+    Graph, Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
     conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
     haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,

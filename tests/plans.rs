@@ -6,11 +6,11 @@ mod common;
 use proptest::prelude::*;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::Gpu;
-use sasnet::low_level::graph::{Graph, Layout, Place, Value};
+use sasnet::low_level::graph::{Layout, Storage, Value};
 use sasnet::low_level::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
 use sasnet::low_level::net::{self, Architecture, Config, Latent, training};
 use sasnet::low_level::ops::{
-    adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
+    Graph, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, noise::Noise, spatial_attention::SpatialGate,
     spatial_attention::SpatialStats,
@@ -34,13 +34,13 @@ const TARGETS: [Target; 5] = [
 /// Follows a plan step by step, noting which value each reusable buffer holds. Fails where a node finds another value
 /// than the one that it reads, or writes (also scratch) where it reads, or where an output does not last to the end.
 fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
-    let transient = |v: &&Value| graph.info(**v).place == Place::Transient;
+    let transient = |v: &&Value| graph.info(**v).storage == Storage::Transient;
     let mut holds: Vec<Option<Value>> = vec![None; plan.buffers.len()];
     let place = |v: Value| -> Result<Location, String> {
         let at = plan.location(v).ok_or(format!("{v:?} has no place"))?;
         let buffer = &plan.buffers[at.buffer];
         let fits = at.len == graph.shape(v).len() && at.offset + at.words() <= buffer.len;
-        let right = buffer.persistent != (graph.info(v).place == Place::Transient);
+        let right = buffer.persistent != (graph.info(v).storage == Storage::Transient);
         if fits && right { Ok(at) } else { Err(format!("{v:?} lies at {at:?} in {buffer:?}")) }
     };
     prepared(plan)?;

@@ -3,9 +3,9 @@
 use super::{CpuExecutor, GpuExecutor};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
 use crate::kernel::{Globals, Kernels};
-use crate::ops::conv3x3::Conv3x3;
+use crate::ops::{Graph, conv3x3::Conv3x3};
 use crate::tensor::Shape;
 use std::sync::Arc;
 

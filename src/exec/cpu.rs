@@ -1,9 +1,9 @@
 //! The CPU executor: the plan's buffers as vectors, one operator after the other, each on all cores.
 
 use crate::error::Result;
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::kernel::Globals;
-use crate::ops::{Cpu, In, Operator, Out, Real};
+use crate::ops::{Cpu, Graph, In, Operator, Out, Real};
 use crate::plan::{Location, Plan, Target};
 use std::sync::Mutex;
 use std::time::Instant;

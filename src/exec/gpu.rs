@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
-use crate::graph::{Graph, Place, Value};
+use crate::graph::{Storage, Value};
 use crate::kernel::{Dispatch, Globals};
+use crate::ops::Graph;
 use crate::plan::{Location, Plan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,8 +83,8 @@ impl GpuExecutor {
     /// written all together, or one by one, before each run that shall see new ones.
     pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
         let info = self.graph.info(value);
-        let place = match (info.place, self.plan.upload) {
-            (Place::View { base, offset }, Some(upload)) if base == self.graph.params() => {
+        let place = match (info.storage, self.plan.upload) {
+            (Storage::View { base, offset }, Some(upload)) if base == self.graph.params() => {
                 if self.prepared.load(Ordering::Relaxed) && !self.stale.load(Ordering::Relaxed) {
                     let message = format!("{} is written alone after a run, which kept no parameters", info.name);
                     return Err(Error::Invalid(message));
@@ -96,7 +97,7 @@ impl GpuExecutor {
         assert_eq!(data.len(), place.len, "values for {}", info.name);
         let copied = self.plan.copies.iter().map(|(from, _)| from);
         let mut read = self.plan.prepare.iter().flat_map(|(_, places)| places).chain(copied);
-        if info.place != Place::Transient && read.any(|at| at.buffer == place.buffer) {
+        if info.storage != Storage::Transient && read.any(|at| at.buffer == place.buffer) {
             self.stale.store(true, Ordering::Relaxed);
         }
         self.gpu.write(&slice(&self.buffers, place), data)?;

@@ -10,8 +10,10 @@
 //! What is rebuilt is off by rounding, which grows where values are stretched: [`Pass::rebuilt`] tells.
 
 use super::{Architecture, Config, Slabs, Way, loss, unet, upscale};
+use crate::autodiff::Gradients;
 use crate::error::Result;
-use crate::graph::{Gradients, Graph, Value};
+use crate::graph::Value;
+use crate::ops::Graph;
 
 /// Values of a training pass; all but y are kept to the end of the run.
 #[derive(Clone, Debug)]

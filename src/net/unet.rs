@@ -17,8 +17,8 @@
 
 use super::{Architecture, Config, layer};
 use crate::error::Result;
-use crate::graph::{Graph, Layout, Value};
-use crate::ops::{conv3x3::Conv3x3, max_pool::MaxPool, pixel_conv::PixelConv};
+use crate::graph::{Layout, Value};
+use crate::ops::{Graph, conv3x3::Conv3x3, max_pool::MaxPool, pixel_conv::PixelConv};
 
 /// Levels of resolution.
 pub(super) const LEVELS: usize = 5;

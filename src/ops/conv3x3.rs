@@ -12,8 +12,8 @@ use super::add::{Add, CHUNK};
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
 use super::exp_scale::ExpScale;
-use super::{Cpu, In, Op, Operator, Out, Real, Workspace, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Op, Operator, Out, Real, Workspace, arity, check};
+use crate::graph::Value;
 use crate::kernel::{
     Grid, Kernels, Lowering,
     Operand::{self, *},
