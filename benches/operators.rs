@@ -140,7 +140,7 @@ fn operators(c: &mut Criterion) {
 }
 
 /// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
-/// latter could save (`src/fuse.rs` says why it is not done).
+/// latter could save (`src/plan/fuse.rs` says why it is not done).
 fn together(c: &mut Criterion) {
     let globals = Globals::default();
     let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");

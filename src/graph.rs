@@ -270,6 +270,15 @@ impl<O: ShapeRule> Graph<O> {
         self.info(value).shape
     }
 
+    /// The persistent value that a value lies in: itself, or what it is a view of.
+    pub fn base(&self, value: Value) -> Option<Value> {
+        match self.info(value).storage {
+            Storage::Transient => None,
+            Storage::Persistent => Some(value),
+            Storage::View { base, .. } => Some(base),
+        }
+    }
+
     /// All values; a [`Value`] is an index.
     pub fn values(&self) -> &[ValueInfo] {
         &self.values

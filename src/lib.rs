@@ -35,7 +35,6 @@ pub mod embed;
 mod error;
 mod exec;
 mod file;
-mod fuse;
 mod geometry;
 mod gpu;
 mod graph;
@@ -77,8 +76,6 @@ pub mod low_level {
         exec,
         /// Files that are never half-written.
         file,
-        /// Nodes of a graph put together for a GPU.
-        fuse,
         /// Padding, cropping, flips and rotations.
         geometry,
         /// Drives wgpu.

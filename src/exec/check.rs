@@ -53,7 +53,7 @@ fn error(gpu: &Arc<Gpu>) -> Result<f32> {
     let mut cpu = CpuExecutor::<f32>::new(g)?;
     for (value, data) in &data {
         exec.write(*value, data)?;
-        cpu.get_mut(*value).copy_from_slice(data);
+        cpu.write(*value, data)?;
     }
     exec.run(&Globals::default())?;
     cpu.run(&Globals::default());
