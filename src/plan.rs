@@ -5,22 +5,26 @@
 //! - [`mod@fuse`] puts nodes together where one kernel does the work of several;
 //! - `precision` finds the values that lie in memory as f16;
 //! - `prepack` collects what kernels make of parameters before the steps;
-//! - `lifetimes` lists when each thing is needed, and assigns what is never needed together to the same buffer.
+//! - `lifetimes` lists when each thing is needed, and assigns what is never needed together to the same buffer;
+//! - `regions` and `steps` say where each value and each kernel's operand lies.
 
 use crate::error::{Error, Result};
-use crate::graph::{Storage, Value, ValueInfo};
-use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE};
-use crate::ops::{Graph, Node, Operator, Workspace};
+use crate::graph::Value;
+use crate::kernel::{Dispatch, Globals, Kernels, Lowering, PARAMS_STRIDE};
+use crate::ops::{Graph, Node, Workspace};
 use crate::tensor::Shape;
-use std::collections::{HashMap, HashSet};
 
 pub mod fuse;
 mod lifetimes;
 mod precision;
 mod prepack;
+mod regions;
+mod steps;
 
 use lifetimes::Occupant;
 pub use prepack::Prepack;
+pub use regions::Region;
+use regions::words;
 
 /// Bytes of a word.
 const WORD: u64 = 4;
@@ -65,37 +69,6 @@ impl Target {
         }
         Ok(())
     }
-}
-
-/// A region of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Region {
-    /// Index of the buffer.
-    pub buffer: usize,
-    /// First of the buffer's words of 4 bytes.
-    pub offset: usize,
-    /// Elements.
-    pub len: usize,
-    /// Elements are f16, of 2 bytes, instead of 4.
-    pub half: bool,
-}
-
-impl Region {
-    /// Words of 4 bytes.
-    pub fn words(&self) -> usize {
-        words(self.len, self.half)
-    }
-
-    /// The `len` elements from element `offset` on, of a region of f32.
-    pub(crate) fn part(self, offset: usize, len: usize) -> Region {
-        assert!(!self.half && offset + len <= self.len, "{len} elements from {offset} on lie in {self:?}");
-        Region { offset: self.offset + offset, len, ..self }
-    }
-}
-
-/// Words of 4 bytes that `len` elements take.
-fn words(len: usize, half: bool) -> usize {
-    if half { len.div_ceil(2) } else { len }
 }
 
 /// A buffer of the plan.
@@ -156,10 +129,10 @@ impl Plan {
         for (i, info) in graph.values().iter().enumerate() {
             target.check_binding(&info.name, info.shape.len(), half.contains(&Value(i)))?;
         }
-        let lowered: Vec<Lowering> = nodes.iter().map(|node| lower(graph, node, &half, target)).collect();
+        let lowered: Vec<Lowering> = nodes.iter().map(|node| steps::lower(graph, node, &half, target)).collect();
 
         let keeps_parameters = prepack::keeps_parameters(graph, &nodes, target);
-        let (mut buffers, persistent) = persistent_buffers(graph, keeps_parameters);
+        let (mut buffers, persistent) = regions::persistent_buffers(graph, keeps_parameters);
         let packing = prepack::prepack(graph, &nodes, &lowered, !keeps_parameters, buffers.len());
         if packing.words > 0 {
             buffers.push(Buffer { len: packing.words, persistent: true });
@@ -168,9 +141,9 @@ impl Plan {
         let (shared, reusable) = lifetimes::assign_buffers(&occupants, buffers.len());
         buffers.extend(shared);
 
-        let regions = value_regions(graph, &persistent, &packing.copies, &reusable);
+        let regions = regions::value_regions(graph, &persistent, &packing.copies, &reusable);
         let steps: Vec<Step> = (nodes.iter().zip(&lowered).enumerate())
-            .map(|(i, (node, lowering))| step(i, node, lowering, &packing.of_nodes[i], &regions, &reusable))
+            .map(|(i, (node, lowering))| steps::step(i, node, lowering, &packing.of_nodes[i], &regions, &reusable))
             .collect();
         let upload = reusable.get(&Occupant::Parameters).copied();
         let prepack = packing.resolve(graph, upload, &regions);
@@ -178,7 +151,7 @@ impl Plan {
         for at in steps.iter().flat_map(|s| &s.dispatches).chain(&prepack.kernels).flat_map(|(_, regions)| regions) {
             target.check_binding("a kernel's working memory", at.len, at.half)?;
         }
-        let workspace = workspace(&nodes, &lowered, target);
+        let workspace = steps::workspace(&nodes, &lowered, target);
         Ok(Plan { buffers, regions, prepack, nodes, steps, workspace, target })
     }
 
@@ -216,100 +189,5 @@ impl Plan {
     /// Operations of one run as the paper's Table 2 counts them.
     pub fn paper_count(&self) -> u64 {
         self.steps.iter().map(|s| s.paper_count).sum()
-    }
-}
-
-/// A node's kernels; on a CPU none, only its shapes.
-fn lower(graph: &Graph, node: &Node, half: &HashSet<Value>, target: Target) -> Lowering {
-    let shape = |v: &Value| graph.shape(*v);
-    let inputs: Vec<Shape> = node.inputs.iter().map(shape).collect();
-    let outputs: Vec<Shape> = node.outputs.iter().chain(&node.updates).map(shape).collect();
-    let reads = node.inputs.iter().enumerate().map(|(i, v)| (Operand::Input(i), v));
-    let writes = node.outputs.iter().enumerate().map(|(i, v)| (Operand::Output(i), v));
-    let halves = reads.chain(writes).filter(|(_, v)| half.contains(v)).map(|(operand, _)| operand).collect();
-    let mut lowering = Lowering::new(inputs, outputs, target.kernels().unwrap_or_default(), halves);
-    if target.kernels().is_some() {
-        node.op.gpu(&mut lowering);
-    }
-    lowering
-}
-
-/// The largest working memory of a node on a CPU.
-fn workspace(nodes: &[Node], lowered: &[Lowering], target: Target) -> Workspace {
-    let mut most = Workspace::default();
-    if let Target::Cpu { .. } = target {
-        for (node, lowering) in nodes.iter().zip(lowered) {
-            let own = node.op.workspace(&lowering.inputs, &lowering.outputs);
-            most.per_thread = most.per_thread.max(own.per_thread);
-            most.shared = most.shared.max(own.shared);
-        }
-    }
-    most
-}
-
-/// A buffer for each value that keeps its contents, but for parameters that are not kept, and whose each is.
-fn persistent_buffers(graph: &Graph, keeps_parameters: bool) -> (Vec<Buffer>, HashMap<Value, Region>) {
-    let (mut buffers, mut regions) = (vec![], HashMap::new());
-    for (i, info) in graph.values().iter().enumerate() {
-        if info.storage == Storage::Persistent && (keeps_parameters || Value(i) != graph.params()) {
-            let len = info.shape.len();
-            regions.insert(Value(i), Region { buffer: buffers.len(), offset: 0, len, half: false });
-            // Not even a graph without parameters has an empty buffer: devices make none.
-            buffers.push(Buffer { len: len.max(1), persistent: true });
-        }
-    }
-    (buffers, regions)
-}
-
-/// The region of each value while the steps run.
-fn value_regions(
-    graph: &Graph,
-    persistent: &HashMap<Value, Region>,
-    copies: &[(Value, Region)],
-    reusable: &HashMap<Occupant, Region>,
-) -> Vec<Option<Region>> {
-    let copies: HashMap<Value, Region> = copies.iter().copied().collect();
-    let region = |(i, info): (usize, &ValueInfo)| match info.storage {
-        Storage::Transient => reusable.get(&Occupant::Value(Value(i))).copied(),
-        Storage::Persistent => persistent.get(&Value(i)).copied(),
-        Storage::View { base, offset } => {
-            let whole = persistent.get(&base).map(|whole| whole.part(offset, info.shape.len()));
-            whole.or_else(|| copies.get(&Value(i)).copied())
-        }
-    };
-    graph.values().iter().enumerate().map(region).collect()
-}
-
-/// The node of index `index` with a region for each operand of its kernels.
-fn step(
-    index: usize,
-    node: &Node,
-    lowering: &Lowering,
-    packed: &[Option<Region>],
-    values: &[Option<Region>],
-    reusable: &HashMap<Occupant, Region>,
-) -> Step {
-    let inputs: Vec<Option<Region>> = node.inputs.iter().map(|v| values[v.0]).collect();
-    let written = node.outputs.iter().chain(&node.updates);
-    let outputs: Vec<Region> = written.map(|v| values[v.0].expect("what is written has a region")).collect();
-    let region = |(_, operand): &(&str, Operand)| match *operand {
-        Operand::Input(i) => inputs[i].expect("what is read has a region"),
-        Operand::Output(i) => outputs[i],
-        Operand::Scratch(i) => reusable[&Occupant::Scratch { node: index, index: i }],
-        Operand::Packed(i) => packed[i].unwrap_or_else(|| reusable[&Occupant::Packed { node: index, index: i }]),
-    };
-    let dispatches = prepack::dispatches(lowering, packed);
-    let dispatches = dispatches.map(|d| (d.clone(), d.bindings.iter().map(region).collect())).collect();
-    let shapes = &lowering.outputs[..node.outputs.len()];
-    let macs = node.op.macs(&lowering.inputs, shapes);
-    Step {
-        op: node.op.name(),
-        name: node.name.clone(),
-        shapes: shapes.to_vec(),
-        macs,
-        paper_count: macs + node.op.paper_extras(&lowering.inputs, shapes),
-        dispatches,
-        inputs,
-        outputs,
     }
 }

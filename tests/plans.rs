@@ -4,6 +4,7 @@
 mod common;
 
 use proptest::prelude::*;
+use sasnet::Error;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::Gpu;
 use sasnet::low_level::graph::{Layout, Storage, Value};
@@ -418,4 +419,27 @@ fn parameters_can_be_written_again() {
     assert_ne!(a, b);
     assert_eq!(run(&[&first, &second]), b);
     assert_eq!(run(&[&second, &second, &first]), a);
+}
+
+/// A caller's mistake is an error that names the value and both lengths.
+#[test]
+fn what_does_not_fit_is_not_written() {
+    let mut graph = Graph::new(Layout::default());
+    let x = graph.input("x", Shape::new(1, 3, 5, 7));
+    let y = graph.apply1("scale", Scale { k: 2.0 }, &[x]).unwrap();
+    graph.output(y);
+    let mut larger = graph.clone();
+    let unknown = larger.input("unknown", Shape::SCALAR);
+    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+        let mut exec = Executor::new(graph.clone(), &device).unwrap();
+        let mut message = |value, len| match exec.write(value, &vec![0.0; len]) {
+            Err(Error::Invalid(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(message(x, 104), "x takes 105 values, given 104");
+        assert_eq!(message(x, 0), "x takes 105 values, given 0");
+        assert_eq!(message(graph.params(), 1), "params takes 0 values, given 1");
+        assert_eq!(message(unknown, 1), "a value of another graph is not in the plan, given 1 values");
+        exec.write(x, &[1.0; 105]).unwrap();
+    }
 }

@@ -75,8 +75,7 @@ impl GpuExecutor {
     /// [`crate::Error::Invalid`] where the value is not in the plan or has another length, and for one parameter alone after
     /// a run which kept no others; [`crate::Error::Gpu`] where the device fails.
     pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
-        let known = value.0 < self.graph.values().len();
-        let uploaded = if known { self.plan.prepack.uploaded(&self.graph, value) } else { None };
+        let uploaded = self.plan.prepack.uploaded(&self.graph, value);
         let region = super::to_write(&self.graph, value, uploaded.or(self.plan.region(value)), data.len())?;
         let all = value == self.graph.params();
         if uploaded.is_some() && !all {

@@ -2,8 +2,9 @@
 //!
 //! Buffers, not offsets in one arena, because wgpu tracks usage per whole buffer.
 
+use super::Buffer;
 use super::prepack::Packing;
-use super::{Buffer, Region, words};
+use super::regions::{Region, words};
 use crate::graph::{Storage, Value};
 use crate::kernel::Lowering;
 use crate::ops::{Graph, Node};

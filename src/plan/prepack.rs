@@ -29,7 +29,7 @@ pub struct Prepack {
 impl Prepack {
     /// Where a parameter that is not kept, or all of them, are written; None: any other value.
     pub(crate) fn uploaded(&self, graph: &Graph, value: Value) -> Option<Region> {
-        match graph.info(value).storage {
+        match graph.values().get(value.0)?.storage {
             Storage::View { base, offset } if base == graph.params() => {
                 self.upload.map(|all| all.part(offset, graph.shape(value).len()))
             }
