@@ -8,11 +8,11 @@ use sasnet::lab::bench;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::gpu::reflect;
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::Globals;
 use sasnet::low_level::net::{Network, Sasnet, Unet, residual};
 use sasnet::low_level::ops::{
-    Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
+    Graph, Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
@@ -140,7 +140,7 @@ fn operators(c: &mut Criterion) {
 }
 
 /// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
-/// latter could save (`src/fuse.rs` says why it is not done).
+/// latter could save (`src/plan/fuse.rs` says why it is not done).
 fn together(c: &mut Criterion) {
     let globals = Globals::default();
     let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");

@@ -3,15 +3,17 @@
 mod check;
 mod cpu;
 mod gpu;
+mod upload;
 
 pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
 
 use crate::error::{Error, Limit, Result, TooLarge};
 use crate::gpu::{Adapter, AdapterChoice, Gpu};
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::kernel::Globals;
-use crate::plan::{Plan, Target};
+use crate::ops::Graph;
+use crate::plan::{Plan, Region, Target};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -138,12 +140,14 @@ impl Executor {
     }
 
     /// Sets an input, a persistent value or a view of one.
+    ///
+    /// # Errors
+    /// As [`CpuExecutor::write`] and [`GpuExecutor::write`].
     pub fn write(&mut self, value: Value, data: &[f32]) -> Result<()> {
         match self {
-            Executor::Cpu(exec) => exec.get_mut(value).copy_from_slice(data),
-            Executor::Gpu(exec) => exec.write(value, data)?,
+            Executor::Cpu(exec) => exec.write(value, data),
+            Executor::Gpu(exec) => exec.write(value, data),
         }
-        Ok(())
     }
 
     /// Runs all nodes in order; on a GPU returns when they are submitted.
@@ -177,6 +181,16 @@ impl Executor {
             Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
             Executor::Gpu(exec) => exec.read(value),
         }
+    }
+}
+
+/// Returns `region`, where `value` is to be written; fails where there is none or `given` elements do not fill it.
+fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -> Result<Region> {
+    let name = graph.values().get(value.0).map_or("a value of another graph", |info| &info.name);
+    match region {
+        Some(region) if region.len == given => Ok(region),
+        Some(Region { len, .. }) => Err(Error::Invalid(format!("{name} takes {len} values, given {given}"))),
+        None => Err(Error::Invalid(format!("{name} is not in the plan, given {given} values"))),
     }
 }
 

@@ -5,8 +5,9 @@
 //! the work on the halos and, where not even one map of features has room, on computing all features twice.
 
 use crate::error::{Error, Limit, Result, TooLarge};
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::net::{Network, SLAB_ROWS};
+use crate::ops::Graph;
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 

@@ -1,11 +1,13 @@
 //! The graph: operators on values, in the order in which they run. Plain data, no device.
 //!
-//! Every value is written once, by one node (or from outside: inputs and parameters). [`Graph::backward`] appends the
-//! gradient of a scalar, operator by operator in reverse. All parameters live in one flat array, their gradients and
-//! Adam's moments in others of the same layout ([`Layout`]), so that the optimiser and checkpoints see four arrays.
+//! Every value is written once, by one node (or from outside: inputs and parameters). All parameters live in one flat
+//! array, their gradients and Adam's moments in others of the same layout ([`Layout`]), so that the optimiser and
+//! checkpoints see four arrays.
+//!
+//! A graph knows of an operator only its [`ShapeRule`], so that operators may speak of graphs and graphs need not speak of
+//! operators.
 
 use crate::error::{Error, Result};
-use crate::ops::{Op, Operator, add::Add};
 use crate::tensor::Shape;
 use std::collections::HashMap;
 
@@ -13,9 +15,9 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(crate) usize);
 
-/// Where a value lives.
+/// How a value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Storage {
     /// In a buffer that is reused after its last use.
     Transient,
     /// In a buffer of its own, from run to run.
@@ -29,6 +31,15 @@ pub enum Place {
     },
 }
 
+/// Name and shape rule of an operator: all that a graph asks of it.
+pub trait ShapeRule {
+    /// Name, for messages and for the names of values.
+    fn name(&self) -> &'static str;
+
+    /// Shapes of the outputs; an error says what does not fit.
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String>;
+}
+
 /// What the graph knows of a value.
 #[derive(Clone, Debug)]
 pub struct ValueInfo {
@@ -36,15 +47,15 @@ pub struct ValueInfo {
     pub name: String,
     /// Shape.
     pub shape: Shape,
-    /// Where it lives.
-    pub place: Place,
+    /// How it is stored.
+    pub storage: Storage,
 }
 
-/// One operator applied.
+/// One operator of the kind `O` applied.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct Node<O> {
     /// The operator.
-    pub op: Op,
+    pub op: O,
     /// Layer name, as in the weights file.
     pub name: String,
     /// What it reads.
@@ -141,42 +152,12 @@ impl Layout {
     }
 }
 
-/// Gradients while [`Graph::pull_back`] collects them.
-#[derive(Clone, Debug, Default)]
-pub struct Gradients {
-    /// Of each value but the parameters; None: the value is the loss, gradient 1.
-    of: HashMap<Value, Option<Value>>,
-    /// Flat arrays of the parameters' gradients, one for each of a parameter's uses.
-    flat: Vec<Value>,
-    /// Uses of each parameter so far.
-    uses: HashMap<Value, usize>,
-}
-
-impl Gradients {
-    /// Upstream gradients of values (None: the value is a loss, gradient 1).
-    pub fn new(of: &[(Value, Option<Value>)]) -> Self {
-        Gradients { of: of.iter().copied().collect(), ..Gradients::default() }
-    }
-
-    /// The gradient of a value that is no parameter, if there is one yet.
-    pub fn get(&self, value: Value) -> Option<Value> {
-        self.of.get(&value).copied().flatten()
-    }
-
-    /// The gradient of `from` is that of `to`, another copy of the same value.
-    pub fn rename(&mut self, from: Value, to: Value) {
-        if let Some(gradient) = self.of.remove(&from) {
-            self.of.insert(to, gradient);
-        }
-    }
-}
-
-/// A list of operators on values.
+/// A list of operators of the kind `O` on values.
 #[derive(Clone, Debug)]
-pub struct Graph {
+pub struct Graph<O> {
     layout: Layout,
     values: Vec<ValueInfo>,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<O>>,
     inputs: Vec<Value>,
     outputs: Vec<Value>,
     params: Value,
@@ -184,7 +165,7 @@ pub struct Graph {
     views: HashMap<usize, Value>,
 }
 
-impl Graph {
+impl<O: ShapeRule> Graph<O> {
     /// An empty graph over parameters of this layout.
     pub fn new(layout: Layout) -> Self {
         let shape = Shape::new(1, 1, 1, layout.len());
@@ -206,14 +187,14 @@ impl Graph {
 
     /// A value that is set from outside before each run.
     pub fn input(&mut self, name: &str, shape: Shape) -> Value {
-        let value = self.value(name, shape, Place::Transient);
+        let value = self.value(name, shape, Storage::Transient);
         self.inputs.push(value);
         value
     }
 
     /// A value that keeps its contents from run to run; zero at first.
     pub fn persistent(&mut self, name: &str, shape: Shape) -> Value {
-        self.value(name, shape, Place::Persistent)
+        self.value(name, shape, Storage::Persistent)
     }
 
     /// A flat array of the parameters' layout, zero at first.
@@ -227,17 +208,17 @@ impl Graph {
         let entry =
             self.layout.get(name).ok_or_else(|| Error::Invalid(format!("the network has no parameter {name}")))?;
         let (shape, offset) = (entry.shape(), entry.offset);
-        let place = Place::View { base: self.params, offset };
+        let storage = Storage::View { base: self.params, offset };
         if let Some(&known) = self.views.get(&offset) {
             return Ok(known);
         }
-        let value = self.value(name, shape, place);
+        let value = self.value(name, shape, storage);
         self.views.insert(offset, value);
         Ok(value)
     }
 
     /// Applies an operator; `name` is that of the layer.
-    pub fn apply(&mut self, name: &str, op: impl Into<Op>, inputs: &[Value]) -> Result<Vec<Value>> {
+    pub fn apply(&mut self, name: &str, op: impl Into<O>, inputs: &[Value]) -> Result<Vec<Value>> {
         self.apply_in_place(name, op, inputs, &[])
     }
 
@@ -245,7 +226,7 @@ impl Graph {
     pub fn apply_in_place(
         &mut self,
         name: &str,
-        op: impl Into<Op>,
+        op: impl Into<O>,
         inputs: &[Value],
         updates: &[Value],
     ) -> Result<Vec<Value>> {
@@ -255,7 +236,7 @@ impl Graph {
         let outputs: Vec<Value> = outputs
             .into_iter()
             .enumerate()
-            .map(|(i, shape)| self.value(&format!("{name}.{}.{i}", op.name()), shape, Place::Transient))
+            .map(|(i, shape)| self.value(&format!("{name}.{}.{i}", op.name()), shape, Storage::Transient))
             .collect();
         self.nodes.push(Node {
             op,
@@ -268,7 +249,7 @@ impl Graph {
     }
 
     /// Applies an operator with one output.
-    pub fn apply1(&mut self, name: &str, op: impl Into<Op>, inputs: &[Value]) -> Result<Value> {
+    pub fn apply1(&mut self, name: &str, op: impl Into<O>, inputs: &[Value]) -> Result<Value> {
         Ok(self.apply(name, op, inputs)?[0])
     }
 
@@ -289,13 +270,22 @@ impl Graph {
         self.info(value).shape
     }
 
+    /// The persistent value that a value lies in: itself, or what it is a view of.
+    pub fn base(&self, value: Value) -> Option<Value> {
+        match self.info(value).storage {
+            Storage::Transient => None,
+            Storage::Persistent => Some(value),
+            Storage::View { base, .. } => Some(base),
+        }
+    }
+
     /// All values; a [`Value`] is an index.
     pub fn values(&self) -> &[ValueInfo] {
         &self.values
     }
 
     /// All nodes, in the order in which they run.
-    pub fn nodes(&self) -> &[Node] {
+    pub fn nodes(&self) -> &[Node<O>] {
         &self.nodes
     }
 
@@ -309,92 +299,16 @@ impl Graph {
         &self.outputs
     }
 
-    /// Appends the gradient of `loss` (a scalar, whose own gradient is 1) with respect to all parameters and to
-    /// `wrt`. Returns the flat array of the parameters' gradients, kept to the end, and the gradients of `wrt`.
-    pub fn backward(&mut self, loss: Value, wrt: &[Value]) -> Result<(Value, Vec<Value>)> {
-        assert_eq!(self.shape(loss), Shape::SCALAR, "the gradient of a scalar");
-        self.vjp(&[(loss, None)], wrt)
+    /// Makes a transient value the part of `base`, a persistent one, that begins at `offset`, so that its node writes
+    /// straight into the whole.
+    pub(crate) fn place_in(&mut self, value: Value, name: String, base: Value, offset: usize) {
+        let info = &mut self.values[value.0];
+        assert_eq!(info.storage, Storage::Transient, "{} lies in one place", info.name);
+        (info.name, info.storage) = (name, Storage::View { base, offset });
     }
 
-    /// As [`Graph::backward`], of any values with given upstream gradients (None: the value is a loss, gradient 1).
-    pub fn vjp(&mut self, of: &[(Value, Option<Value>)], wrt: &[Value]) -> Result<(Value, Vec<Value>)> {
-        let tape = self.nodes.clone();
-        let mut needs = vec![false; self.values.len()];
-        for (i, info) in self.values.iter().enumerate() {
-            needs[i] = matches!(info.place, Place::View { base, .. } if base == self.params);
-        }
-        for value in wrt {
-            needs[value.0] = true;
-        }
-        for node in &tape {
-            if node.inputs.iter().any(|v| needs[v.0]) {
-                node.outputs.iter().for_each(|v| needs[v.0] = true);
-            }
-        }
-        let mut grads = Gradients::new(of);
-        self.pull_back(&tape, |v| needs[v.0], &mut grads)?;
-        let missing = |v: &Value| Error::Invalid(format!("nothing depends on {}", self.info(*v).name));
-        let wrt = wrt.iter().map(|v| grads.get(*v).ok_or_else(|| missing(v))).collect::<Result<_>>()?;
-        Ok((self.flat_gradient(&grads)?, wrt))
-    }
-
-    /// Appends the operators that pull gradients back through `tape`, nodes in the order in which they run: from what
-    /// `grads` has of their outputs to their parameters and to those inputs that `needs` one, added to `grads`. The
-    /// nodes need not be in the graph, as long as the values are that their gradients read.
-    pub fn pull_back(&mut self, tape: &[Node], needs: impl Fn(Value) -> bool, grads: &mut Gradients) -> Result<()> {
-        for node in tape.iter().rev() {
-            let wanted: Vec<bool> = node.inputs.iter().map(|v| needs(*v)).collect();
-            let dy: Vec<Option<Option<Value>>> = node.outputs.iter().map(|v| grads.of.get(v).copied()).collect();
-            if !wanted.contains(&true) || dy.iter().all(Option::is_none) {
-                continue;
-            }
-            let dy: Vec<Option<Value>> = dy.into_iter().map(Option::flatten).collect();
-            let dx = node.op.backward(self, node, &dy, &wanted);
-            for ((&x, dx), wanted) in node.inputs.iter().zip(dx).zip(wanted) {
-                if let (Some(dx), true) = (dx, wanted) {
-                    self.add_gradient(&node.name, x, dx, grads)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add_gradient(&mut self, name: &str, x: Value, dx: Value, grads: &mut Gradients) -> Result<()> {
-        if let Place::View { base, offset } = self.values[x.0].place
-            && base == self.params
-        {
-            // Straight into a flat array, one for each use: adding two arrays at the end is one operator, adding each
-            // parameter's two gradients was hundreds.
-            let uses = grads.uses.entry(x).or_insert(0);
-            if grads.flat.len() == *uses {
-                grads.flat.push(self.persistent_like_params("grads"));
-            }
-            assert_eq!(self.values[dx.0].place, Place::Transient, "{name}: a gradient of two parameters");
-            let base = grads.flat[*uses];
-            *uses += 1;
-            self.values[dx.0].place = Place::View { base, offset };
-            self.values[dx.0].name = format!("grad.{}", self.values[x.0].name);
-            return Ok(());
-        }
-        let sum = match grads.get(x) {
-            Some(other) => self.apply1(name, Add { beta: 1.0 }, &[other, dx])?,
-            None => dx,
-        };
-        grads.of.insert(x, Some(sum));
-        Ok(())
-    }
-
-    /// The flat array of all parameters' gradients, kept to the end of the run.
-    pub fn flat_gradient(&mut self, grads: &Gradients) -> Result<Value> {
-        let Some((&first, rest)) = grads.flat.split_first() else { return Ok(self.persistent_like_params("grads")) };
-        let add = |sum, part: &Value| self.apply1("grads", Add { beta: 1.0 }, &[sum, *part]);
-        let sum = rest.iter().try_fold(first, add)?;
-        self.output(sum);
-        Ok(sum)
-    }
-
-    fn value(&mut self, name: &str, shape: Shape, place: Place) -> Value {
-        self.values.push(ValueInfo { name: name.to_string(), shape, place });
+    fn value(&mut self, name: &str, shape: Shape, storage: Storage) -> Value {
+        self.values.push(ValueInfo { name: name.to_string(), shape, storage });
         Value(self.values.len() - 1)
     }
 }

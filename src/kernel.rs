@@ -16,8 +16,8 @@ pub enum Operand {
     Output(usize),
     /// Scratch memory `i` of the node ([`Lowering::scratch`]).
     Scratch(usize),
-    /// What [`Lowering::prepare`] made.
-    Prepared(usize),
+    /// What [`Lowering::prepack`] made.
+    Packed(usize),
 }
 
 /// A parameter of a kernel: a member of the shader's uniform struct `p`.
@@ -125,7 +125,7 @@ impl Kernels {
 
 /// A request for what a kernel makes of parameters alone: weights in the order that another kernel wants them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepare {
+pub struct PackRequest {
     /// Elements, of 2 bytes where the dispatch is of `half`, else of 4.
     pub len: usize,
     /// The run that makes it; its own operand is among the bindings.
@@ -147,14 +147,14 @@ pub struct Lowering {
     pub dispatches: Vec<Dispatch>,
     /// Length of each scratch buffer, in 32-bit words.
     pub scratch: Vec<usize>,
-    /// What is to be prepared.
-    pub prepare: Vec<Prepare>,
+    /// What is to be packed.
+    pub prepack: Vec<PackRequest>,
 }
 
 impl Lowering {
     /// Nothing yet.
     pub fn new(inputs: Vec<Shape>, outputs: Vec<Shape>, kernels: Kernels, half: Vec<Operand>) -> Lowering {
-        Lowering { inputs, outputs, kernels, half, dispatches: vec![], scratch: vec![], prepare: vec![] }
+        Lowering { inputs, outputs, kernels, half, dispatches: vec![], scratch: vec![], prepack: vec![] }
     }
 
     /// Asks for `len` 32-bit words of scratch memory; contents are undefined when the first dispatch starts.
@@ -166,7 +166,7 @@ impl Lowering {
     /// Asks for `len` elements that a kernel, one invocation each, makes of inputs: `written` is its binding for them.
     /// Where these inputs are parameters it runs only when they have changed, and once for all nodes that ask for the
     /// same.
-    pub fn prepare(
+    pub fn prepack(
         &mut self,
         len: usize,
         (shader, entry): (&'static str, &'static str),
@@ -174,18 +174,18 @@ impl Lowering {
         read: &[(&'static str, Operand)],
         params: &[(&'static str, Param)],
     ) -> Operand {
-        let prepared = Operand::Prepared(self.prepare.len());
+        let packed = Operand::Packed(self.prepack.len());
         let dispatch = Dispatch {
             shader,
             half: !self.half.is_empty(),
             entry,
             constants: vec![],
-            bindings: std::iter::once((written, prepared)).chain(read.iter().copied()).collect(),
+            bindings: std::iter::once((written, packed)).chain(read.iter().copied()).collect(),
             params: params.to_vec(),
             grid: Grid::Linear(len),
         };
-        self.prepare.push(Prepare { len, dispatch });
-        prepared
+        self.prepack.push(PackRequest { len, dispatch });
+        packed
     }
 
     /// Adds a run of the kernel `entry` of `shaders/{shader}.wgsl`.

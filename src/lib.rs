@@ -29,12 +29,12 @@
 // What is public is the face, low_level or the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
 
+mod autodiff;
 pub mod embed;
 mod error;
 mod exec;
 mod file;
 mod fit;
-mod fuse;
 mod geometry;
 mod gpu;
 mod graph;
@@ -70,19 +70,19 @@ pub mod low_level {
         };
     }
     rooms! {
+        /// The gradient of a graph.
+        autodiff,
         /// Executors: run a plan on the CPU or a GPU.
         exec,
         /// Files that are never half-written.
         file,
         /// Fits a picture into memory, in slabs of rows.
         fit,
-        /// Nodes of a graph put together for a GPU.
-        fuse,
         /// Padding, cropping, flips and rotations.
         geometry,
         /// Drives wgpu.
         gpu,
-        /// Operators on values, in order.
+        /// Operators on values, in order: data only.
         graph,
         /// What operators and the GPU say to each other.
         kernel,

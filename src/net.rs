@@ -8,7 +8,8 @@
 //! A new network is a file with an [`Architecture`] and a line in the list below.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
+use crate::ops::Graph;
 use crate::ops::loss::L1Loss;
 use crate::tensor::Shape;
 use std::collections::BTreeMap;
@@ -204,7 +205,7 @@ impl Network {
 
     /// What a weights file's metadata says of it. The name only where it is no SASNet: files did not say it before there were
     /// others.
-    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+    pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = each!(self, n => n.metadata());
         metadata.insert("scale".into(), self.scale().to_string());
         if self.name() != Sasnet::NAMES[0] {

@@ -128,7 +128,7 @@ fn the_command_prints_tables_and_json() {
     let json = |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments).ok().stdout).unwrap() };
     let smooth = json(&["--size", "33x21", "--json"]);
     assert_eq!((&smooth["size"]["width"], &smooth["device"]["name"]), (&33.into(), &"cpu".into()));
-    assert_eq!((&smooth["runs"], &smooth["network"]["features"]), (&2.into(), &4.into()));
+    assert_eq!((&smooth["runs"], &smooth["network"]["sizes"]["features"]), (&2.into(), &4.into()));
     let train = json(&["--train", "--batch", "2", "--crop", "8", "--json"]);
     assert_eq!((&train["train"]["batch"], &train["train"]["crop"]), (&2.into(), &8.into()));
     assert!(train["answer"]["Step"]["loss"].as_f64().unwrap() > 0.0);

@@ -424,7 +424,7 @@ fn pictures_too_large_are_refused_with_the_largest_size() {
     assert_eq!(image::size(f.path("in/b.png")).unwrap(), (400_000, 600_000));
     let ran = f.smooth(&["in", "-o", "out"]);
     let ran = ran
-        .fails(1, &["error: in/b.png: 600000x400000 pixels do not fit: needs ", " MB of memory, ", "smoothed 1 of 2"]);
+        .fails(1, &["error: in/b.png: 600000x400000 pixels do not fit: the network needs ", " MB of memory, ", "smoothed 1 of 2"]);
     assert_eq!(f.names("out"), ["a.png"]);
     let (w, h) = advice(&ran.stderr);
     assert!((w as f64 / h as f64 - 1.5).abs() < 0.01, "the shape is kept: {w}x{h}");

@@ -2,9 +2,9 @@
 //! against themselves with other numbers of threads and on parts of the picture.
 
 use sasnet::low_level::exec::CpuExecutor;
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::Globals;
-use sasnet::low_level::ops::{Real, conv3x3::Conv3x3};
+use sasnet::low_level::ops::{Graph, Real, conv3x3::Conv3x3};
 use sasnet::low_level::tensor::Shape;
 
 /// Numbers in [-1, 1).

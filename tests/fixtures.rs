@@ -4,12 +4,12 @@ mod common;
 
 use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels};
 use sasnet::low_level::net::residual::residual;
 use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
 use sasnet::low_level::net::{self, Latent, Network, Sasnet, Unet};
-use sasnet::low_level::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
+use sasnet::low_level::ops::{Graph, Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::Shape;
 use std::collections::HashMap;
 use std::path::PathBuf;

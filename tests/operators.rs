@@ -11,11 +11,11 @@ use cases::*;
 use mutations::{MUTATIONS, Mutation};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::{Gpu, reflect};
-use sasnet::low_level::graph::{Graph, Layout, Value};
+use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Globals, Kernels, MatrixUnit, Operand};
 use sasnet::low_level::net::{Network, Sasnet, residual::LEAKY_SLOPE, residual::residual};
 use sasnet::low_level::ops::{
-    Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
+    Graph, Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
     channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
     conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
     haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,
@@ -222,7 +222,7 @@ impl Case {
     /// Kernels that it runs on a GPU: shader and entry point.
     fn kernels(&self, kernels: Kernels) -> Vec<(&'static str, &'static str)> {
         let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
-        let dispatches = plan.steps.iter().flat_map(|step| &step.dispatches).chain(&plan.prepare);
+        let dispatches = plan.steps.iter().flat_map(|step| &step.dispatches).chain(&plan.prepack.kernels);
         dispatches.map(|(d, _)| (d.shader, d.entry)).collect()
     }
 
@@ -320,7 +320,7 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
     for kernels in common::half_kernels() {
         for case in HALF_CASES.iter() {
             let plan = Plan::new(&case.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
-            assert!(plan.locations.iter().flatten().any(|at| at.half), "{} has hidden maps", case.name);
+            assert!(plan.regions.iter().flatten().any(|at| at.half), "{} has hidden maps", case.name);
         }
         all(&format!("GPU, {}", kernels.name()), HALF_CASES.iter(), &Device::Gpu(common::gpu_with(kernels)));
     }

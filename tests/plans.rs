@@ -4,18 +4,19 @@
 mod common;
 
 use proptest::prelude::*;
+use sasnet::Error;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::Gpu;
-use sasnet::low_level::graph::{Graph, Layout, Place, Value};
+use sasnet::low_level::graph::{Layout, Storage, Value};
 use sasnet::low_level::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
 use sasnet::low_level::net::{Latent, Network, Sasnet, Unet, sasnet::downscale, sasnet::upscale};
 use sasnet::low_level::ops::{
-    adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
+    Graph, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, noise::Noise, spatial_attention::SpatialGate,
     spatial_attention::SpatialStats,
 };
-use sasnet::low_level::plan::{Location, Plan, Target};
+use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
 use std::sync::Arc;
 
@@ -34,19 +35,19 @@ const TARGETS: [Target; 5] = [
 /// Follows a plan step by step, noting which value each reusable buffer holds. Fails where a node finds another value
 /// than the one that it reads, or writes (also scratch) where it reads, or where an output does not last to the end.
 fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
-    let transient = |v: &&Value| graph.info(**v).place == Place::Transient;
+    let transient = |v: &&Value| graph.info(**v).storage == Storage::Transient;
     let mut holds: Vec<Option<Value>> = vec![None; plan.buffers.len()];
-    let place = |v: Value| -> Result<Location, String> {
-        let at = plan.location(v).ok_or(format!("{v:?} has no place"))?;
+    let place = |v: Value| -> Result<Region, String> {
+        let at = plan.region(v).ok_or(format!("{v:?} has no place"))?;
         let buffer = &plan.buffers[at.buffer];
         let fits = at.len == graph.shape(v).len() && at.offset + at.words() <= buffer.len;
-        let right = buffer.persistent != (graph.info(v).place == Place::Transient);
+        let right = buffer.persistent != (graph.info(v).storage == Storage::Transient);
         if fits && right { Ok(at) } else { Err(format!("{v:?} lies at {at:?} in {buffer:?}")) }
     };
-    prepared(plan)?;
+    packed(plan)?;
     for v in graph.inputs().iter().filter(transient) {
         holds[place(*v)?.buffer] = Some(*v);
-        if plan.upload.is_some_and(|at| Some(at.buffer) == plan.location(*v).map(|at| at.buffer)) {
+        if plan.prepack.upload.is_some_and(|at| Some(at.buffer) == plan.region(*v).map(|at| at.buffer)) {
             return Err(format!("input {v:?} lies where the parameters are written"));
         }
     }
@@ -54,7 +55,7 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
         let at = format!("step {i}, {} {:?}", step.op, step.name);
         let mut taken: Vec<usize> = vec![];
         for (v, location) in node.inputs.iter().zip(&step.inputs) {
-            if *location != plan.location(*v) {
+            if *location != plan.region(*v) {
                 return Err(format!("{at}: {v:?} is read at {location:?}"));
             }
             let Some(location) = location else { continue };
@@ -86,7 +87,7 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
             .filter_map(|(operand, at)| match operand {
                 Operand::Scratch(k) => Some(((k, false), at.buffer)),
                 // Not made of parameters.
-                Operand::Prepared(k) if !plan.buffers[at.buffer].persistent => Some(((k, true), at.buffer)),
+                Operand::Packed(k) if !plan.buffers[at.buffer].persistent => Some(((k, true), at.buffer)),
                 _ => None,
             })
             .collect();
@@ -99,15 +100,15 @@ fn simulate(graph: &Graph, plan: &Plan) -> Result<(), String> {
     lost.map_or(Ok(()), |v| Err(format!("output {v:?} is overwritten")))
 }
 
-/// What lies before the steps: everything prepared and copied has a range of its own, and each thing that a step reads of
+/// What lies before the steps: everything packed and copied has a range of its own, and each thing that a step reads of
 /// it is there.
-fn prepared(plan: &Plan) -> Result<(), String> {
-    let own = |d: &Dispatch, at: &[Location]| {
-        let place = d.bindings.iter().position(|(_, operand)| matches!(operand, Operand::Prepared(_)));
-        at[place.expect("a binding for what is prepared")]
+fn packed(plan: &Plan) -> Result<(), String> {
+    let own = |d: &Dispatch, at: &[Region]| {
+        let place = d.bindings.iter().position(|(_, operand)| matches!(operand, Operand::Packed(_)));
+        at[place.expect("a binding for what is packed")]
     };
-    let copies = plan.copies.iter().map(|(_, to)| *to);
-    let mut made: Vec<Location> = plan.prepare.iter().map(|(d, at)| own(d, at)).chain(copies).collect();
+    let copies = plan.prepack.copies.iter().map(|(_, to)| *to);
+    let mut made: Vec<Region> = plan.prepack.kernels.iter().map(|(d, at)| own(d, at)).chain(copies).collect();
     made.sort_by_key(|at| at.offset);
     for pair in made.windows(2) {
         if pair[0].buffer != pair[1].buffer || pair[0].offset + pair[0].words() > pair[1].offset {
@@ -116,9 +117,9 @@ fn prepared(plan: &Plan) -> Result<(), String> {
     }
     let read = plan.steps.iter().flat_map(|s| &s.dispatches).flat_map(|(d, at)| d.bindings.iter().zip(at));
     for ((name, operand), at) in read {
-        let before = matches!(operand, Operand::Prepared(_)) && plan.buffers[at.buffer].persistent;
+        let before = matches!(operand, Operand::Packed(_)) && plan.buffers[at.buffer].persistent;
         if before && !made.contains(at) {
-            return Err(format!("{name} is read at {at:?}, where nothing is prepared"));
+            return Err(format!("{name} is read at {at:?}, where nothing is packed"));
         }
     }
     Ok(())
@@ -260,21 +261,21 @@ fn no_two_live_values_of_the_network_share_a_buffer() {
 fn a_shared_buffer_is_noticed() {
     let graph = network(&Network::from(Sasnet::new(&[1], 4).unwrap()), Shape::new(1, 3, 6, 10), Some(false));
     let plan = Plan::new(&graph, TARGETS[1]).unwrap();
-    let reusable = |at: &Location| !plan.buffers[at.buffer].persistent;
-    let mut places: Vec<Location> = plan.locations.iter().flatten().copied().filter(reusable).collect();
+    let reusable = |at: &Region| !plan.buffers[at.buffer].persistent;
+    let mut places: Vec<Region> = plan.regions.iter().flatten().copied().filter(reusable).collect();
     places.sort_by_key(|at| at.buffer);
     places.dedup_by_key(|at| at.buffer);
     assert!(places.len() > 5, "{} reusable buffers", places.len());
     for (a, b) in places.iter().zip(&places[1..]) {
         // Everything that lies in one buffer is put into another.
         let mut shared = plan.clone();
-        let shift = |at: &mut Location| {
+        let shift = |at: &mut Region| {
             if at.buffer == b.buffer {
                 at.buffer = a.buffer;
             }
         };
         shared.buffers[a.buffer].len = shared.buffers[a.buffer].len.max(shared.buffers[b.buffer].len);
-        shared.locations.iter_mut().flatten().for_each(shift);
+        shared.regions.iter_mut().flatten().for_each(shift);
         for step in &mut shared.steps {
             step.inputs.iter_mut().flatten().chain(&mut step.outputs).for_each(shift);
             step.dispatches.iter_mut().flat_map(|(_, places)| places).for_each(shift);
@@ -377,10 +378,10 @@ fn weights_are_packed_once() {
         config.layout().entries().iter().filter(|e| e.name.contains("conv") && e.dims.len() == 4).count();
     for target in &TARGETS[1..] {
         let plan = Plan::new(&network(&config, shape, None), *target).unwrap();
-        assert_eq!((plan.prepare.len(), plan.prepare_always), (convolutions, false), "{target:?}");
+        assert_eq!((plan.prepack.kernels.len(), plan.prepack.every_run), (convolutions, false), "{target:?}");
         // In training they change in every run; there the gradients' are packed, too.
         let plan = Plan::new(&network(&config, shape, Some(false)), *target).unwrap();
-        assert!(plan.prepare.len() > convolutions && plan.prepare_always, "{target:?}");
+        assert!(plan.prepack.kernels.len() > convolutions && plan.prepack.every_run, "{target:?}");
         let packs = |d: &Dispatch| d.entry.starts_with("pack");
         assert!(!plan.steps.iter().flat_map(|s| &s.dispatches).any(|(d, _)| packs(d)), "{target:?}");
     }
@@ -415,4 +416,27 @@ fn parameters_can_be_written_again() {
     assert_ne!(a, b);
     assert_eq!(run(&[&first, &second]), b);
     assert_eq!(run(&[&second, &second, &first]), a);
+}
+
+/// A caller's mistake is an error that names the value and both lengths.
+#[test]
+fn what_does_not_fit_is_not_written() {
+    let mut graph = Graph::new(Layout::default());
+    let x = graph.input("x", Shape::new(1, 3, 5, 7));
+    let y = graph.apply1("scale", Scale { k: 2.0 }, &[x]).unwrap();
+    graph.output(y);
+    let mut larger = graph.clone();
+    let unknown = larger.input("unknown", Shape::SCALAR);
+    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+        let mut exec = Executor::new(graph.clone(), &device).unwrap();
+        let mut message = |value, len| match exec.write(value, &vec![0.0; len]) {
+            Err(Error::Invalid(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(message(x, 104), "x takes 105 values, given 104");
+        assert_eq!(message(x, 0), "x takes 105 values, given 0");
+        assert_eq!(message(graph.params(), 1), "params takes 0 values, given 1");
+        assert_eq!(message(unknown, 1), "a value of another graph is not in the plan, given 1 values");
+        exec.write(x, &[1.0; 105]).unwrap();
+    }
 }

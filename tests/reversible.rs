@@ -4,10 +4,11 @@ mod common;
 
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
-use sasnet::low_level::graph::{Graph, Value};
+use sasnet::low_level::graph::Value;
 use sasnet::low_level::kernel::{Globals, Kernels};
 use sasnet::low_level::net::training::Pass;
 use sasnet::low_level::net::{Latent, Network, Sasnet};
+use sasnet::low_level::ops::Graph;
 use sasnet::low_level::ops::noise::Noise;
 use sasnet::low_level::plan::Target;
 use sasnet::low_level::tensor::Shape;

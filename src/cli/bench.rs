@@ -12,7 +12,7 @@ use sasnet::low_level::net::count;
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
 use sasnet::{Network, Progress};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -113,14 +113,15 @@ impl Bench {
                 "driver": format!("{} {}", gpu.info().driver, gpu.info().driver_info),
             }),
         };
+        let number = |text: &String| text.parse::<u64>().map_or_else(|_| text.clone().into(), Value::from);
+        let sizes: Map<String, Value> = network.metadata().iter().map(|(key, text)| (key.clone(), number(text))).collect();
         let mut all = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "device": adapter,
             "network": {
                 "weights": self.origin(),
                 "architecture": network.name(),
-                "sizes": network.describe(),
-                "scale": network.scale(),
+                "sizes": sizes,
                 "parameters": network.layout().parameters(),
             },
             "full_network": { "macs": full.macs(), "paper_count": full.paper_count() },

@@ -8,7 +8,7 @@ use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{Kernels, MatrixUnit};
 use sasnet::low_level::net::count;
-use sasnet::low_level::plan::{Plan, Target};
+use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;
 
@@ -101,7 +101,7 @@ impl Plan_ {
             say!("  slabs of rows         {:9} features {features}", cut_graph.x.len());
         }
         if !self.cpu {
-            let (name, before) = (self.kernel.name(), plan.prepare.len());
+            let (name, before) = (self.kernel.name(), plan.prepack.kernels.len());
             say!("  kernels               {:9} ({name}), {before} before the first run", plan.dispatches());
         }
         Ok(())
@@ -133,8 +133,8 @@ fn print_steps(plan: &Plan) {
     say!("layer                    operator             output                   buffers        GMAC");
     for step in &plan.steps {
         let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
-        let ids = |places: &mut dyn Iterator<Item = &sasnet::low_level::plan::Location>| {
-            places.map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
+        let ids = |regions: &mut dyn Iterator<Item = &Region>| {
+            regions.map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
         };
         let buffers = format!("{} > {}", ids(&mut step.inputs.iter().flatten()), ids(&mut step.outputs.iter()));
         say!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);

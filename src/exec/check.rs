@@ -3,9 +3,9 @@
 use super::{CpuExecutor, GpuExecutor};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
 use crate::kernel::{Globals, Kernels};
-use crate::ops::conv3x3::Conv3x3;
+use crate::ops::{Graph, conv3x3::Conv3x3};
 use crate::tensor::Shape;
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ fn error(gpu: &Arc<Gpu>) -> Result<f32> {
     let mut cpu = CpuExecutor::<f32>::new(g)?;
     for (value, data) in &data {
         exec.write(*value, data)?;
-        cpu.get_mut(*value).copy_from_slice(data);
+        cpu.write(*value, data)?;
     }
     exec.run(&Globals::default())?;
     cpu.run(&Globals::default());

@@ -1,10 +1,10 @@
 //! The CPU executor: the plan's buffers as vectors, one operator after the other, each on all cores.
 
 use crate::error::Result;
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::kernel::Globals;
-use crate::ops::{Cpu, In, Operator, Out, Real};
-use crate::plan::{Location, Plan, Target};
+use crate::ops::{Cpu, Graph, In, Operator, Out, Real};
+use crate::plan::{Plan, Region, Target};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -51,20 +51,31 @@ impl<T: Real> CpuExecutor<T> {
         4 * elements as u64
     }
 
-    fn location(&self, value: Value) -> Location {
-        self.plan.locations[value.0].unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name))
+    fn region(&self, value: Value) -> Region {
+        self.plan.region(value).unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name))
     }
 
     /// Values of an output, a persistent value or a view, after a run.
     pub fn get(&self, value: Value) -> &[T] {
-        let Location { buffer, offset, len, .. } = self.location(value);
+        let Region { buffer, offset, len, .. } = self.region(value);
         &self.buffers[buffer][offset..offset + len]
     }
 
     /// Values of an input, a persistent value or a view, to be set before a run.
     pub fn get_mut(&mut self, value: Value) -> &mut [T] {
-        let Location { buffer, offset, len, .. } = self.location(value);
+        let Region { buffer, offset, len, .. } = self.region(value);
         &mut self.buffers[buffer][offset..offset + len]
+    }
+
+    /// Sets an input, a persistent value or a view of one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] where the value is not in the plan or has another length.
+    pub fn write(&mut self, value: Value, data: &[T]) -> Result<()> {
+        let Region { buffer, offset, len, .. } =
+            super::to_write(&self.graph, value, self.plan.region(value), data.len())?;
+        self.buffers[buffer][offset..offset + len].copy_from_slice(data);
+        Ok(())
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.
@@ -101,9 +112,9 @@ impl<T: Real> CpuExecutor<T> {
         let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
         // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
         let mut written: Vec<(usize, Vec<T>)> = vec![];
-        for location in &step.outputs {
-            if written.iter().all(|(buffer, _)| *buffer != location.buffer) {
-                written.push((location.buffer, std::mem::take(&mut self.buffers[location.buffer])));
+        for region in &step.outputs {
+            if written.iter().all(|(buffer, _)| *buffer != region.buffer) {
+                written.push((region.buffer, std::mem::take(&mut self.buffers[region.buffer])));
             }
         }
         let shape = |v: &Value| self.graph.shape(*v);
@@ -117,7 +128,7 @@ impl<T: Real> CpuExecutor<T> {
             here.sort_by_key(|&o| step.outputs[o].offset);
             let (mut rest, mut at) = (&mut data[..], 0);
             for o in here {
-                let Location { offset, len, .. } = step.outputs[o];
+                let Region { offset, len, .. } = step.outputs[o];
                 let (part, after) = rest.split_at_mut(offset - at).1.split_at_mut(len);
                 parts.push((o, part));
                 (rest, at) = (after, offset + len);

@@ -1,12 +1,13 @@
 //! The GPU executor: the plan's buffers on the device, its dispatches recorded once.
 
-use crate::error::{Error, Result};
+use super::upload::ParameterUpload;
+use crate::error::Result;
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
-use crate::graph::{Graph, Place, Value};
+use crate::graph::Value;
 use crate::kernel::{Dispatch, Globals};
-use crate::plan::{Location, Plan};
+use crate::ops::Graph;
+use crate::plan::{Plan, Region};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs a graph on a GPU.
 pub struct GpuExecutor {
@@ -15,11 +16,7 @@ pub struct GpuExecutor {
     plan: Plan,
     buffers: Vec<Buffer>,
     recorded: Recorded,
-    prepare: Option<Recorded>,
-    /// Parameters have been written since `prepare` ran.
-    stale: AtomicBool,
-    /// `prepare` has run, and what was written may be overwritten.
-    prepared: AtomicBool,
+    parameters: ParameterUpload,
 }
 
 impl GpuExecutor {
@@ -33,21 +30,14 @@ impl GpuExecutor {
         let buffers = plan.buffers.iter().enumerate();
         let buffers: Vec<Buffer> =
             buffers.map(|(i, b)| gpu.buffer(&format!("plan {i}"), b.len as u64 * 4)).collect::<Result<_>>()?;
-        let command = |(dispatch, places): &(Dispatch, Vec<Location>), macs| Command {
-            dispatch: dispatch.clone(),
-            slices: places.iter().map(|place| slice(&buffers, *place)).collect(),
-            macs,
-        };
         let dispatches = plan.steps.iter().flat_map(|step| {
             let share = |dispatch| (dispatch, step.macs / step.dispatches.len() as u64);
             step.dispatches.iter().map(share)
         });
-        let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(dispatch, macs)).collect();
+        let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(&buffers, dispatch, macs)).collect();
         let recorded = gpu.record(&commands)?;
-        let commands: Vec<Command> = plan.prepare.iter().map(|dispatch| command(dispatch, 0)).collect();
-        let prepare = if commands.is_empty() { None } else { Some(gpu.record(&commands)?) };
-        let (stale, prepared) = Default::default();
-        Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, prepare, stale, prepared })
+        let parameters = ParameterUpload::new(&gpu, &plan.prepack, &buffers)?;
+        Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, parameters })
     }
 
     /// The plan.
@@ -67,61 +57,41 @@ impl GpuExecutor {
 
     /// Bytes allocated on the device: [`Plan::peak_bytes`].
     pub fn allocated_bytes(&self) -> u64 {
-        let prepare = self.prepare.as_ref().map_or(0, Recorded::allocated_bytes);
-        self.buffers.iter().map(Buffer::size).sum::<u64>() + self.recorded.allocated_bytes() + prepare
+        let buffers = self.buffers.iter().map(Buffer::size).sum::<u64>();
+        buffers + self.recorded.allocated_bytes() + self.parameters.allocated_bytes()
     }
 
     /// Where a value lives, for hosts that share their buffers with the network. Not the parameters, which may not be
     /// kept: [`GpuExecutor::write`].
     pub fn slice(&self, value: Value) -> Slice {
-        let place = self.plan.locations[value.0];
-        slice(&self.buffers, place.unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name)))
+        let region = self.plan.region(value);
+        slice(&self.buffers, region.unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name)))
     }
 
-    /// Sets an input, a persistent value or a view of one. Parameters that the plan does not keep ([`Plan::upload`]) are
-    /// written all together, or one by one, before each run that shall see new ones.
+    /// Sets an input, a persistent value or a view of one. Parameters that the plan does not keep
+    /// ([`crate::low_level::plan::Prepack::upload`]) are written all together, or one by one before the first run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] where the value is not in the plan or has another length, and for one parameter alone after
+    /// a run which kept no others; [`crate::Error::Gpu`] where the device fails.
     pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
-        let info = self.graph.info(value);
-        let place = match (info.place, self.plan.upload) {
-            (Place::View { base, offset }, Some(upload)) if base == self.graph.params() => {
-                if self.prepared.load(Ordering::Relaxed) && !self.stale.load(Ordering::Relaxed) {
-                    let message = format!("{} is written alone after a run, which kept no parameters", info.name);
-                    return Err(Error::Invalid(message));
-                }
-                Location { offset: upload.offset + offset, len: info.shape.len(), ..upload }
-            }
-            (_, Some(upload)) if value == self.graph.params() => upload,
-            _ => self.plan.locations[value.0].unwrap_or_else(|| panic!("{} is not in the plan", info.name)),
-        };
-        assert_eq!(data.len(), place.len, "values for {}", info.name);
-        let copied = self.plan.copies.iter().map(|(from, _)| from);
-        let mut read = self.plan.prepare.iter().flat_map(|(_, places)| places).chain(copied);
-        if info.place != Place::Transient && read.any(|at| at.buffer == place.buffer) {
-            self.stale.store(true, Ordering::Relaxed);
+        let uploaded = self.plan.prepack.uploaded(&self.graph, value);
+        let region = super::to_write(&self.graph, value, uploaded.or(self.plan.region(value)), data.len())?;
+        let all = value == self.graph.params();
+        if uploaded.is_some() && !all {
+            self.parameters.check_part(&self.graph.info(value).name)?;
         }
-        self.gpu.write(&slice(&self.buffers, place), data)?;
-        // At once: before the next run's `prepare` a host may submit a pass that it recorded, whose maps lie where this does.
-        if value == self.graph.params() && self.prepared.load(Ordering::Relaxed) && !self.plan.prepare_always {
-            self.prepare()?;
+        if self.graph.base(value).is_some() && self.plan.prepack.reads(region.buffer) {
+            self.parameters.written();
         }
-        Ok(())
-    }
-
-    /// Prepares what the kernels want of the parameters, where these have changed.
-    fn prepare(&self) -> Result<()> {
-        if !self.plan.prepare_always && !self.stale.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.prepared.store(true, Ordering::Relaxed);
-        let copies = self.plan.copies.iter();
-        let copies: Vec<_> = copies.map(|(from, to)| [*from, *to].map(|at| slice(&self.buffers, at))).collect();
-        self.gpu.copy(&copies)?;
-        self.prepare.as_ref().map_or(Ok(()), |prepare| prepare.run(&self.gpu, &Globals::default(), &[]))
+        self.gpu.write(&slice(&self.buffers, region), data)?;
+        // At once: before the next run a host may submit a pass that it recorded, whose maps lie where this does.
+        if all { self.parameters.pack_again(&self.gpu) } else { Ok(()) }
     }
 
     /// Runs all nodes in order; returns when they are submitted.
     pub fn run(&self, globals: &Globals) -> Result<()> {
-        self.prepare()?;
+        self.parameters.pack(&self.gpu)?;
         self.recorded.run(&self.gpu, globals, &[])
     }
 
@@ -153,7 +123,7 @@ impl GpuExecutor {
     /// # Ok(()) }
     /// ```
     pub fn record_into(&self, globals: &Globals, pass: &mut ComputePass) -> Result<()> {
-        self.prepare()?;
+        self.parameters.pack(&self.gpu)?;
         self.recorded.record_into(&self.gpu, globals, pass)
     }
 
@@ -167,10 +137,10 @@ impl GpuExecutor {
         self.recorded.passes()
     }
 
-    /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None
+    /// As [`Self::run`], but waits, and returns the seconds that each node took, what is packed for them left out; None
     /// where the device has no timestamps.
     pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
-        self.prepare()?;
+        self.parameters.pack(&self.gpu)?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
         self.recorded.profile(&self.gpu, globals, &dispatches)
     }
@@ -188,7 +158,7 @@ impl GpuExecutor {
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.
     pub fn poison(&self) -> Result<()> {
         // Parameters that are not kept may lie in such a buffer.
-        self.prepare()?;
+        self.parameters.pack(&self.gpu)?;
         for (buffer, plan) in self.buffers.iter().zip(&self.plan.buffers).filter(|(_, plan)| !plan.persistent) {
             self.gpu.write(&buffer.slice(), &vec![f32::NAN; plan.len])?;
         }
@@ -196,6 +166,13 @@ impl GpuExecutor {
     }
 }
 
-fn slice(buffers: &[Buffer], place: Location) -> Slice {
-    Slice { buffer: buffers[place.buffer].clone(), offset: place.offset as u64 * 4, size: place.words() as u64 * 4 }
+/// A kernel with the buffers of its operands.
+pub(super) fn command(buffers: &[Buffer], (dispatch, regions): &(Dispatch, Vec<Region>), macs: u64) -> Command {
+    Command { dispatch: dispatch.clone(), slices: regions.iter().map(|region| slice(buffers, *region)).collect(), macs }
+}
+
+/// A region of the plan on the device.
+pub(super) fn slice(buffers: &[Buffer], region: Region) -> Slice {
+    let (offset, size) = (region.offset as u64 * 4, region.words() as u64 * 4);
+    Slice { buffer: buffers[region.buffer].clone(), offset, size }
 }

@@ -6,11 +6,11 @@
 use crate::error::{Error, Result};
 use crate::exec::{CpuExecutor, Device, Executor};
 use crate::gpu::{Command, Gpu};
-use crate::graph::Graph;
 use crate::kernel::{Dispatch, Globals, Grid, Operand};
 use crate::lab::dataset::source::Batch;
 use crate::lab::train::step::{Settings, Trainer};
 use crate::observer::{Observer, Progress, tell};
+use crate::ops::Graph;
 use crate::plan::{Plan, Step};
 use crate::smooth;
 use crate::tensor::{Shape, Tensor};

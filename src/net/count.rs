@@ -2,7 +2,7 @@
 
 use super::Network;
 use crate::error::Result;
-use crate::graph::Graph;
+use crate::ops::Graph;
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 

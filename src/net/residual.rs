@@ -12,7 +12,8 @@ use super::layer;
 use super::reversible::Traversal;
 use super::slabs::{Slabs, Window, windows};
 use crate::error::Result;
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
+use crate::ops::Graph;
 use crate::ops::{
     channel_attention::ChannelGate, channel_attention::ChannelStats, channel_attention::TILE_ROWS, conv3x3::Conv3x3,
     gate::Gate, rows::Rows, spatial_attention::SpatialGate, spatial_attention::SpatialStats,

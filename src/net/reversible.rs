@@ -8,9 +8,11 @@
 //!
 //! What is rebuilt is off by rounding, which grows where values are stretched: [`super::training::Pass::rebuilt`] tells.
 
+use crate::autodiff::Gradients;
 use crate::error::Result;
-use crate::graph::{Gradients, Graph, Node, Value};
+use crate::graph::Value;
 use crate::ops::Op;
+use crate::ops::{Graph, Node};
 
 /// A traversal of a network, down or up, as steps that can be undone. With `grads` it is the way back of a training step: its
 /// values are those of an earlier traversal in the other direction, and with each step the gradients are pulled back through

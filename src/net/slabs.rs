@@ -1,7 +1,8 @@
 //! Slabs: a map in rows, from top to bottom, each computed with a halo. Mostly the one slab is the whole map; in several, a
 //! network runs in less memory, with the same result bit for bit.
 
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
+use crate::ops::Graph;
 use crate::ops::rows::Rows;
 use std::ops::Range;
 

@@ -2,7 +2,8 @@
 
 use super::loss;
 use crate::error::Result;
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
+use crate::ops::Graph;
 
 /// Values of a training pass; all but y are kept to the end of the run.
 #[derive(Clone, Debug)]

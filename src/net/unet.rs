@@ -19,7 +19,8 @@ use super::slabs::Slabs;
 use super::training::{self, Pass};
 use super::{Architecture, Sizes, check_features, layer, take};
 use crate::error::Result;
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
+use crate::ops::Graph;
 use crate::ops::{conv3x3::Conv3x3, max_pool::MaxPool, pixel_conv::PixelConv};
 use std::collections::BTreeMap;
 

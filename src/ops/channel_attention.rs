@@ -9,8 +9,8 @@
 //! dr = dmean / (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient goes to one winner, the first in row-major
 //! order.
 
-use super::{Cpu, In, Operator, Out, Real, arity, check, dot, sigmoid, sum};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, dot, sigmoid, sum};
+use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
     Operand::{self, *},

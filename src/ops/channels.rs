@@ -1,7 +1,7 @@
 //! Puts the channels of two maps together, and takes them apart. Each is the other's gradient.
 
-use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 

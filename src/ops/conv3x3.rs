@@ -12,8 +12,8 @@ use super::add::{Add, CHUNK};
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
 use super::exp_scale::ExpScale;
-use super::{Cpu, In, Op, Operator, Out, Real, Workspace, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Op, Operator, Out, Real, Workspace, arity, check};
+use crate::graph::Value;
 use crate::kernel::{
     Grid, Kernels, Lowering,
     Operand::{self, *},
@@ -39,7 +39,7 @@ pub struct Conv3x3 {
 }
 
 /// `(x, r, cgate (N, Cr), sgate (N, 1, h, w), weight, bias, what `then` reads beside) -> y`: [`Conv3x3`] of x and of r
-/// behind its gates ([`super::gate::Gate`]), and what follows it, for inference ([`crate::low_level::fuse`]).
+/// behind its gates ([`super::gate::Gate`]), and what follows it, for inference ([`crate::low_level::plan::fuse`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatedConv3x3 {
     /// Slope of the LeakyReLU for negative values; None = no activation.
@@ -118,7 +118,7 @@ impl Then {
 }
 
 /// [`Conv3x3`] that also gives [`ChannelStats`] of its output (N, 2 Co, ceil(h / 8), ceil(w / 16)), for inference
-/// ([`crate::low_level::fuse`]).
+/// ([`crate::low_level::plan::fuse`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv3x3WithStats {
     /// Slope of the LeakyReLU for negative values; None = no activation.

@@ -5,8 +5,8 @@
 //! Inverse: dx = dy e, de = dy (x - t), dt = -dy e = -dx.
 
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;

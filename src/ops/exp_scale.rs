@@ -5,8 +5,8 @@
 //! Gradient: dy/dx = y sign ds/dx, and ds/dx = (1 - s^2) / 2.
 
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;

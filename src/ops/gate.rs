@@ -3,8 +3,8 @@
 //! Gradients, a product's: dr = dy cgate sgate; dcgate = the sum over a channel's pixels of dy r sgate; dsgate = the sum over a
 //! pixel's channels of dy r cgate.
 
-use super::{Cpu, In, Operator, Out, Real, arity, check, dot};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, dot};
+use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
     Operand::{self, *},

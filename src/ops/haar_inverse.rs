@@ -4,8 +4,8 @@
 //! Gradient: dy = s M dx, as in [`super::haar`]: the forward transform with factor s.
 
 use super::haar::Haar;
-use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;

@@ -4,8 +4,8 @@
 //! the target takes none.
 
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check, sum, sum_by};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sum, sum_by};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;

@@ -3,8 +3,8 @@
 //! Gradient: y[i, j] is one element of its cell, so dx = dy there and 0 at the other three. Of equal ones that is the first
 //! in row-major order.
 
-use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use rayon::prelude::*;

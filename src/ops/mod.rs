@@ -4,7 +4,7 @@
 //! A forward operator and the operators of its gradient live in one file. Everything else sees them through the trait
 //! [`Operator`] and the enum [`Op`], whose list below is the only place that names them all.
 
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{self, ShapeRule, Value};
 use crate::kernel::{Globals, Lowering, Operand};
 use crate::tensor::Shape;
 use std::sync::Mutex;
@@ -154,6 +154,20 @@ pub trait Operator {
 
     /// The GPU implementation.
     fn gpu(&self, l: &mut Lowering);
+}
+
+/// A list of these operators on values; [`crate::low_level::autodiff`] adds its gradient.
+pub type Graph = graph::Graph<Op>;
+/// One of these operators applied.
+pub type Node = graph::Node<Op>;
+
+impl ShapeRule for Op {
+    fn name(&self) -> &'static str {
+        Operator::name(self)
+    }
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Operator::infer(self, inputs)
+    }
 }
 
 macro_rules! operators {

@@ -127,7 +127,8 @@ impl Operator for Noise {
 mod tests {
     use super::*;
     use crate::exec::CpuExecutor;
-    use crate::graph::{Graph, Layout};
+    use crate::graph::Layout;
+    use crate::ops::Graph;
 
     fn noise<T: Real>(shape: Shape, globals: &Globals) -> Vec<T> {
         let mut graph = Graph::new(Layout::default());

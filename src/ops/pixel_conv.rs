@@ -5,8 +5,8 @@
 //! Gradients: `dx[c, s] = sum over q of w(c, q) dy[q, s]`; `dw(c, q) = sum over images and s of x[c, s] dy[q, s]`; `db[o]` = sum
 //! over images, s and t of `dy[q, s]`.
 
-use super::{Cpu, In, Operator, Out, Real, Workspace, arity, check, product, sum};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, Workspace, arity, check, product, sum};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param};
 use crate::tensor::Shape;
 use glam::UVec3;

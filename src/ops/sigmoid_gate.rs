@@ -3,8 +3,8 @@
 //! Gradients, with s = sigmoid(h): dx = dy s, dh = dy x s (1 - s).
 
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sigmoid};
+use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*};
 use crate::tensor::Shape;
 use rayon::prelude::*;

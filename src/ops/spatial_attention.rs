@@ -7,8 +7,8 @@
 //! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax : 0),
 //! the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
 
-use super::{Cpu, In, Operator, Out, Real, arity, check, sigmoid, sum};
-use crate::graph::{Graph, Node, Value};
+use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sigmoid, sum};
+use crate::graph::Value;
 use crate::kernel::{
     Grid, Kernels, Lowering,
     Operand::{self, *},

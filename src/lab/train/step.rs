@@ -2,11 +2,11 @@
 
 use crate::error::{Diverged, Error, Result};
 use crate::exec::{Device, Executor};
-use crate::graph::{Graph, Layout, Value};
+use crate::graph::{Layout, Value};
 use crate::kernel::Globals;
 use crate::lab::dataset::source::{Batch, STRENGTH};
 use crate::net::{Network, training::Pass};
-use crate::ops::{adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
+use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::rng::Rng;
 use crate::tensor::Shape;

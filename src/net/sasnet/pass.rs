@@ -4,8 +4,10 @@ use super::super::reversible::Traversal;
 use super::super::training::{self, Pass};
 use super::super::{Architecture, loss};
 use super::{Latent, Sasnet, steps};
+use crate::autodiff::Gradients;
 use crate::error::Result;
-use crate::graph::{Gradients, Graph, Value};
+use crate::graph::Value;
+use crate::ops::Graph;
 
 /// The pass of a picture and its target; with noise z is dropped.
 pub(super) fn training(

@@ -353,7 +353,7 @@ pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Oper
         Some(b) => ("pack", vec![("w", w), ("b", b)]),
         None => ("pack_turned", vec![("w", w)]),
     };
-    l.prepare(len, ("conv3x3_lanes", kernel), "packed", &read, &params(sizes.packing()))
+    l.prepack(len, ("conv3x3_lanes", kernel), "packed", &read, &params(sizes.packing()))
 }
 
 /// Output channels that lie beside each other in packed weights: a workgroup's, an invocation each, or all of few.

@@ -125,7 +125,7 @@ pub(super) fn forward(
     let len = ((sizes.cx + sizes.cr).div_ceil(CHUNK) * CHUNK * 9 + 2) * 4 * columns;
     let packing = tiles::params(sizes.packing(), columns);
     let w = super::weights(maps, gated);
-    let packed = l.prepare(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
+    let packed = l.prepack(len, (shader, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing);
     let sizes = sizes.as_bound(l, maps);
     let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(

@@ -227,8 +227,8 @@ pub(super) fn forward(
     let w = super::weights(maps, gated);
     let packing = params(sizes.packing(), columns);
     let packed = match weights {
-        Weights::Plain => l.prepare(len, (SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing),
-        Weights::Turned => l.prepare(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
+        Weights::Plain => l.prepack(len, (SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing),
+        Weights::Turned => l.prepack(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
     };
     let sizes = sizes.as_bound(l, maps);
     let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
