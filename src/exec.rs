@@ -194,7 +194,14 @@ fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -
     }
 }
 
+/// Without the command line nobody asks the system: the caller says how much there is ([`crate::Smoother::with_max_memory`]).
+#[cfg(not(feature = "cli"))]
+pub(crate) fn available_memory() -> u64 {
+    u64::MAX
+}
+
 /// Bytes of this machine's memory that are free, as far as the system tells.
+#[cfg(feature = "cli")]
 pub(crate) fn available_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();

@@ -33,13 +33,16 @@ mod autodiff;
 pub mod embed;
 mod error;
 mod exec;
+#[cfg(feature = "files")]
 mod file;
 mod fit;
 mod geometry;
 mod gpu;
 mod graph;
+#[cfg(feature = "files")]
 pub mod image;
 mod kernel;
+#[cfg(feature = "lab")]
 pub mod lab;
 mod net;
 mod observer;
@@ -52,6 +55,7 @@ mod weights;
 
 pub use error::{Diverged, Error, Limit, Result, TooLarge};
 pub use exec::Device;
+#[cfg(feature = "files")]
 pub use image::Picture;
 pub use net::{Latent, Network, Sasnet, Sizes, Unet};
 pub use observer::{Observer, Progress};
@@ -65,8 +69,8 @@ pub use wgpu;
 pub mod low_level {
     /// Re-exports a room.
     macro_rules! rooms {
-        ($($(#[$doc:meta])* $room:ident),* $(,)?) => {
-            $($(#[$doc])* pub mod $room { pub use crate::$room::*; })*
+        ($($(#[$attribute:meta])* $room:ident),* $(,)?) => {
+            $($(#[$attribute])* pub mod $room { pub use crate::$room::*; })*
         };
     }
     rooms! {
@@ -75,6 +79,7 @@ pub mod low_level {
         /// Executors: run a plan on the CPU or a GPU.
         exec,
         /// Files that are never half-written.
+        #[cfg(feature = "files")]
         file,
         /// Fits a picture into memory, in slabs of rows.
         fit,

@@ -15,7 +15,8 @@ use crate::tensor::{Shape, Tensor};
 use crate::weights::Weights;
 
 /// How to smooth.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "lab", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Options {
     /// Scale of the noise in z's place, 0 = none; None = the scale that the weights were trained with.

@@ -2,6 +2,7 @@
 //! the header's metadata says which network it is and how it was trained.
 
 use crate::error::{Error, Result};
+#[cfg(feature = "files")]
 use crate::file;
 use crate::graph::{Entry, Layout};
 use crate::net::Network;
@@ -16,6 +17,7 @@ pub(crate) const MOMENTS: [&str; 2] = ["adam.m.", "adam.v."];
 pub(crate) const AVERAGE: &str = "average.";
 
 /// The shipped models, which are a part of this library (see `weights/README.md`): name and file.
+#[cfg(feature = "builtin")]
 pub const MODELS: [(&str, &[u8]); 1] = [("small", include_bytes!("../weights/small.safetensors"))];
 
 /// Weights of a network.
@@ -41,11 +43,13 @@ pub enum Precision {
 
 impl Weights {
     /// The model that is used where none is named: the first of [`MODELS`].
+    #[cfg(feature = "builtin")]
     pub fn builtin() -> Weights {
         Weights::model(MODELS[0].0).expect("it is shipped")
     }
 
     /// A shipped model, by its name in [`MODELS`].
+    #[cfg(feature = "builtin")]
     pub fn model(name: &str) -> Option<Weights> {
         let (_, bytes) = MODELS.iter().find(|(known, _)| *known == name)?;
         Some(Weights::parse(bytes).expect("the shipped weights are good"))
@@ -126,6 +130,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::File`] with the tensor whose values are not finite, or not in half precision; [`Error::Io`].
+    #[cfg(feature = "files")]
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
         let layout = self.network.layout();
         let tensors = tensors(&layout, "", &self.params);
