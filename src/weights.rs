@@ -8,6 +8,7 @@ use crate::graph::{Entry, Layout};
 use crate::net::Network;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
+#[cfg(feature = "files")]
 use std::io::Write;
 use std::path::Path;
 
