@@ -16,11 +16,12 @@
 use crate::graph::{Graph, Node, Value};
 use crate::kernel::Kernels;
 use crate::ops::Op;
-use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, GatedConv3x3, Then};
+use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, Epilogue, GatedConv3x3};
 use std::collections::{HashMap, HashSet};
 
 /// The graph's nodes for these kernels.
 pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
+    let family = kernels.family();
     let mut reads: HashMap<Value, usize> = HashMap::new();
     let read = graph.nodes().iter().flat_map(|node| &node.inputs).chain(graph.outputs());
     read.for_each(|v| *reads.entry(*v).or_default() += 1);
@@ -34,7 +35,7 @@ pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
     let convolved: HashSet<Value> = convolutions.map(|node| node.outputs[0]).collect();
     let stats: HashMap<Value, &Node> = (graph.nodes().iter())
         .filter(|node| matches!(node.op, Op::ChannelStats(_)) && convolved.contains(&node.inputs[0]))
-        .filter(|node| Conv3x3WithStats::has_kernel(kernels, graph.shape(node.inputs[0]).c))
+        .filter(|node| (family.gives_stats)(graph.shape(node.inputs[0]).c))
         .map(|node| (node.inputs[0], node))
         .collect();
     let mut fused: HashSet<Value> = stats.values().map(|node| node.outputs[0]).collect();
@@ -42,24 +43,28 @@ pub fn fuse(graph: &Graph, kernels: Kernels) -> Vec<Node> {
     for node in graph.nodes() {
         if let (Op::Conv3x3(Conv3x3 { slope }), [x, gated, w, b]) = (&node.op, &node.inputs[..])
             && let Some(gate) = gates.get(gated)
-            && GatedConv3x3::has_kernel(kernels, graph.shape(node.outputs[0]).c)
+            && (family.takes_gates)(graph.shape(node.outputs[0]).c)
         {
             fused.insert(*gated);
             let [r, cgate, sgate] = gate.inputs[..] else { unreachable!("three inputs") };
             let inputs = vec![*x, r, cgate, sgate, *w, *b];
-            nodes.push(Node { op: GatedConv3x3 { slope: *slope, then: Then::Nothing }.into(), inputs, ..node.clone() });
+            nodes.push(Node {
+                op: GatedConv3x3 { slope: *slope, epilogue: Epilogue::Nothing }.into(),
+                inputs,
+                ..node.clone()
+            });
         } else if let (Op::Conv3x3(Conv3x3 { slope }), Some(stats)) =
             (&node.op, node.outputs.first().and_then(|v| stats.get(v)))
         {
             let outputs = [&node.outputs[..], &stats.outputs].concat();
             nodes.push(Node { op: Conv3x3WithStats { slope: *slope }.into(), outputs, ..node.clone() });
-        } else if let (Some(next), Some((last, beside))) = (Then::of(&node.op), node.inputs.split_last())
-            && let Some(Node { op: Op::GatedConv3x3(GatedConv3x3 { slope: None, then }), inputs, outputs, .. }) =
+        } else if let (Some(next), Some((last, beside))) = (Epilogue::of(&node.op), node.inputs.split_last())
+            && let Some(Node { op: Op::GatedConv3x3(GatedConv3x3 { slope: None, epilogue }), inputs, outputs, .. }) =
                 nodes.last_mut()
             && outputs[..] == [*last]
             && reads.get(last) == Some(&1)
         {
-            *then = next;
+            *epilogue = next;
             inputs.extend(beside);
             *outputs = node.outputs.clone();
         } else {

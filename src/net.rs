@@ -501,7 +501,7 @@ pub fn upscale(g: &mut Graph, c: &Config, y_cor: Value, z: Value) -> Result<Valu
 
 /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and slabs, not
 /// clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. The noise in z's place has
-/// the scale and seed of [`crate::kernel::Globals`]. `keep_features`: where there are several slabs, the features of all
+/// the scale and seed of [`crate::kernel::RunParams`]. `keep_features`: where there are several slabs, the features of all
 /// wait for the channel gates, instead of being computed twice. Only SASNet takes several slabs.
 pub fn smooth(g: &mut Graph, c: &Config, x: &[Value], keep_features: bool) -> Result<Slabs> {
     if c.architecture != Architecture::Sasnet {

@@ -9,12 +9,12 @@
 //! until it has been prepared, and the few parameters that steps read directly are copied.
 //!
 //! Some kernels keep hidden feature maps as f16. A value is one where the operator that writes it and all that read it
-//! take it so ([`Operator::takes_half`]): in a graph with gradients there is none.
+//! take it so ([`Operator::accepts_f16`]): in a graph with gradients there is none.
 
 use crate::error::{Error, Result};
 use crate::fuse::fuse;
 use crate::graph::{Graph, Node, Place, Value};
-use crate::kernel::{Dispatch, Globals, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare};
+use crate::kernel::{Dispatch, Kernels, Lowering, Operand, PARAMS_STRIDE, Prepare, RunParams};
 use crate::ops::{Operator, Workspace};
 use crate::tensor::Shape;
 use std::cmp::Reverse;
@@ -159,7 +159,7 @@ fn spread(tenants: &[Tenant]) -> (Vec<usize>, Vec<usize>) {
 
 /// The values that are f16.
 fn half_values(graph: &Graph, nodes: &[Node]) -> HashSet<Value> {
-    let takes = |node: &Node, operand| node.op.takes_half(node.inputs.len(), operand);
+    let takes = |node: &Node, operand| node.op.accepts_f16(node.inputs.len(), operand);
     let mut half: HashSet<Value> = HashSet::new();
     for node in nodes {
         half.extend(node.outputs.iter().enumerate().filter(|(i, _)| takes(node, Operand::Output(*i))).map(|(_, v)| *v));
@@ -171,7 +171,7 @@ fn half_values(graph: &Graph, nodes: &[Node]) -> HashSet<Value> {
             for (_, v) in node.inputs.iter().enumerate().filter(|(i, _)| !takes(node, Operand::Input(*i))) {
                 half.remove(v);
             }
-            if let (true, [x, ..], [y, ..]) = (node.op.keeps_half(), &node.inputs[..], &node.outputs[..])
+            if let (true, [x, ..], [y, ..]) = (node.op.same_precision(), &node.inputs[..], &node.outputs[..])
                 && !(half.contains(x) && half.contains(y))
             {
                 half.remove(x);
@@ -477,7 +477,7 @@ impl Plan {
                 Target::Cpu { threads } => (self.workspace.shared + threads * self.workspace.per_thread) as u64 * WORD,
                 Target::Gpu { .. } => {
                     // Each list of dispatches has its own.
-                    let list = |dispatches: usize| dispatches.max(1) * PARAMS_STRIDE + size_of::<Globals>();
+                    let list = |dispatches: usize| dispatches.max(1) * PARAMS_STRIDE + size_of::<RunParams>();
                     let prepare = if self.prepare.is_empty() { 0 } else { list(self.prepare.len()) };
                     (list(self.dispatches()) + prepare) as u64
                 }

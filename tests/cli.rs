@@ -518,7 +518,7 @@ fn kernels_are_chosen_by_name() {
     };
     let (adapter, can) = list_kernels().into_iter().next().expect("there is an adapter");
     let name = adapter.0.name.as_str();
-    for name_of_kernels in Kernels::NAMES {
+    for name_of_kernels in Kernels::names() {
         let ran = smooth(&["--adapter", name, "--kernel", name_of_kernels]);
         if can.iter().any(|k| k.name() == name_of_kernels) {
             let ran = ran.ok();

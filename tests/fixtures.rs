@@ -5,7 +5,7 @@ mod common;
 use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
 use sasnet::low_level::graph::{Graph, Layout, Value};
-use sasnet::low_level::kernel::{Globals, Kernels};
+use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::net::{self, Config, Latent, training};
 use sasnet::low_level::ops::{Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::Shape;
@@ -88,7 +88,7 @@ trait Executor {
     fn new(graph: Graph) -> Self;
     fn set(&mut self, value: Value, data: &[f64]);
     fn get(&mut self, value: Value) -> Vec<f64>;
-    fn run(&mut self, globals: &Globals);
+    fn run(&mut self, globals: &RunParams);
 }
 
 /// A GPU executor with the lanes kernels, or with the tiles kernels.
@@ -96,7 +96,7 @@ struct On<const LANES: bool>(GpuExecutor);
 
 impl<const LANES: bool> Executor for On<LANES> {
     fn new(graph: Graph) -> Self {
-        let kernels = if LANES { Kernels::Lanes } else { Kernels::Tiles };
+        let kernels = if LANES { Kernels::SoftwareSimd } else { Kernels::Gpu };
         let executor = GpuExecutor::new(graph, common::gpu_with(kernels)).unwrap();
         executor.poison().unwrap();
         On(executor)
@@ -107,7 +107,7 @@ impl<const LANES: bool> Executor for On<LANES> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         self.0.read(value).unwrap().into_iter().map(f64::from).collect()
     }
-    fn run(&mut self, globals: &Globals) {
+    fn run(&mut self, globals: &RunParams) {
         self.0.run(globals).unwrap();
     }
 }
@@ -126,7 +126,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         CpuExecutor::get(self, value).iter().map(|v| v.to_f64().unwrap()).collect()
     }
-    fn run(&mut self, globals: &Globals) {
+    fn run(&mut self, globals: &RunParams) {
         CpuExecutor::run(self, globals);
     }
 }
@@ -207,7 +207,7 @@ fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     set_params(&mut exec, &graph, fixture, &format!("{name}."));
     exec.set(x, fixture.data("x"));
     exec.set(dy, fixture.data("dy"));
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     let mut report = Report::default();
     report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
     report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
@@ -283,7 +283,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
         value.into_iter().for_each(|value| exec.set(value, fixture.data(name)));
     }
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     report.compare("losses", "loss", &exec.get(pass.loss), fixture.data("loss"), tolerance.losses);
     let grads = exec.get(pass.grads);
     for entry in graph.layout().entries() {
@@ -302,7 +302,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut exec = E::new(graph.clone());
     set_params(&mut exec, &graph, fixture, "");
     exec.set(x, fixture.data("x"));
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     for (name, value) in [("haar", haar), ("z", z), ("round_trip", round_trip)] {
         report.compare("output", name, &exec.get(value), fixture.data(name), tolerance.output);
     }
@@ -376,13 +376,13 @@ fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     report.finish(&fixture.name, fixture.tensors.len() - 2);
 }
 
-fn globals(fixture: &Fixture, step: usize) -> Globals {
-    Globals {
+fn globals(fixture: &Fixture, step: usize) -> RunParams {
+    RunParams {
         clip: fixture.number("clip") as f32,
         learning_rate: fixture.number("lr") as f32,
         correction1: (1.0 - 0.9f64.powi(step as i32)) as f32,
         correction2: (1.0 - 0.999f64.powi(step as i32)) as f32,
-        ..Globals::default()
+        ..RunParams::default()
     }
 }
 
@@ -456,7 +456,7 @@ fn gpu_hidden() {
             for (value, name) in inputs {
                 exec.write(value, &f32s(fixture.data(name))).unwrap();
             }
-            exec.run(&Globals::default()).unwrap();
+            exec.run(&RunParams::default()).unwrap();
             let mut report = Report::default();
             let results = outputs.len();
             let tolerance = if fixture.is_unet() { HALF_UNET } else { HALF };

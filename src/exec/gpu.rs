@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::{Graph, Place, Value};
-use crate::kernel::{Dispatch, Globals};
+use crate::kernel::{Dispatch, RunParams};
 use crate::plan::{Location, Plan};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,11 +116,11 @@ impl GpuExecutor {
         let copies = self.plan.copies.iter();
         let copies: Vec<_> = copies.map(|(from, to)| [*from, *to].map(|at| slice(&self.buffers, at))).collect();
         self.gpu.copy(&copies)?;
-        self.prepare.as_ref().map_or(Ok(()), |prepare| prepare.run(&self.gpu, &Globals::default(), &[]))
+        self.prepare.as_ref().map_or(Ok(()), |prepare| prepare.run(&self.gpu, &RunParams::default(), &[]))
     }
 
     /// Runs all nodes in order; returns when they are submitted.
-    pub fn run(&self, globals: &Globals) -> Result<()> {
+    pub fn run(&self, globals: &RunParams) -> Result<()> {
         self.prepare()?;
         self.recorded.run(&self.gpu, globals, &[])
     }
@@ -137,7 +137,7 @@ impl GpuExecutor {
     /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
     ///
     /// ```no_run
-    /// # use sasnet::{Shape, Weights, embed::{self, Globals, Gpu, GpuExecutor}, wgpu};
+    /// # use sasnet::{Shape, Weights, embed::{self, RunParams, Gpu, GpuExecutor}, wgpu};
     /// # fn host(device: wgpu::Device, queue: wgpu::Queue) -> sasnet::Result<()> {
     /// let weights = Weights::builtin();
     /// let (graph, x, y) = embed::graph(&weights.config, Shape::new(1, 3, 720, 1280))?;
@@ -147,12 +147,12 @@ impl GpuExecutor {
     /// // In a frame:
     /// let mut encoder = device.create_command_encoder(&Default::default());
     /// // ... the host's passes that write x.buffer.raw() from x.offset on ...
-    /// exec.record_into(&Globals::default(), &mut encoder.begin_compute_pass(&Default::default()))?;
+    /// exec.record_into(&RunParams::default(), &mut encoder.begin_compute_pass(&Default::default()))?;
     /// // ... and those that read y ...
     /// queue.submit([encoder.finish()]);
     /// # Ok(()) }
     /// ```
-    pub fn record_into(&self, globals: &Globals, pass: &mut ComputePass) -> Result<()> {
+    pub fn record_into(&self, globals: &RunParams, pass: &mut ComputePass) -> Result<()> {
         self.prepare()?;
         self.recorded.record_into(&self.gpu, globals, pass)
     }
@@ -169,7 +169,7 @@ impl GpuExecutor {
 
     /// As [`Self::run`], but waits, and returns the seconds that each node took, what is prepared for them left out; None
     /// where the device has no timestamps.
-    pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
         self.prepare()?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
         self.recorded.profile(&self.gpu, globals, &dispatches)
