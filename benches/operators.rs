@@ -9,7 +9,7 @@ use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::gpu::reflect;
 use sasnet::low_level::graph::{Layout, Value};
-use sasnet::low_level::kernel::Globals;
+use sasnet::low_level::kernel::RunParams;
 use sasnet::low_level::net::{Network, Sasnet, Unet, residual};
 use sasnet::low_level::ops::{
     Graph, Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
@@ -83,7 +83,7 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
         for (i, input) in inputs.into_iter().enumerate() {
             exec.get_mut(input).copy_from_slice(&bench::picture(graph.shape(input), 7919 - 12 * i).data);
         }
-        exec.run(&Globals { noise_scale: 1.0, ..Globals::default() });
+        exec.run(&RunParams { noise_scale: 1.0, ..RunParams::default() });
         (graph, exec)
     })
 }
@@ -108,7 +108,7 @@ fn operators(c: &mut Criterion) {
         let outputs =
             graph.apply_in_place("bench", node.op.clone(), &inputs, &updates).expect("shapes of the training step");
         outputs.iter().for_each(|value| graph.output(*value));
-        let globals = Globals { noise_scale: 1.0, ..Globals::default() };
+        let globals = RunParams { noise_scale: 1.0, ..RunParams::default() };
         let mut group = c.benchmark_group(name.clone());
         group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         for device in &devices {
@@ -133,8 +133,7 @@ fn operators(c: &mut Criterion) {
         }
     }
     // Other kernels of the convolution are timed where the device chooses them.
-    let stems = reflect::shaders().map(|(stem, _)| stem);
-    for stem in stems.filter(|stem| *stem != "peak" && !stem.starts_with("conv3x3_")) {
+    for stem in SHADERS.iter().map(|shader| shader.stem).filter(|stem| !stem.starts_with("conv3x3_")) {
         assert!(seen.iter().any(|name| name.starts_with(stem)), "{stem} is not timed");
     }
 }
@@ -142,7 +141,7 @@ fn operators(c: &mut Criterion) {
 /// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
 /// latter could save (`src/plan/fuse.rs` says why it is not done).
 fn together(c: &mut Criterion) {
-    let globals = Globals::default();
+    let globals = RunParams::default();
     let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     for (name, widths) in [("apart", vec![64, 64]), ("as one", vec![128])] {
@@ -182,7 +181,7 @@ fn oracle(graph: &Graph, params: &[f32], (x, picture): (Value, &[f32])) -> CpuEx
     for (value, from) in [(graph.params(), params), (x, picture)] {
         oracle.get_mut(value).iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
     }
-    oracle.run(&Globals::default());
+    oracle.run(&RunParams::default());
     oracle
 }
 
@@ -199,7 +198,7 @@ fn checked(
     let mut exec = Executor::new(graph.clone(), device).expect("the graph fits");
     exec.write(graph.params(), params).expect("weights are written");
     exec.write(x, picture).expect("the input is written");
-    exec.run(&Globals::default()).expect("the graph runs");
+    exec.run(&RunParams::default()).expect("the graph runs");
     for y in outputs {
         let error = bench::relative_error(&exec.read(*y).expect("outputs are read"), oracle.get(*y));
         assert!(error < 1e-5, "{name} on {}: relative error {error:.1e}", device.describe());
@@ -212,7 +211,7 @@ fn networks(c: &mut Criterion) {
     for Case { name, config, graph, input, output } in cases() {
         let weights = Weights::initial(&config, 1);
         let x = bench::picture(graph.shape(input), 7919).data;
-        let globals = Globals::default();
+        let globals = RunParams::default();
         let oracle = oracle(&graph, &weights.params, (input, &x));
         let mut group = c.benchmark_group(name);
         group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));

@@ -31,5 +31,5 @@ fn adam(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     let v1 = p.beta2 * v[i] + p.rest2 * g * g;
     m[i] = m1;
     v[i] = v1;
-    w[i] -= globals.learning_rate * (m1 / globals.correction1) / (sqrt(v1 / globals.correction2) + p.eps);
+    w[i] -= run.learning_rate * (m1 / run.correction1) / (sqrt(v1 / run.correction2) + p.eps);
 }

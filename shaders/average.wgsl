@@ -13,6 +13,6 @@ struct Params {
 fn average(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     if i < p.len {
-        a[i] += globals.average * (w[i] - a[i]);
+        a[i] += run.average * (w[i] - a[i]);
     }
 }

@@ -14,7 +14,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Act>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read_write> tiles: array<f32>; // (N, 2F, th, tw): sums, then maxima
 
 // One invocation: one tile of one channel.

@@ -3,7 +3,7 @@
 // Names: a value that one kernel of a file writes and another reads has two bindings, `gate` to write and `gate_in` to
 // read, so that every binding of an entry point is either read-only or written.
 
-struct Globals {
+struct RunParams {
     seed: vec2u,
     origin: vec2u,
     noise_scale: f32,
@@ -14,7 +14,7 @@ struct Globals {
     average: f32,
 }
 
-@group(0) @binding(0) var<uniform> globals: Globals;
+@group(0) @binding(0) var<uniform> run: RunParams;
 
 // Index of an invocation in a grid that is folded over x and y (a dimension has at most 65,535 workgroups).
 fn linear_index(gid: vec3u, groups: vec3u, workgroup_size: u32) -> u32 {

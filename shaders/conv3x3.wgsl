@@ -3,7 +3,7 @@
 // r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
 //
 // The kernels `forward` and `forward_hidden` (which differ in the type of y), and the same with the statistics of y, are
-// unrolled by src/ops/conv3x3/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes
+// unrolled by src/ops/conv3x3/gpu/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes
 // 16 x 8 STRIPS pixels of 4 DEPTH GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of
 // 4 DEPTH channels in registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
 //
@@ -11,7 +11,7 @@
 // multiply-adds. A GPU that loads a subgroup's word in the time of four multiply-adds (NVIDIA's) is then bound by
 // arithmetic 3 to 1 at DEPTH 2 and 1.8 to 1 at DEPTH 1, which thin outputs take. Neighbouring invocations have
 // neighbouring columns: loads and stores of a subgroup are contiguous, its inputs free of bank conflicts, its weights
-// the same. The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
+// the same. The gradient of the input is the same kernel on dy, with the weights packed by `pack_transposed`.
 
 struct Params {
     n: u32,
@@ -21,22 +21,22 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
-    factor: f32, // of THEN: beta or sign
+    factor: f32, // of EPILOGUE: beta or sign
     columns: u32, // vec4s in a row of the packed weights
-    first: u32, // pack_turned: first input channel wanted
-    count: u32, // pack_turned: input channels of the weight
+    first: u32, // pack_transposed: first input channel wanted
+    count: u32, // pack_transposed: input channels of the weight
     splits: u32, // backward_weight: sums that share the pixels
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>; // (N, cx, h, w)
-@group(0) @binding(3) var<storage, read> r: array<Hidden>; // (N, cr, h, w)
-@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be turned (cx, count, 3, 3)
+@group(0) @binding(3) var<storage, read> r: array<Act>; // (N, cr, h, w)
+@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be transposed (cx, count, 3, 3)
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
-@group(0) @binding(7) var<storage, read_write> y_hidden: array<Hidden>; // (N, co, h, w)
-@group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (cx + cr, 9, 4 columns), then the bias twice
-@group(0) @binding(9) var<storage, read> packed_in: array<vec4<Hidden>>; // ((cx + cr) 9 + 2, columns)
+@group(0) @binding(7) var<storage, read_write> y_hidden: array<Act>; // (N, co, h, w)
+@group(0) @binding(8) var<storage, read_write> packed: array<Act>; // (cx + cr, 9, 4 columns), then the bias twice
+@group(0) @binding(9) var<storage, read> packed_in: array<vec4<Act>>; // ((cx + cr) 9 + 2, columns)
 
 // packed[c, tap, o] = w[o, c, tap], 0 past the last o. Then the bias in two parts.
 // One invocation: one element.
@@ -58,14 +58,14 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
             v = select(first, LOSS * (b[o] - first), row > ci * 9u);
         }
     }
-    packed[i] = hide(v);
+    packed[i] = to_act(v);
 }
 
 // The weights of dx = conv(dy): packed[o, tap, c] = w[o, first + c, 8 - tap], since y[o, q] takes w[o, c, k] in[c, q +
 // k], so that in[c, s] is seen by dy[o, s - k]; the bias is 0. dy is the gradient before the activation, and x here; c
 // counts only the channels that are wanted, so that x and r each get their own gradient. One invocation: one element.
 @compute @workgroup_size(256)
-fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn pack_transposed(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let row = i / (4u * p.columns);
     let c = i % (4u * p.columns);
@@ -76,7 +76,7 @@ fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroup
     if row < p.cx * 9u && c < p.co {
         v = w[(row / 9u * p.count + p.first + c) * 9u + 8u - row % 9u];
     }
-    packed[i] = hide(v);
+    packed[i] = to_act(v);
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
@@ -173,7 +173,7 @@ override ROWS: u32 = PARTS * LINES;
 override INPUTS: u32 = (ROWS + 2u) * TILE_W;
 
 var<workgroup> inputs: array<vec4f, BLOCKS * INPUTS>; // [block][row][column], 4 input channels a vec4
-var<workgroup> slopes: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
+var<workgroup> dys: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
 
 @group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
@@ -186,7 +186,7 @@ fn block_at(image: u32, c: u32, row: u32, column: u32) -> vec4f {
     return v;
 }
 
-fn slope_at(image: u32, o: u32, row: u32, column: u32) -> f32 {
+fn dy_at(image: u32, o: u32, row: u32, column: u32) -> f32 {
     if o >= p.co || row >= p.h || column >= p.w {
         return 0.0;
     }
@@ -272,8 +272,8 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
             let o = e / (ROWS * 16u);
             let row = corner.y + q / 16u;
             let column = corner.x + q % 16u;
-            slopes[q * (PAIRS + 1u) + o] =
-                vec2f(slope_at(image, o0 + 2u * o, row, column), slope_at(image, o0 + 2u * o + 1u, row, column));
+            dys[q * (PAIRS + 1u) + o] =
+                vec2f(dy_at(image, o0 + 2u * o, row, column), dy_at(image, o0 + 2u * o + 1u, row, column));
         }
         workgroupBarrier();
         for (var i = LINES * part; i < LINES * part + LINES; i++) {
@@ -285,17 +285,17 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
             for (var j = 0u; j < 15u; j += 3u) {
                 let at = block * INPUTS + i * TILE_W + j;
                 let d = line + j * (PAIRS + 1u);
-                let d3 = slopes[d];
+                let d3 = dys[d];
                 add_taps(at, d3, d1, d2);
-                let d4 = slopes[d + PAIRS + 1u];
+                let d4 = dys[d + PAIRS + 1u];
                 add_taps(at + 1u, d4, d3, d1);
                 d2 = d4;
-                d1 = slopes[d + 2u * (PAIRS + 1u)];
+                d1 = dys[d + 2u * (PAIRS + 1u)];
                 add_taps(at + 2u, d1, d4, d3);
                 bias += d3 + d4 + d1;
             }
             let at = block * INPUTS + i * TILE_W + 15u;
-            let d3 = slopes[line + 15u * (PAIRS + 1u)];
+            let d3 = dys[line + 15u * (PAIRS + 1u)];
             add_taps(at, d3, d1, d2);
             add_taps(at + 1u, vec2f(), d3, d1);
             add_taps(at + 2u, vec2f(), vec2f(), d3);

@@ -2,21 +2,21 @@
 
 // What a store makes of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
 // 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
-override THEN: u32 = 0u;
+override EPILOGUE: u32 = 0u;
 @group(0) @binding(40) var<storage, read> a: array<f32>; // (N, co, h, w)
 @group(0) @binding(41) var<storage, read> e: array<f32>; // (N, co, h, w)
 
-fn then(at: u32, v: f32) -> f32 {
-    if THEN == 1u {
+fn epilogue(at: u32, v: f32) -> f32 {
+    if EPILOGUE == 1u {
         return a[at] + p.factor * v;
     }
-    if THEN == 2u {
+    if EPILOGUE == 2u {
         return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
     }
-    if THEN == 3u {
+    if EPILOGUE == 3u {
         return a[at] * e[at] + v;
     }
-    if THEN == 4u {
+    if EPILOGUE == 4u {
         return (a[at] - v) * e[at];
     }
     return v;

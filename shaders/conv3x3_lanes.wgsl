@@ -1,6 +1,6 @@
 // 3x3 convolution for devices that run a workgroup as the vector lanes of a CPU core (software drivers):
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r].
-// The kernel `forward` itself is unrolled by src/ops/conv3x3/lanes.rs and stands behind this text: lane = output channel,
+// The kernel `forward` itself is unrolled by src/ops/conv3x3/gpu/lanes.rs and stands behind this text: lane = output channel,
 // 8x16 pixels in an invocation's accumulators. An input value is the same for all lanes, which makes its load a scalar
 // one; the weights are packed for it. What made it fast on Mesa's lavapipe 26, which has scalar loads but no vector loads
 // (each is a gather of 21 cycles), neither fused multiply-adds nor uniform loops:
@@ -14,7 +14,7 @@
 // channel's weights between the products of the one before takes a quarter more: both do not fit the registers.
 // Winograd's method along the rows, F(4, 3), would take another 8 % off, but doubles the packed weights, 7 MB in the full
 // network. In both directions a product has no operand in common with the next, and loading each costs more than multiplying.
-// The gradient of the input is the same kernel on dy, with the weights packed by `pack_turned`.
+// The gradient of the input is the same kernel on dy, with the weights packed by `pack_transposed`.
 
 struct Params {
     n: u32,
@@ -24,17 +24,17 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
-    factor: f32, // of THEN: beta or sign
-    first: u32, // pack_turned: first input channel of the weight that is wanted
-    count: u32, // pack_turned: input channels of the weight
+    factor: f32, // of EPILOGUE: beta or sign
+    first: u32, // pack_transposed: first input channel of the weight that is wanted
+    count: u32, // pack_transposed: input channels of the weight
     splits: u32, // backward_weight: sums that are added up afterwards
-    lanes: u32, // pack and pack_turned: outputs beside each other
+    lanes: u32, // pack and pack_transposed: outputs beside each other
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>; // (N, cx, h, w)
 @group(0) @binding(3) var<storage, read> r: array<f32>; // (N, cr, h, w)
-@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be turned (cx, count, 3, 3)
+@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be transposed (cx, count, 3, 3)
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
 // Weights: for each `lanes` outputs (cx + cr, 5, lanes) pairs, the taps 2 t and 2 t + 1, 0 for the tenth, and then
@@ -79,7 +79,7 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
 // The weights of dx = conv(dy): packed = w[c, first + o, 8 - tap], since y[c, q] takes w[c, o, k] in[o, q + k], so that
 // in[o, s] is seen by dy[c, s - k]; the bias is 0. One invocation: one element.
 @compute @workgroup_size(256)
-fn pack_turned(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn pack_transposed(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let e = place(i, p.cx);
     if i >= arrayLength(&packed) {
@@ -112,9 +112,9 @@ fn put(at: u32, inside: bool, v: f32) {
     }
 }
 
-fn put_then(at: u32, inside: bool, v: f32) {
+fn put_epilogue(at: u32, inside: bool, v: f32) {
     if inside {
-        y[at] = then(at, activate(v));
+        y[at] = epilogue(at, activate(v));
     }
 }
 

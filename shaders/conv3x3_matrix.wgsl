@@ -1,7 +1,7 @@
 // 3x3 convolution on cooperative matrices (tensor cores), f16 times f16 into f32, for hidden maps in f16:
 //   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  in = [x, r],
 // as nine matrix products (pixels x channels) (channels x outputs), one a tap, on one tile that is staged once.
-// `forward` and `forward_hidden`, and both with the statistics of y, are written by src/ops/conv3x3/matrix.rs for matrices
+// `forward` and `forward_hidden`, and both with the statistics of y, are written by src/ops/conv3x3/gpu/matrix.rs for matrices
 // of SIDE x SIDE and stand behind this text.
 //
 // A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK
@@ -18,7 +18,7 @@ struct Params {
     h: u32,
     w: u32,
     slope: f32, // of the LeakyReLU; 1: no activation
-    factor: f32, // of THEN: beta or sign
+    factor: f32, // of EPILOGUE: beta or sign
     columns: u32, // vec4s in a row of the packed weights
     first: u32, // not used here
     count: u32, // not used here
@@ -27,13 +27,13 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>; // (N, cx, h, w)
-@group(0) @binding(3) var<storage, read> r: array<Hidden>; // (N, cr, h, w)
+@group(0) @binding(3) var<storage, read> r: array<Act>; // (N, cr, h, w)
 @group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3)
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
-@group(0) @binding(7) var<storage, read_write> y_hidden: array<Hidden>; // (N, co, h, w)
-@group(0) @binding(8) var<storage, read_write> packed: array<Hidden>; // (chunks, 9, CHUNK, 4 columns), then the bias twice
-@group(0) @binding(9) var<storage, read> packed_in: array<Hidden>;
+@group(0) @binding(7) var<storage, read_write> y_hidden: array<Act>; // (N, co, h, w)
+@group(0) @binding(8) var<storage, read_write> packed: array<Act>; // (chunks, 9, CHUNK, 4 columns), then the bias twice
+@group(0) @binding(9) var<storage, read> packed_in: array<Act>;
 
 const CHUNK = 16u; // input channels staged at a time
 
@@ -63,12 +63,12 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
             v = w[(o * ci + c) * 9u + row / CHUNK % 9u];
         }
     }
-    packed[i] = hide(v);
+    packed[i] = to_act(v);
 }
 
 override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
-override LANES: u32 = 32u; // invocations of a subgroup at most
-override INVOCATIONS: u32 = 4u * LANES;
+override SUBGROUP_SIZE: u32 = 32u; // invocations of a subgroup at most
+override INVOCATIONS: u32 = 4u * SUBGROUP_SIZE;
 override STACK: u32 = 64u; // output channels of a workgroup: a multiple of 16
 
 const PITCH = 24u;
@@ -87,11 +87,11 @@ fn input_at(image: u32, c: u32, row: u32, column: u32) -> f16 {
         return 0.0h;
     }
     if c < p.cx {
-        return hide(x[((image * p.cx + c) * p.h + row) * p.w + column]);
+        return to_act(x[((image * p.cx + c) * p.h + row) * p.w + column]);
     }
     let v = r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
     if GATED == 1u {
-        return hide(f32(v) * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column]);
+        return to_act(f32(v) * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column]);
     }
     return v;
 }
@@ -129,7 +129,7 @@ fn place(image: u32, o: u32, row: u32, column: u32) -> u32 {
 fn put(image: u32, o: u32, row: u32, column: u32, v: f32) {
     let at = place(image, o, row, column);
     if at != 0xffffffffu {
-        y[at] = then(at, activate(v));
+        y[at] = epilogue(at, activate(v));
     }
 }
 
@@ -143,7 +143,7 @@ fn put_plain(image: u32, o: u32, row: u32, column: u32, v: f32) {
 fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
     let at = place(image, o, row, column);
     if at != 0xffffffffu {
-        y_hidden[at] = hide(activate(v));
+        y_hidden[at] = to_act(activate(v));
     }
 }
 

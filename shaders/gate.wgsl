@@ -7,10 +7,10 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Act>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
-@group(0) @binding(5) var<storage, read_write> y: array<Hidden>; // (N, F, h, w)
+@group(0) @binding(5) var<storage, read_write> y: array<Act>; // (N, F, h, w)
 
 // One invocation: one element.
 @compute @workgroup_size(256)
@@ -20,7 +20,7 @@ fn gate(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         return;
     }
     let channel = i / p.plane; // of all images
-    y[i] = hide(f32(r[i]) * cgate[channel] * sgate[channel / p.f * p.plane + i % p.plane]);
+    y[i] = to_act(f32(r[i]) * cgate[channel] * sgate[channel / p.f * p.plane + i % p.plane]);
 }
 
 @group(0) @binding(6) var<storage, read> dy: array<f32>; // (N, F, h, w)

@@ -37,10 +37,10 @@ fn total(@builtin(local_invocation_index) lane: u32) {
         let norm = sqrt(sum);
         clip[0] = norm;
         // Compared first: with clip = infinity nothing is divided. A norm that is not a number stays one in the factor.
-        if norm + 1e-6 <= globals.clip {
+        if norm + 1e-6 <= run.clip {
             clip[1] = 1.0;
         } else {
-            clip[1] = globals.clip / (norm + 1e-6);
+            clip[1] = run.clip / (norm + 1e-6);
         }
     }
 }

@@ -89,7 +89,7 @@ fn noise(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gro
     let row = i / p.w % p.h;
     let channel = i / (p.w * p.h) % p.c;
     let image = i / (p.w * p.h * p.c);
-    let u = philox(vec4u(globals.origin.y + column, globals.origin.x + p.first_row + row, channel, image), globals.seed);
+    let u = philox(vec4u(run.origin.y + column, run.origin.x + p.first_row + row, channel, image), run.seed);
     let z = sqrt(-2.0 * log_unit((u.x >> 8u) + 1u)) * cos_turn(u.y >> 8u);
-    y[i] = globals.noise_scale * z;
+    y[i] = run.noise_scale * z;
 }

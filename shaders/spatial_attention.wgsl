@@ -10,7 +10,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> r: array<Hidden>; // (N, F, h, w)
+@group(0) @binding(2) var<storage, read> r: array<Act>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
 

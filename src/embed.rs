@@ -5,5 +5,5 @@
 
 pub use crate::exec::GpuExecutor;
 pub use crate::gpu::{Buffer, Gpu, Slice};
-pub use crate::kernel::Globals;
+pub use crate::kernel::RunParams;
 pub use crate::smooth::graph;

@@ -11,7 +11,7 @@ pub use gpu::GpuExecutor;
 use crate::error::{Error, Limit, Result, TooLarge};
 use crate::gpu::{Adapter, AdapterChoice, Gpu};
 use crate::graph::Value;
-use crate::kernel::Globals;
+use crate::kernel::RunParams;
 use crate::ops::Graph;
 use crate::plan::{Plan, Region, Target};
 use crate::tensor::Shape;
@@ -36,7 +36,7 @@ impl Device {
         Device::open_with(name, None)
     }
 
-    /// The same with the kernels called `kernel` ([`crate::kernel::Kernels::NAMES`]); None or `auto` = those made for
+    /// The same with the kernels called `kernel` ([`crate::kernel::Kernels::names`]); None or `auto` = those made for
     /// the adapter.
     ///
     /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before;
@@ -151,7 +151,7 @@ impl Executor {
     }
 
     /// Runs all nodes in order; on a GPU returns when they are submitted.
-    pub fn run(&mut self, globals: &Globals) -> Result<()> {
+    pub fn run(&mut self, globals: &RunParams) -> Result<()> {
         match self {
             Executor::Cpu(exec) => exec.run(globals),
             Executor::Gpu(exec) => exec.run(globals)?,
@@ -168,7 +168,7 @@ impl Executor {
     }
 
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
-    pub fn profile(&mut self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&mut self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
             Executor::Cpu(exec) => Ok(Some(exec.profile(globals))),
             Executor::Gpu(exec) => exec.profile(globals),

@@ -4,6 +4,10 @@
 //! operand a place in a buffer; [`crate::gpu`] turns the result into pipelines and bind groups. Bindings and parameters
 //! go by the names they have in the shader: positions, offsets and workgroup sizes are reflected from the WGSL.
 
+mod shader;
+
+pub use shader::{Shader, Variant};
+
 use crate::tensor::Shape;
 use glam::UVec3;
 
@@ -59,9 +63,9 @@ pub const PARAMS_STRIDE: usize = 256;
 /// One run of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
-    /// Stem of the file in `shaders/`.
-    pub shader: &'static str,
-    /// The shader's `Hidden` is f16 instead of f32; without meaning for a shader that has no `Hidden`.
+    /// The shader.
+    pub shader: &'static Shader,
+    /// The shader's activations (`Act`) are f16 instead of f32; without meaning for a shader that has none.
     pub half: bool,
     /// Entry point.
     pub entry: &'static str,
@@ -85,13 +89,13 @@ pub struct Dispatch {
 pub enum Kernels {
     /// For GPUs: invocations are pixels, tiles in workgroup memory.
     #[default]
-    Tiles,
+    Gpu,
     /// The same with hidden maps and packed weights in f16 where no gradient is asked for; sums and all else are f32.
-    TilesF16,
-    /// As `TilesF16` with the convolutions on cooperative matrices.
+    GpuF16,
+    /// As `GpuF16` with the convolutions on cooperative matrices.
     Matrix(MatrixUnit),
     /// For software drivers, which run a workgroup as the vector lanes of a CPU core: invocations are channels.
-    Lanes,
+    SoftwareSimd,
 }
 
 /// A GPU's unit for products of small matrices, f16 times f16 into f32.
@@ -100,27 +104,7 @@ pub struct MatrixUnit {
     /// Rows and columns of all three matrices: 8 or 16.
     pub side: u32,
     /// Invocations of a subgroup at most.
-    pub lanes: u32,
-}
-
-impl Kernels {
-    /// All names, as `--kernel` takes them.
-    pub const NAMES: [&str; 4] = ["lanes", "tiles", "tiles-f16", "matrix"];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kernels::Lanes => "lanes",
-            Kernels::Tiles => "tiles",
-            Kernels::TilesF16 => "tiles-f16",
-            Kernels::Matrix(_) => "matrix",
-        }
-    }
-
-    /// Do they keep hidden feature maps as f16?
-    pub fn half(self) -> bool {
-        matches!(self, Kernels::TilesF16 | Kernels::Matrix(_))
-    }
+    pub subgroup_size: u32,
 }
 
 /// A request for what a kernel makes of parameters alone: weights in the order that another kernel wants them.
@@ -141,7 +125,7 @@ pub struct Lowering {
     pub outputs: Vec<Shape>,
     /// Which kernels to use.
     pub kernels: Kernels,
-    /// Operands that lie in memory as f16 ([`crate::ops::Operator::takes_half`]).
+    /// Operands that lie in memory as f16 ([`crate::ops::Operator::accepts_f16`]).
     pub half: Vec<Operand>,
     /// Dispatches in order.
     pub dispatches: Vec<Dispatch>,
@@ -169,7 +153,7 @@ impl Lowering {
     pub fn prepack(
         &mut self,
         len: usize,
-        (shader, entry): (&'static str, &'static str),
+        (shader, entry): (&'static Shader, &'static str),
         written: &'static str,
         read: &[(&'static str, Operand)],
         params: &[(&'static str, Param)],
@@ -188,10 +172,10 @@ impl Lowering {
         packed
     }
 
-    /// Adds a run of the kernel `entry` of `shaders/{shader}.wgsl`.
+    /// Adds a run of the kernel `entry` of a shader.
     pub fn dispatch(
         &mut self,
-        (shader, entry): (&'static str, &'static str),
+        (shader, entry): (&'static Shader, &'static str),
         constants: &[(&'static str, f64)],
         bindings: &[(&'static str, Operand)],
         params: &[(&'static str, Param)],
@@ -209,10 +193,10 @@ impl Lowering {
     }
 }
 
-/// What changes from run to run without a new plan: on the GPU the uniform struct `globals` (`common.wgsl`).
+/// What changes from run to run without a new plan: on the GPU the uniform struct `run` (`common.wgsl`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Globals {
+pub struct RunParams {
     /// Seed of the noise, low and high word.
     pub seed: [u32; 2],
     /// Row and column of the tile's first pixel in the image, so that the noise does not depend on the tiling.
@@ -231,9 +215,9 @@ pub struct Globals {
     pub average: f32,
 }
 
-impl Default for Globals {
+impl Default for RunParams {
     fn default() -> Self {
-        Globals {
+        RunParams {
             seed: [0; 2],
             origin: [0; 2],
             noise_scale: 0.0,

@@ -288,7 +288,7 @@ impl Network {
 
     /// Appends the whole network to a graph: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape
     /// and slabs, not clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. Noise has the
-    /// scale and seed of [`crate::low_level::kernel::Globals`]. `keep_features`: where there are several slabs, the features of
+    /// scale and seed of [`crate::low_level::kernel::RunParams`]. `keep_features`: where there are several slabs, the features of
     /// all wait for the channel gates, instead of being computed twice.
     pub fn smooth(&self, g: &mut Graph, x: &[Value], keep_features: bool) -> Result<Slabs> {
         if x.len() != 1 && !self.takes_slabs() {

@@ -10,7 +10,7 @@
 
 use crate::error::{Limit, Result, TooLarge};
 use crate::graph::Value;
-use crate::kernel::{Dispatch, Globals, Kernels, Lowering, PARAMS_STRIDE};
+use crate::kernel::{Dispatch, Kernels, Lowering, PARAMS_STRIDE, RunParams};
 use crate::ops::{Graph, Node, Workspace};
 use crate::tensor::Shape;
 
@@ -167,7 +167,7 @@ impl Plan {
                 Target::Cpu { threads } => (self.workspace.shared + threads * self.workspace.per_thread) as u64 * WORD,
                 Target::Gpu { .. } => {
                     // Each list of dispatches has its own.
-                    let list = |dispatches: usize| dispatches.max(1) * PARAMS_STRIDE + size_of::<Globals>();
+                    let list = |dispatches: usize| dispatches.max(1) * PARAMS_STRIDE + size_of::<RunParams>();
                     let packs = self.prepack.kernels.len();
                     (list(self.dispatches()) + if packs == 0 { 0 } else { list(packs) }) as u64
                 }

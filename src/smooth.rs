@@ -6,7 +6,7 @@ use crate::exec::{Device, Executor, available_memory};
 use crate::fit::{Cut, CutGraph};
 use crate::geometry::{Flip, add_back, flip_and_pad};
 use crate::graph::Value;
-use crate::kernel::Globals;
+use crate::kernel::RunParams;
 use crate::net::Network;
 use crate::observer::{Observer, Progress, tell};
 use crate::ops::Graph;
@@ -154,7 +154,7 @@ impl Smoother {
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let globals =
-                Globals { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..Globals::default() };
+                RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
             self.pass(x, flip, &globals, &mut mean, 1.0 / passes as f32)?;
             tell(observer, Progress::Pass { done: i + 1, of: passes })?;
         }
@@ -164,7 +164,7 @@ impl Smoother {
 
     /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too. (With a
     /// GPU, wgpu has a copy of what is written until the run is submitted.)
-    fn pass(&mut self, x: &Tensor, flip: Flip, globals: &Globals, sum: &mut Tensor, share: f32) -> Result<()> {
+    fn pass(&mut self, x: &Tensor, flip: Flip, globals: &RunParams, sum: &mut Tensor, share: f32) -> Result<()> {
         let scale = self.weights.network.scale();
         let (h, w) = flip.size(x.shape);
         let padded = Shape { h: h.next_multiple_of(scale), w: w.next_multiple_of(scale), ..x.shape };

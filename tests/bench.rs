@@ -7,7 +7,8 @@ use sasnet::lab::bench::{self, Answer, Report};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::{Command, Gpu};
-use sasnet::low_level::kernel::Globals;
+use sasnet::low_level::kernel::{RunParams, Shader};
+use sasnet::low_level::ops::{haar, loss};
 use sasnet::{Error, Result};
 use serde_json::Value;
 use std::sync::Arc;
@@ -22,10 +23,10 @@ fn training(device: &Device) -> Result<Report> {
 }
 
 /// The test's GPU with a wrong kernel, and caches of its own.
-fn broken(stem: &'static str, from: &str, to: &str) -> Device {
+fn broken(shader: &'static Shader, from: &str, to: &str) -> Device {
     let gpu = common::gpu();
     let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone());
-    Device::Gpu(Arc::new(gpu.with_shader_replacement(stem, from, to)))
+    Device::Gpu(Arc::new(gpu.with_shader_replacement(shader, from, to)))
 }
 
 #[test]
@@ -74,8 +75,8 @@ fn a_wrong_answer_is_not_timed() {
         Err(Error::Wrong(message)) => assert!(message.contains("of its largest value"), "{message}"),
         other => panic!("{other:?}"),
     };
-    wrong(smoothing(&broken("haar", "p.scale * ((a - b) - (c - d))", "p.scale * ((a - b) + (c - d))")));
-    wrong(training(&broken("loss", "dy[i] = sign(", "dy[i] = 1.1 * sign(")));
+    wrong(smoothing(&broken(&haar::SHADER, "p.scale * ((a - b) - (c - d))", "p.scale * ((a - b) + (c - d))")));
+    wrong(training(&broken(&loss::SHADER, "dy[i] = sign(", "dy[i] = 1.1 * sign(")));
 }
 
 /// y of `shaders/peak.wgsl` on two workgroups and a bit.
@@ -88,7 +89,7 @@ fn peak(device: &Device) -> (Vec<f32>, Vec<f32>) {
         slice
     });
     let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec(), macs: 0 };
-    gpu.record(&[command]).unwrap().run(gpu, &Globals::default(), &[]).unwrap();
+    gpu.record(&[command]).unwrap().run(gpu, &RunParams::default(), &[]).unwrap();
     (x, gpu.read(&buffers[1..]).unwrap().remove(0))
 }
 
@@ -106,7 +107,7 @@ fn peak_error(device: &Device) -> f64 {
 fn the_kernel_of_the_peak_computes() {
     let error = peak_error(&Device::Gpu(common::gpu()));
     assert!(error < 1e-5, "{error:.1e}");
-    let error = peak_error(&broken("peak", "round < p.rounds", "round < 1u"));
+    let error = peak_error(&broken(&bench::PEAK_SHADER, "round < p.rounds", "round < 1u"));
     assert!(error > 1e-5, "{error:.1e} with fewer rounds");
 }
 

@@ -423,8 +423,10 @@ fn pictures_too_large_are_refused_with_the_largest_size() {
     std::fs::write(f.path("in/b.png"), only_a_header(600_000, 400_000)).unwrap();
     assert_eq!(image::size(f.path("in/b.png")).unwrap(), (400_000, 600_000));
     let ran = f.smooth(&["in", "-o", "out"]);
-    let ran = ran
-        .fails(1, &["error: in/b.png: 600000x400000 pixels do not fit: the network needs ", " MB of memory, ", "smoothed 1 of 2"]);
+    let ran = ran.fails(
+        1,
+        &["error: in/b.png: 600000x400000 pixels do not fit: the network needs ", " MB of memory, ", "smoothed 1 of 2"],
+    );
     assert_eq!(f.names("out"), ["a.png"]);
     let (w, h) = advice(&ran.stderr);
     assert!((w as f64 / h as f64 - 1.5).abs() < 0.01, "the shape is kept: {w}x{h}");
@@ -527,7 +529,7 @@ fn kernels_are_chosen_by_name() {
     };
     let (adapter, can) = list_kernels().into_iter().next().expect("there is an adapter");
     let name = adapter.0.name.as_str();
-    for name_of_kernels in Kernels::NAMES {
+    for name_of_kernels in Kernels::names() {
         let ran = smooth(&["--adapter", name, "--kernel", name_of_kernels]);
         if can.iter().any(|k| k.name() == name_of_kernels) {
             let ran = ran.ok();

@@ -3,7 +3,7 @@
 
 use sasnet::low_level::exec::CpuExecutor;
 use sasnet::low_level::graph::{Layout, Value};
-use sasnet::low_level::kernel::Globals;
+use sasnet::low_level::kernel::RunParams;
 use sasnet::low_level::ops::{Graph, Real, conv3x3::Conv3x3};
 use sasnet::low_level::tensor::Shape;
 
@@ -53,7 +53,7 @@ impl Conv {
         for (value, data) in self.inputs.iter().zip(inputs) {
             exec.get_mut(*value).iter_mut().zip(data).for_each(|(to, from)| *to = T::of(f64::from(*from)));
         }
-        exec.run(&Globals::default());
+        exec.run(&RunParams::default());
         self.outputs.iter().map(|v| exec.get(*v).to_vec()).collect()
     }
 

@@ -9,7 +9,8 @@ use std::process::Command;
 fn packages(features: &str) -> BTreeSet<String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let tree = ["tree", "--manifest-path", manifest, "--offline", "--locked", "--edges", "normal", "--prefix", "none"];
-    let output = Command::new(env!("CARGO")).args(tree).args(["--no-default-features", "--features", features]).output();
+    let output =
+        Command::new(env!("CARGO")).args(tree).args(["--no-default-features", "--features", features]).output();
     let output = output.expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).expect("names are text");
@@ -17,9 +18,8 @@ fn packages(features: &str) -> BTreeSet<String> {
 }
 
 /// What a host need not want.
-const NOT_FOR_HOSTS: [&str; 11] = [
-    "clap", "ctrlc", "env_logger", "indicatif", "plotters", "csv", "font8x8", "sysinfo", "image", "tempfile", "dirs",
-];
+const NOT_FOR_HOSTS: [&str; 11] =
+    ["clap", "ctrlc", "env_logger", "indicatif", "plotters", "csv", "font8x8", "sysinfo", "image", "tempfile", "dirs"];
 
 #[test]
 fn hosts_get_what_they_ask_for() {

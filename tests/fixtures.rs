@@ -5,7 +5,7 @@ mod common;
 use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
 use sasnet::low_level::graph::{Layout, Value};
-use sasnet::low_level::kernel::{Globals, Kernels};
+use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::net::residual::residual;
 use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
 use sasnet::low_level::net::{self, Latent, Network, Sasnet, Unet};
@@ -90,7 +90,7 @@ trait Executor {
     fn new(graph: Graph) -> Self;
     fn set(&mut self, value: Value, data: &[f64]);
     fn get(&mut self, value: Value) -> Vec<f64>;
-    fn run(&mut self, globals: &Globals);
+    fn run(&mut self, globals: &RunParams);
 }
 
 /// A GPU executor with the lanes kernels, or with the tiles kernels.
@@ -98,7 +98,7 @@ struct On<const LANES: bool>(GpuExecutor);
 
 impl<const LANES: bool> Executor for On<LANES> {
     fn new(graph: Graph) -> Self {
-        let kernels = if LANES { Kernels::Lanes } else { Kernels::Tiles };
+        let kernels = if LANES { Kernels::SoftwareSimd } else { Kernels::Gpu };
         let executor = GpuExecutor::new(graph, common::gpu_with(kernels)).unwrap();
         executor.poison().unwrap();
         On(executor)
@@ -109,7 +109,7 @@ impl<const LANES: bool> Executor for On<LANES> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         self.0.read(value).unwrap().into_iter().map(f64::from).collect()
     }
-    fn run(&mut self, globals: &Globals) {
+    fn run(&mut self, globals: &RunParams) {
         self.0.run(globals).unwrap();
     }
 }
@@ -128,7 +128,7 @@ impl<T: Real> Executor for CpuExecutor<T> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         CpuExecutor::get(self, value).iter().map(|v| v.to_f64().unwrap()).collect()
     }
-    fn run(&mut self, globals: &Globals) {
+    fn run(&mut self, globals: &RunParams) {
         CpuExecutor::run(self, globals);
     }
 }
@@ -214,7 +214,7 @@ fn subnet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     set_params(&mut exec, &graph, fixture, &format!("{name}."));
     exec.set(x, fixture.data("x"));
     exec.set(dy, fixture.data("dy"));
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     let mut report = Report::default();
     report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
     report.compare("gradient", "grad.x", &exec.get(dx[0]), fixture.data("grad.x"), tolerance.gradient);
@@ -290,7 +290,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
         value.into_iter().for_each(|value| exec.set(value, fixture.data(name)));
     }
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     report.compare("losses", "loss", &exec.get(pass.loss), fixture.data("loss"), tolerance.losses);
     let grads = exec.get(pass.grads);
     for entry in graph.layout().entries() {
@@ -308,7 +308,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut exec = E::new(graph.clone());
     set_params(&mut exec, &graph, fixture, "");
     exec.set(x, fixture.data("x"));
-    exec.run(&Globals::default());
+    exec.run(&RunParams::default());
     for (name, value) in [("haar", haar), ("z", z), ("round_trip", round_trip)] {
         report.compare("output", name, &exec.get(value), fixture.data(name), tolerance.output);
     }
@@ -382,13 +382,13 @@ fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     report.finish(&fixture.name, fixture.tensors.len() - 2);
 }
 
-fn globals(fixture: &Fixture, step: usize) -> Globals {
-    Globals {
+fn globals(fixture: &Fixture, step: usize) -> RunParams {
+    RunParams {
         clip: fixture.number("clip") as f32,
         learning_rate: fixture.number("lr") as f32,
         correction1: (1.0 - 0.9f64.powi(step as i32)) as f32,
         correction2: (1.0 - 0.999f64.powi(step as i32)) as f32,
-        ..Globals::default()
+        ..RunParams::default()
     }
 }
 
@@ -462,7 +462,7 @@ fn gpu_hidden() {
             for (value, name) in inputs {
                 exec.write(value, &f32s(fixture.data(name))).unwrap();
             }
-            exec.run(&Globals::default()).unwrap();
+            exec.run(&RunParams::default()).unwrap();
             let mut report = Report::default();
             let results = outputs.len();
             let tolerance = if fixture.is_unet() { HALF_UNET } else { HALF };

@@ -8,9 +8,8 @@ use sasnet::lab::bench;
 use sasnet::low_level::exec::GpuExecutor;
 use sasnet::low_level::gpu::{AdapterChoice, Buffer, Command, Gpu};
 use sasnet::low_level::graph::{Layout, Value};
-use sasnet::low_level::kernel::{Dispatch, Globals, Grid, Kernels, Operand, Param};
-use sasnet::low_level::ops::Graph;
-use sasnet::low_level::ops::conv3x3::Conv3x3;
+use sasnet::low_level::kernel::{Dispatch, Grid, Kernels, Operand, Param, RunParams, Shader};
+use sasnet::low_level::ops::{Graph, add, channel_attention, conv3x3::Conv3x3, noise, spatial_attention};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
 use sasnet::wgpu;
@@ -29,7 +28,7 @@ fn random(len: usize, seed: u32) -> Vec<f32> {
 }
 
 struct Kernel<'a> {
-    name: (&'static str, &'static str),
+    name: (&'static Shader, &'static str),
     constants: &'a [(&'static str, f64)],
     params: &'a [(&'static str, Param)],
     inputs: &'a [(&'static str, &'a [f32])],
@@ -61,7 +60,7 @@ impl Kernel<'_> {
         Command { dispatch, slices, macs: 0 }
     }
 
-    fn run(&self, globals: &Globals) -> Vec<Vec<f32>> {
+    fn run(&self, globals: &RunParams) -> Vec<Vec<f32>> {
         let gpu = gpu();
         let command = self.command(&gpu);
         let outputs = command.slices[self.inputs.len()..].to_vec();
@@ -145,13 +144,13 @@ fn conv3x3() {
         let (_, gradients) = graph.vjp(&[(y, Some(dy))], &inputs).unwrap();
         gradients.iter().chain([&y]).for_each(|v| graph.output(*v));
         let shapes: Vec<usize> = inputs.iter().map(|v| graph.shape(*v).len()).collect();
-        let exec = GpuExecutor::new(graph, common::gpu_with(Kernels::Tiles)).unwrap();
+        let exec = GpuExecutor::new(graph, common::gpu_with(Kernels::Gpu)).unwrap();
         exec.poison().unwrap();
         let data: Vec<Vec<f32>> = shapes.iter().zip(1..).map(|(len, seed)| random(*len, seed)).collect();
         let slope = random(s.n * s.co * s.plane(), 5);
         inputs.iter().zip(&data).for_each(|(v, data)| exec.write(*v, data).unwrap());
         exec.write(dy, &slope).unwrap();
-        exec.run(&Globals::default()).unwrap();
+        exec.run(&RunParams::default()).unwrap();
 
         let [x, .., w, b] = &data[..] else { unreachable!("three inputs or four") };
         let mut want: Vec<Vec<f64>> = data.iter().map(|data| vec![0.0; data.len()]).collect();
@@ -181,23 +180,23 @@ fn the_first_of_equal_maxima_wins() {
         let sizes = [("n", n), ("f", f), ("h", h), ("w", w)].map(|(n, v)| (n, Param::from(v)));
         let tiles = [("k", 4), ("th", 0), ("tw", 0), ("pixels", plane)].map(|(n, v)| (n, Param::from(v)));
         let channel = Kernel {
-            name: ("channel_attention", "argmax_of"),
+            name: (&channel_attention::SHADER, "argmax_of"),
             constants: &[],
             params: &[sizes, tiles].concat(),
             inputs: &[("r", &r)],
             outputs: &[("argmax", n * f)],
             grid: Grid::Workgroups(UVec3::new(f as u32, n as u32, 1)),
         }
-        .run(&Globals::default());
+        .run(&RunParams::default());
         let spatial = Kernel {
-            name: ("spatial_attention", "backward_input"),
+            name: (&spatial_attention::SHADER, "backward_input"),
             constants: &[],
             params: &[&sizes[..], &[("splits", 1usize.into())]].concat(),
             inputs: &[("r", &r), ("cgate", &vec![1.0; n * f]), ("dstats_in", &vec![1.0; n * 2 * plane])],
             outputs: &[("argmax", n * plane), ("dr", n * f * plane)],
             grid: Grid::Linear(n * plane),
         }
-        .run(&Globals::default());
+        .run(&RunParams::default());
         for i in 0..n {
             for c in 0..f {
                 let at = first_maximum((0..plane).map(|q| r[(i * f + c) * plane + q]));
@@ -231,10 +230,10 @@ fn noise_is_normal_and_the_same_everywhere() {
     // Known answer of Philox's authors.
     assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     let (n, c, h, w, y0, x0) = (2, 9, 61, 67, 1000, 7);
-    let noise = |globals: &Globals| {
+    let noise = |globals: &RunParams| {
         let params = [("n", n), ("c", c), ("h", h), ("w", w), ("first_row", 0)].map(|(n, v)| (n, Param::from(v)));
         let kernel = Kernel {
-            name: ("noise", "noise"),
+            name: (&noise::SHADER, "noise"),
             constants: &[],
             params: &params,
             inputs: &[],
@@ -244,7 +243,7 @@ fn noise_is_normal_and_the_same_everywhere() {
         kernel.run(globals).remove(0)
     };
     let (seed, origin) = ([0x1234_5678, 0x9abc_def0], [y0 as u32, x0 as u32]);
-    let got = noise(&Globals { seed, origin, noise_scale: 1.0, ..Default::default() });
+    let got = noise(&RunParams { seed, origin, noise_scale: 1.0, ..Default::default() });
     for (at, (i, channel, row, column)) in iterate([n, c, h, w]).enumerate() {
         let bits = philox([(x0 + column) as u32, (y0 + row) as u32, channel as u32, i as u32], seed);
         let unit = f64::from((bits[0] >> 8) + 1) / (1 << 24) as f64;
@@ -259,7 +258,7 @@ fn noise_is_normal_and_the_same_everywhere() {
         let (got, bound) = (moment(k), 4.0 * deviation / (got.len() as f64).sqrt());
         assert!((got - want).abs() < bound, "moment {k}: {got}, want {want} within {bound}");
     }
-    assert!(noise(&Globals { seed, ..Default::default() }).iter().all(|v| *v == 0.0), "scale 0");
+    assert!(noise(&RunParams { seed, ..Default::default() }).iter().all(|v| *v == 0.0), "scale 0");
 }
 
 #[test]
@@ -287,7 +286,7 @@ fn a_run_of_several_submissions() {
         slice
     });
     let sum = Kernel {
-        name: ("add", "add"),
+        name: (&add::SHADER, "add"),
         constants: &[],
         params: &[("len", Param::U32(300)), ("k", Param::F32(2.0))],
         inputs: &[("a", &[0.0; 300]), ("b", &[0.0; 300])],
@@ -299,7 +298,7 @@ fn a_run_of_several_submissions() {
     let commands = [0, 1, 2].map(|i| Command { slices: slices(i), macs: 1 << 38, ..sum.clone() });
     let recorded = gpu.record(&commands).unwrap();
     assert_eq!((recorded.passes(), recorded.len()), (3, 3));
-    recorded.run(&gpu, &Globals::default(), &[]).unwrap();
+    recorded.run(&gpu, &RunParams::default(), &[]).unwrap();
     assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
 }
 
@@ -323,7 +322,7 @@ fn a_host_records_the_network_into_its_pass() {
     let other = Weights::initial(&weights.network, 9).params;
     for seed in [1, 2, 3] {
         let picture = bench::picture(shape, 7919 - 12 * seed).data;
-        let globals = Globals { seed: [seed as u32, 0], noise_scale: 0.5, ..Globals::default() };
+        let globals = RunParams { seed: [seed as u32, 0], noise_scale: 0.5, ..RunParams::default() };
         shared.write(&frame.slice(), &picture).unwrap();
         let mut encoder = device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(frame.raw(), 0, from.buffer.raw(), from.offset, size);

@@ -12,14 +12,15 @@ use mutations::{MUTATIONS, Mutation};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::{Gpu, reflect};
 use sasnet::low_level::graph::{Layout, Value};
-use sasnet::low_level::kernel::{Globals, Kernels, MatrixUnit, Operand};
+use sasnet::low_level::kernel::{Kernels, MatrixUnit, Operand, RunParams};
 use sasnet::low_level::net::{Network, Sasnet, residual::LEAKY_SLOPE, residual::residual};
 use sasnet::low_level::ops::{
-    Graph, Op, Operator, adam::Adam, add::Add, add::Scale, average::Average, channel_attention::ChannelGate,
-    channel_attention::ChannelStats, channels::Concat, channels::Split, conv3x3::Conv3x3, conv3x3::GatedConv3x3,
-    conv3x3::Then, coupling::Coupling, exp_scale::ExpScale, gate::Gate, grad_norm::GradNorm, haar::Haar,
-    haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise, pixel_conv::PixelConv, rows::Rows,
-    sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
+    Graph, Op, Operator, SHADERS, adam::Adam, add, add::Add, add::Scale, average::Average,
+    channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
+    conv3x3::Conv3x3, conv3x3::Epilogue, conv3x3::GatedConv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
+    grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise,
+    pixel_conv::PixelConv, rows::Rows, sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate,
+    spatial_attention::SpatialStats,
 };
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::low_level::tensor::Shape;
@@ -88,7 +89,7 @@ struct Case {
     /// Set before the first run.
     state: Vec<(Value, Vec<f32>)>,
     /// One run each.
-    runs: Vec<Globals>,
+    runs: Vec<RunParams>,
     /// Outputs with their upstream gradients.
     of: Vec<(Value, Option<Value>)>,
     /// Inputs with their gradients.
@@ -153,7 +154,7 @@ impl Case {
             }
         }
         let name = format!("{name} of {shapes:?}");
-        let (state, runs, want) = (vec![], vec![Globals::default()], vec![]);
+        let (state, runs, want) = (vec![], vec![RunParams::default()], vec![]);
         Case { stem, name, graph, forward, inputs, state, runs, of, wrt: gradients, compared, want }.finish()
     }
 
@@ -179,7 +180,7 @@ impl Case {
         self
     }
 
-    fn with_globals(self, globals: Globals) -> Case {
+    fn with_globals(self, globals: RunParams) -> Case {
         Case { runs: vec![globals], ..self }.finish()
     }
 
@@ -223,7 +224,7 @@ impl Case {
     fn kernels(&self, kernels: Kernels) -> Vec<(&'static str, &'static str)> {
         let plan = Plan::new(&self.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
         let dispatches = plan.steps.iter().flat_map(|step| &step.dispatches).chain(&plan.prepack.kernels);
-        dispatches.map(|(d, _)| (d.shader, d.entry)).collect()
+        dispatches.map(|(d, _)| (d.shader.stem, d.entry)).collect()
     }
 
     /// Does the comparison fail on this device?
@@ -292,19 +293,19 @@ fn all<'a>(title: &str, cases: impl IntoIterator<Item = &'a Case>, device: &Devi
 
 #[test]
 fn gpu_tiles_agree_with_f64_and_with_themselves() {
-    all("GPU, tiles", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Tiles)));
+    all("GPU, tiles", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Gpu)));
 }
 
 #[test]
 fn gpu_lanes_agree_with_f64_and_with_themselves() {
-    all("GPU, lanes", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Lanes)));
+    all("GPU, lanes", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::SoftwareSimd)));
 }
 
 /// Devices without 64-bit integers load pairs otherwise.
 #[test]
 fn gpu_lanes_of_32_bits_agree_with_f64_and_with_themselves() {
-    let gpu = common::gpu_with(Kernels::Lanes);
-    let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::Lanes);
+    let gpu = common::gpu_with(Kernels::SoftwareSimd);
+    let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::SoftwareSimd);
     let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
     all("GPU, lanes of 32 bits", convolutions, &Device::Gpu(Arc::new(gpu.with_words_of_32_bits())));
 }
@@ -331,7 +332,7 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
 #[test]
 fn rows_alone_are_those_of_the_whole() {
     let (config, halo, w) = (Network::from(Sasnet::new(&[1], 20).unwrap().with_attention(false)), 3, 37);
-    let all = [vec![Kernels::Lanes, Kernels::Tiles], common::half_kernels()].concat();
+    let all = [vec![Kernels::SoftwareSimd, Kernels::Gpu], common::half_kernels()].concat();
     let x = Random::new(7).vec(9 * 80 * w);
     for kernels in all {
         let run = |first: usize, rows: usize| {
@@ -345,7 +346,7 @@ fn rows_alone_are_those_of_the_whole() {
             exec.write(graph.params(), &params).unwrap();
             let part: Vec<f32> = (0..9).flat_map(|c| &x[(c * 80 + first) * w..][..rows * w]).copied().collect();
             exec.write(input, &part).unwrap();
-            exec.run(&Globals::default()).unwrap();
+            exec.run(&RunParams::default()).unwrap();
             exec.read(y).unwrap()
         };
         let whole = run(0, 80);
@@ -373,7 +374,7 @@ fn a_long_grid_is_folded() {
     exec.poison().unwrap();
     let data: Vec<f32> = (0..len).map(|i| i as f32).collect();
     exec.write(x, &data).unwrap();
-    exec.run(&Globals::default()).unwrap();
+    exec.run(&RunParams::default()).unwrap();
     let got = exec.read(y).unwrap();
     let off = got.iter().zip(&data).position(|(y, x)| *y != 2.0 * x);
     assert_eq!(off, None, "first wrong element");
@@ -426,7 +427,7 @@ fn gradients_agree_with_finite_differences() {
         };
         let mut backward = CpuExecutor::<f64>::new(case.graph.clone()).unwrap();
         set(&mut backward, &data);
-        backward.run(&Globals::default());
+        backward.run(&RunParams::default());
         let upstream: Vec<Vec<f64>> = (case.of.iter())
             .map(|(_, dy)| dy.map_or(vec![1.0], |dy| data.iter().find(|(v, _)| *v == dy).expect("an input").1.clone()))
             .collect();
@@ -435,7 +436,7 @@ fn gradients_agree_with_finite_differences() {
         data.retain(|(v, _)| case.of.iter().all(|(_, dy)| *dy != Some(*v)));
         let mut scalar = |data: &[(Value, Vec<f64>)]| {
             set(&mut forward, data);
-            forward.run(&Globals::default());
+            forward.run(&RunParams::default());
             let term = |((y, _), dy): (&(Value, _), &Vec<f64>)| -> f64 {
                 forward.get(*y).iter().zip(dy).map(|(y, dy)| y * dy).sum()
             };
@@ -474,19 +475,19 @@ fn wrong_kernels_are_caught() {
     let missed: Vec<String> = (mutations.iter())
         .filter(|(stem, entry, from, to)| {
             let (kernels, stem) = match (*stem, *entry) {
-                ("conv3x3_lanes", _) | (_, "pool_rows" | "gates_rows") => (Kernels::Lanes, *stem),
+                ("conv3x3_lanes", _) | (_, "pool_rows" | "gates_rows") => (Kernels::SoftwareSimd, *stem),
                 ("conv3x3_matrix", _) => match (half.last(), matrix) {
                     (Some(kernels), Some(stem)) => (*kernels, stem),
                     _ => return false,
                 },
                 (_, "forward_hidden" | "forward_hidden_stats") if half.is_empty() => return false,
-                (_, "forward_hidden" | "forward_hidden_stats") => (Kernels::TilesF16, *stem),
-                _ => (Kernels::Tiles, *stem),
+                (_, "forward_hidden" | "forward_hidden_stats") => (Kernels::GpuF16, *stem),
+                _ => (Kernels::Gpu, *stem),
             };
             // The same device with caches of its own.
             let gpu = common::gpu_with(kernels);
             let broken = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(kernels);
-            let device = Device::Gpu(Arc::new(broken.with_shader_replacement(stem, from, to)));
+            let device = Device::Gpu(Arc::new(broken.with_shader_replacement(shader(stem).unwrap(), from, to)));
             let cases = CASES.iter().chain(HALF_CASES.iter());
             let concerned = cases.filter(|case| case.kernels(kernels).contains(&(stem, entry)));
             !concerned.into_iter().any(|case| case.is_wrong_on(&device))
@@ -507,22 +508,26 @@ fn matrix_stem(half: &[Kernels]) -> Option<&'static str> {
 #[should_panic(expected = "occurs nowhere in shaders/add.wgsl")]
 fn a_replacement_must_be_there() {
     let gpu = common::gpu();
-    let _ = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_shader_replacement("add", "nowhere", "");
+    let _ = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_shader_replacement(
+        &add::SHADER,
+        "nowhere",
+        "",
+    );
 }
 
 /// No kernel is left out of the cases, nor of the wrong ones.
 #[test]
 fn every_kernel_is_compared_and_made_wrong() {
     // As on a device that can run all; matrices of 16x16 are made wrong in the same way.
-    let matrix = Kernels::Matrix(MatrixUnit { side: 8, lanes: 8 });
-    let half = [Kernels::TilesF16, matrix];
+    let matrix = Kernels::Matrix(MatrixUnit { side: 8, subgroup_size: 8 });
+    let half = [Kernels::GpuF16, matrix];
     let matrix_stem = matrix_stem(&half).expect("matrices are the last");
     let mut kernels = BTreeSet::new();
-    // `peak` belongs to no operator; tests/bench.rs compares it and makes it wrong.
-    let all = reflect::shaders().filter(|(stem, _)| *stem != "peak");
-    for (stem, half) in all.filter(|(stem, _)| !reflect::is_matrix(stem) || *stem == matrix_stem) {
-        let entries = reflect::Reflection::of(stem, half).entries;
-        kernels.extend(entries.into_keys().map(|entry| (stem.to_string(), entry)));
+    for shader in SHADERS.iter().filter(|shader| !shader.matrices || shader.stem == matrix_stem) {
+        for variant in shader.variants() {
+            let entries = reflect::Reflection::of(shader, variant.half).entries;
+            kernels.extend(entries.into_keys().map(|entry| (shader.stem.to_string(), entry)));
+        }
     }
     let run = |cases: &[Case], all: &[Kernels]| -> BTreeSet<_> {
         cases
@@ -530,7 +535,7 @@ fn every_kernel_is_compared_and_made_wrong() {
             .flat_map(|case| all.iter().flat_map(|kernels| case.kernels(*kernels)).collect::<Vec<_>>())
             .collect()
     };
-    let compared = &run(&CASES, &[Kernels::Tiles, Kernels::Lanes]) | &run(&HALF_CASES, &half);
+    let compared = &run(&CASES, &[Kernels::Gpu, Kernels::SoftwareSimd]) | &run(&HALF_CASES, &half);
     let own = |stem: &'static str| if stem == "conv3x3_matrix" { matrix_stem } else { stem };
     let broken: BTreeSet<_> = MUTATIONS.iter().map(|(stem, entry, ..)| (own(stem), *entry)).collect();
     for (set, what) in [(compared, "compared"), (broken, "made wrong")] {

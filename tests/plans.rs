@@ -8,7 +8,7 @@ use sasnet::Error;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::gpu::Gpu;
 use sasnet::low_level::graph::{Layout, Storage, Value};
-use sasnet::low_level::kernel::{Dispatch, Globals, Kernels, MatrixUnit, Operand};
+use sasnet::low_level::kernel::{Dispatch, Kernels, MatrixUnit, Operand, RunParams};
 use sasnet::low_level::net::{Latent, Network, Sasnet, Unet, sasnet::downscale, sasnet::upscale};
 use sasnet::low_level::ops::{
     Graph, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
@@ -26,10 +26,10 @@ const fn gpu(kernels: Kernels) -> Target {
 
 const TARGETS: [Target; 5] = [
     Target::Cpu { threads: 2 },
-    gpu(Kernels::Tiles),
-    gpu(Kernels::Lanes),
-    gpu(Kernels::TilesF16),
-    gpu(Kernels::Matrix(MatrixUnit { side: 16, lanes: 32 })),
+    gpu(Kernels::Gpu),
+    gpu(Kernels::SoftwareSimd),
+    gpu(Kernels::GpuF16),
+    gpu(Kernels::Matrix(MatrixUnit { side: 16, subgroup_size: 32 })),
 ];
 
 /// Follows a plan step by step, noting which value each reusable buffer holds. Fails where a node finds another value
@@ -300,7 +300,7 @@ fn planned_bytes_are_allocated_bytes() {
         for device in [Device::Cpu, Device::Gpu(gpu.clone())] {
             let mut exec = Executor::new(graph.clone(), &device).unwrap();
             let planned = exec.plan().peak_bytes();
-            exec.run(&Globals::default()).unwrap();
+            exec.run(&RunParams::default()).unwrap();
             assert_eq!(planned, exec.allocated_bytes(), "{}", device.describe());
             if let Device::Gpu(gpu) = &device {
                 assert_eq!(planned, gpu.allocated(), "counted by the device");
@@ -406,7 +406,7 @@ fn parameters_can_be_written_again() {
         for params in writes {
             exec.write(graph.params(), params).unwrap();
             exec.write(graph.inputs()[0], &x).unwrap();
-            exec.run(&Globals::default()).unwrap();
+            exec.run(&RunParams::default()).unwrap();
         }
         let error = exec.write(view, &first[entry.range()]).unwrap_err().to_string();
         assert!(error.contains(&entry.name), "{error}");

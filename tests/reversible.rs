@@ -5,7 +5,7 @@ mod common;
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::graph::Value;
-use sasnet::low_level::kernel::{Globals, Kernels};
+use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::net::training::Pass;
 use sasnet::low_level::net::{Latent, Network, Sasnet};
 use sasnet::low_level::ops::Graph;
@@ -14,7 +14,7 @@ use sasnet::low_level::plan::Target;
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
 
-const GLOBALS: Globals = Globals {
+const GLOBALS: RunParams = RunParams {
     seed: [3, 5],
     origin: [0; 2],
     noise_scale: 1.0,
@@ -163,7 +163,7 @@ fn cpu_f32() {
 
 #[test]
 fn gpu() {
-    for kernels in [Kernels::Tiles, Kernels::Lanes] {
+    for kernels in [Kernels::Gpu, Kernels::SoftwareSimd] {
         let device = Device::Gpu(common::gpu_with(kernels));
         agree(&format!("{kernels:?}"), |case, store| case.on(&device, store), 3, 1e-4);
     }
@@ -208,8 +208,8 @@ fn another_gradient_is_noticed() {
 /// Memory of a step of the paper's networks and batch, all in all.
 #[test]
 fn a_step_of_the_paper_fits_512_mb() {
-    let tiles = Target::Gpu { max_binding: u64::MAX, kernels: Kernels::Tiles };
-    let lanes = Target::Gpu { max_binding: u64::MAX, kernels: Kernels::Lanes };
+    let tiles = Target::Gpu { max_binding: u64::MAX, kernels: Kernels::Gpu };
+    let lanes = Target::Gpu { max_binding: u64::MAX, kernels: Kernels::SoftwareSimd };
     for target in [Target::Cpu { threads: 2 }, Target::Cpu { threads: 64 }, tiles, lanes] {
         for blocks in [&[16][..], &[8, 8], &[8, 8, 8]] {
             let config = Network::from(Sasnet::new(blocks, 64).unwrap());

@@ -3,26 +3,33 @@
 use naga::back::{self, PipelineConstants};
 use naga::valid::ModuleInfo;
 use naga::{Module, ShaderStage};
-use sasnet::low_level::gpu::reflect;
+use sasnet::lab::bench;
+use sasnet::low_level::gpu::reflect::{self, Reflection};
+use sasnet::low_level::kernel::{Shader, Variant};
+use sasnet::low_level::ops::{SHADERS, adam, add, conv3x3};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+/// All shaders: those of the operators, and the one that measures a device.
+fn all_shaders() -> impl Iterator<Item = &'static Shader> {
+    SHADERS.iter().copied().chain([&bench::PEAK_SHADER])
+}
+
 /// Calls `f` with each entry point: its name, the module with constants put in, and the entry point's own name. The
-/// overrides are tried at both ends. `has` says whether the language has what a shader needs, with f16
-/// where the second is true, with 64-bit integers where the third is.
-fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
+/// overrides are tried at both ends. `has` says whether the language has what a shader's variant needs.
+fn each_entry_point(has: impl Fn(&Shader, Variant) -> bool, mut f: impl FnMut(&str, &Module, &ModuleInfo, &str)) {
     let mut count = 0;
-    let wide = |stem: &str| if reflect::has_pairs(stem) { vec![false, true] } else { vec![false] };
-    let shaders =
-        reflect::shaders().flat_map(|(stem, half)| wide(stem).into_iter().map(move |wide| (stem, half, wide)));
-    for (stem, half, wide) in shaders.filter(|(stem, half, wide)| has(stem, *half, *wide)) {
-        let (module, info) = reflect::parse(stem, half, wide);
+    let variants = all_shaders().flat_map(|shader| shader.variants().into_iter().map(move |variant| (shader, variant)));
+    for (shader, variant) in variants.filter(|(shader, variant)| has(shader, *variant)) {
+        let (module, info) = reflect::parse(shader, variant);
+        let stem = shader.stem;
         let settings: &[&[(&str, f64)]] = match stem {
             "conv3x3" => &[
                 &[("GROUPS", 1.0), ("DEPTH", 1.0), ("STRIPS", 4.0), ("PAIRS", 1.0), ("PARTS", 8.0), ("LINES", 1.0)],
                 &[],
             ],
-            "conv3x3_matrix8" => &[&[("LANES", 8.0), ("STACK", 16.0)], &[]],
+            "conv3x3_matrix8" => &[&[("SUBGROUP_SIZE", 8.0), ("STACK", 16.0)], &[]],
             _ => &[&[]],
         };
         for setting in settings {
@@ -33,7 +40,7 @@ fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&s
                 let (module, info) =
                     back::pipeline_constants::process_overrides(&module, &info, Some(point), &constants)
                         .unwrap_or_else(|e| panic!("{stem}.{}: {e}", entry.name));
-                let name = format!("{stem}{}.{}", if half { " (f16)" } else { "" }, entry.name);
+                let name = format!("{stem}{}.{}", if variant.half { " (f16)" } else { "" }, entry.name);
                 f(&name, &module, &info, &entry.name);
                 count += 1;
             }
@@ -42,8 +49,8 @@ fn each_entry_point(has: impl Fn(&str, bool, bool) -> bool, mut f: impl FnMut(&s
     assert!(count > 0, "no entry point");
 }
 
-fn without_matrices(stem: &str, _half: bool, _wide: bool) -> bool {
-    !reflect::is_matrix(stem)
+fn without_matrices(shader: &Shader, _: Variant) -> bool {
+    !shader.matrices
 }
 
 fn spirv(name: &str, module: &Module, info: &ModuleInfo, entry: &str) -> Vec<u8> {
@@ -96,7 +103,7 @@ fn hlsl() {
 #[test]
 fn glsl() {
     each_entry_point(
-        |_, half, wide| !half && !wide,
+        |_, variant| variant == Variant::default(),
         |name, module, info, entry| {
             let options = back::glsl::Options::default();
             let pipeline = back::glsl::PipelineOptions {
@@ -118,7 +125,7 @@ fn glsl() {
 #[test]
 fn matrices() {
     each_entry_point(
-        |stem, _, _| reflect::is_matrix(stem),
+        |shader, _| shader.matrices,
         |name, module, info, entry| {
             let options = back::spv::Options { lang_version: (1, 6), ..Default::default() };
             let pipeline = back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };
@@ -134,4 +141,58 @@ fn matrices() {
             }
         },
     );
+}
+
+/// No file in `shaders/` is forgotten: each is a shader, or stands in front of one.
+#[test]
+fn every_file_is_a_shader() {
+    let files = std::fs::read_dir("shaders").unwrap().map(|file| file.unwrap().path());
+    let texts = all_shaders().flat_map(|shader| [shader.text.to_string(), shader.prelude.to_string()]);
+    let known: BTreeSet<String> = texts.collect();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(path.ends_with("common.wgsl") || known.contains(&text), "{} is no shader's", path.display());
+    }
+    let stems: BTreeSet<&str> = all_shaders().map(|shader| shader.stem).collect();
+    assert_eq!(stems.len(), all_shaders().count(), "stems are unique");
+}
+
+#[test]
+fn only_what_an_entry_point_uses_is_listed() {
+    let conv = Reflection::of(&conv3x3::TILES_SHADER, false);
+    let known = &conv.constants;
+    assert!(["GROUPS", "DEPTH", "STRIPS"].iter().all(|n| known.iter().any(|c| c == n)), "{known:?}");
+    let forward = &conv.entries["forward"];
+    let names: Vec<_> = forward.storage.iter().map(|b| (b.name.as_str(), b.writable)).collect();
+    let read = ["packed_in", "cgate", "sgate", "a", "e"].map(|name| (name, false));
+    assert_eq!(names, [&[("x", false), ("r", false), ("y", true)][..], &read].concat());
+    assert_eq!((forward.run, forward.params), (None, Some(1)));
+    assert_eq!(conv.entries["pack"].workgroup_size, [256, 1, 1]);
+    assert_eq!(Reflection::of(&adam::SHADER, false).entries["adam"].run, Some(0));
+}
+
+#[test]
+fn parameters_are_laid_out_by_name() {
+    let add = &Reflection::of(&add::SHADER, false).entries["add"];
+    let bytes = add.encode("add", &[("k", 0.5.into()), ("len", 7usize.into())]);
+    assert_eq!(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes), [7, 0.5f32.to_bits()]);
+}
+
+#[test]
+#[should_panic(expected = r#"missing ["k"], superfluous ["q"]"#)]
+fn a_wrong_name_is_a_panic() {
+    Reflection::of(&add::SHADER, false).entries["add"].encode("add", &[("q", 0.5.into()), ("len", 7usize.into())]);
+}
+
+#[test]
+fn every_entry_point_keeps_the_baseline_limits() {
+    for (shader, variant) in all_shaders().flat_map(|shader| shader.variants().into_iter().map(move |v| (shader, v))) {
+        for (name, entry) in Reflection::of(shader, variant.half).entries {
+            let name = format!("{}.{name}", shader.stem);
+            assert!(entry.storage.len() <= 8, "{name}: {} storage buffers", entry.storage.len());
+            let invocations: u32 = entry.workgroup_size.iter().product();
+            assert!(invocations <= 256, "{name}: {invocations} invocations");
+            assert!(entry.params.is_some(), "{name} has no parameters");
+        }
+    }
 }

@@ -81,7 +81,7 @@ proptest! {
         gpu in any::<bool>(),
         tiles in any::<bool>(),
     ) {
-        let kernels = if tiles { Kernels::Tiles } else { Kernels::Lanes };
+        let kernels = if tiles { Kernels::Gpu } else { Kernels::SoftwareSimd };
         let device = if gpu { Device::Gpu(common::gpu_with(kernels)) } else { Device::Cpu };
         compare(&NETWORKS[network], &device, (w, h), part);
     }
@@ -113,7 +113,7 @@ fn slabs_of_an_ensemble() {
 fn small_bindings_are_enough() {
     let config = Network::default();
     let shape = Shape::new(1, 3, 384, 512);
-    let target = Target::Gpu { max_binding: 9 << 20, kernels: Kernels::Tiles };
+    let target = Target::Gpu { max_binding: 9 << 20, kernels: Kernels::Gpu };
     let (cut_graph, plan) = Cut::within(&config, shape, target, u64::MAX).unwrap();
     assert!(cut_graph.cut.count > 1 && cut_graph.cut.keep_features, "{:?}", cut_graph.cut);
     for (_, places) in plan.steps.iter().flat_map(|s| &s.dispatches) {
@@ -136,9 +136,9 @@ fn the_full_network_is_small() {
     let config = Network::default();
     let gpu = |kernels| Target::Gpu { max_binding: 1 << 27, kernels };
     let megabytes = |plan: &Plan| plan.peak_bytes() as f64 / 1e6;
-    let plan = Cut::within(&config, Shape::new(1, 3, 384, 512), gpu(Kernels::Tiles), u64::MAX).unwrap().1;
+    let plan = Cut::within(&config, Shape::new(1, 3, 384, 512), gpu(Kernels::Gpu), u64::MAX).unwrap().1;
     assert!(megabytes(&plan) < 48.0, "{:.1} MB", megabytes(&plan));
     let photo = Shape::new(1, 3, 4000, 6000);
-    let (cut_graph, plan) = Cut::within(&config, photo, gpu(Kernels::Tiles), 1_500_000_000).unwrap();
+    let (cut_graph, plan) = Cut::within(&config, photo, gpu(Kernels::Gpu), 1_500_000_000).unwrap();
     println!("24 megapixels: {:?}, {:.0} MB, {} dispatches", cut_graph.cut, megabytes(&plan), plan.dispatches());
 }

@@ -114,7 +114,8 @@ impl Bench {
             }),
         };
         let number = |text: &String| text.parse::<u64>().map_or_else(|_| text.clone().into(), Value::from);
-        let sizes: Map<String, Value> = network.metadata().iter().map(|(key, text)| (key.clone(), number(text))).collect();
+        let sizes: Map<String, Value> =
+            network.metadata().iter().map(|(key, text)| (key.clone(), number(text))).collect();
         let mut all = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "device": adapter,

@@ -19,10 +19,9 @@ pub fn run() -> Result<()> {
 }
 
 fn about(kernels: Kernels) -> String {
+    let about = kernels.family().about;
     match kernels {
-        Kernels::Lanes => "f32, for software drivers, which run a workgroup as the vector lanes of a CPU core".into(),
-        Kernels::Tiles => "f32, for GPUs".into(),
-        Kernels::TilesF16 => "hidden maps and weights in f16, sums in f32; in training the way forward alone".into(),
-        Kernels::Matrix(unit) => format!("the same on cooperative matrices of {0}x{0}", unit.side),
+        Kernels::Matrix(unit) => format!("{about} of {0}x{0}", unit.side),
+        _ => about.into(),
     }
 }

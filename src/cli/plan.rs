@@ -8,6 +8,7 @@ use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{Kernels, MatrixUnit};
 use sasnet::low_level::net::count;
+use sasnet::low_level::ops::conv3x3::families::FAMILIES;
 use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;
@@ -35,9 +36,10 @@ pub struct Plan_ {
 }
 
 fn parse_kernels(name: &str) -> Result<Kernels, String> {
-    let matrix = Kernels::Matrix(MatrixUnit { side: 16, lanes: 32 });
-    let all = [Kernels::Lanes, Kernels::Tiles, Kernels::TilesF16, matrix];
-    all.into_iter().find(|k| k.name() == name).ok_or(format!("give one of: {}", Kernels::NAMES.join(", ")))
+    let unit = MatrixUnit { side: 16, subgroup_size: 32 };
+    let family = FAMILIES.iter().find(|family| family.name == name);
+    let unknown = || format!("give one of: {}", Kernels::names().join(", "));
+    family.and_then(|family| (family.kernels)(Some(unit))).ok_or_else(unknown)
 }
 
 impl Plan_ {

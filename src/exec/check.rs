@@ -4,7 +4,7 @@ use super::{CpuExecutor, GpuExecutor};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::graph::{Layout, Value};
-use crate::kernel::{Globals, Kernels};
+use crate::kernel::{Kernels, RunParams};
 use crate::ops::{Graph, conv3x3::Conv3x3};
 use crate::tensor::Shape;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) fn with_right_matrices(gpu: Gpu) -> Gpu {
         Err(error) => error.to_string(),
     };
     log::warn!("the kernels for cooperative matrices fail here, using tiles-f16: {reason}");
-    gpu.with_kernels(Kernels::TilesF16)
+    gpu.with_kernels(Kernels::GpuF16)
 }
 
 /// Largest error of three convolutions, of the largest output, against the CPU: channels and pixels that fill no matrix.
@@ -55,8 +55,8 @@ fn error(gpu: &Arc<Gpu>) -> Result<f32> {
         exec.write(*value, data)?;
         cpu.write(*value, data)?;
     }
-    exec.run(&Globals::default())?;
-    cpu.run(&Globals::default());
+    exec.run(&RunParams::default())?;
+    cpu.run(&RunParams::default());
     let (got, want) = (exec.read(y)?, cpu.get(y));
     let largest = want.iter().fold(0f32, |a, b| a.max(b.abs()));
     // A NaN must count as wrong: `max` would drop it.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::graph::Value;
-use crate::kernel::Globals;
+use crate::kernel::RunParams;
 use crate::ops::{Cpu, Graph, In, Operator, Out, Real};
 use crate::plan::{Plan, Region, Target};
 use std::sync::Mutex;
@@ -91,14 +91,14 @@ impl<T: Real> CpuExecutor<T> {
     }
 
     /// Runs all nodes in order.
-    pub fn run(&mut self, globals: &Globals) {
+    pub fn run(&mut self, globals: &RunParams) {
         for i in 0..self.graph.nodes().len() {
             self.step(i, globals);
         }
     }
 
     /// As [`Self::run`], with the seconds that each node took.
-    pub fn profile(&mut self, globals: &Globals) -> Vec<f64> {
+    pub fn profile(&mut self, globals: &RunParams) -> Vec<f64> {
         let mut seconds = Vec::with_capacity(self.graph.nodes().len());
         for i in 0..self.graph.nodes().len() {
             let start = Instant::now();
@@ -108,7 +108,7 @@ impl<T: Real> CpuExecutor<T> {
         seconds
     }
 
-    fn step(&mut self, i: usize, globals: &Globals) {
+    fn step(&mut self, i: usize, globals: &RunParams) {
         let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
         // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
         let mut written: Vec<(usize, Vec<T>)> = vec![];
@@ -137,7 +137,7 @@ impl<T: Real> CpuExecutor<T> {
         parts.sort_by_key(|(o, _)| *o);
         let shapes = node.outputs.iter().chain(&node.updates).map(shape);
         let mut outputs: Vec<Out<T>> = shapes.zip(parts).map(|(shape, (_, data))| Out { shape, data }).collect();
-        node.op.cpu(&inputs, &mut outputs, &Cpu { globals, threads: &self.threads, shared: &self.shared });
+        node.op.cpu(&inputs, &mut outputs, &Cpu { run: globals, threads: &self.threads, shared: &self.shared });
         for (buffer, data) in written {
             self.buffers[buffer] = data;
         }

@@ -4,7 +4,7 @@ use super::upload::ParameterUpload;
 use crate::error::Result;
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
-use crate::kernel::{Dispatch, Globals};
+use crate::kernel::{Dispatch, RunParams};
 use crate::ops::Graph;
 use crate::plan::{Plan, Region};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl GpuExecutor {
     }
 
     /// Runs all nodes in order; returns when they are submitted.
-    pub fn run(&self, globals: &Globals) -> Result<()> {
+    pub fn run(&self, globals: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu)?;
         self.recorded.run(&self.gpu, globals, &[])
     }
@@ -107,7 +107,7 @@ impl GpuExecutor {
     /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
     ///
     /// ```no_run
-    /// # use sasnet::{Shape, Weights, embed::{self, Globals, Gpu, GpuExecutor}, wgpu};
+    /// # use sasnet::{Shape, Weights, embed::{self, RunParams, Gpu, GpuExecutor}, wgpu};
     /// # fn host(device: wgpu::Device, queue: wgpu::Queue) -> sasnet::Result<()> {
     /// let weights = Weights::builtin();
     /// let (graph, x, y) = embed::graph(&weights.network, Shape::new(1, 3, 720, 1280))?;
@@ -117,12 +117,12 @@ impl GpuExecutor {
     /// // In a frame:
     /// let mut encoder = device.create_command_encoder(&Default::default());
     /// // ... the host's passes that write x.buffer.raw() from x.offset on ...
-    /// exec.record_into(&Globals::default(), &mut encoder.begin_compute_pass(&Default::default()))?;
+    /// exec.record_into(&RunParams::default(), &mut encoder.begin_compute_pass(&Default::default()))?;
     /// // ... and those that read y ...
     /// queue.submit([encoder.finish()]);
     /// # Ok(()) }
     /// ```
-    pub fn record_into(&self, globals: &Globals, pass: &mut ComputePass) -> Result<()> {
+    pub fn record_into(&self, globals: &RunParams, pass: &mut ComputePass) -> Result<()> {
         self.parameters.pack(&self.gpu)?;
         self.recorded.record_into(&self.gpu, globals, pass)
     }
@@ -139,7 +139,7 @@ impl GpuExecutor {
 
     /// As [`Self::run`], but waits, and returns the seconds that each node took, what is packed for them left out; None
     /// where the device has no timestamps.
-    pub fn profile(&self, globals: &Globals) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
         self.parameters.pack(&self.gpu)?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
         self.recorded.profile(&self.gpu, globals, &dispatches)

@@ -13,7 +13,7 @@
 use super::gpu::{command, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, Gpu, Recorded, Slice};
-use crate::kernel::Globals;
+use crate::kernel::RunParams;
 use crate::plan::Prepack;
 use std::sync::{Mutex, MutexGuard};
 
@@ -108,7 +108,7 @@ impl ParameterUpload {
             }
         }
         gpu.copy(&self.copies)?;
-        self.kernels.as_ref().map_or(Ok(()), |kernels| kernels.run(gpu, &Globals::default(), &[]))
+        self.kernels.as_ref().map_or(Ok(()), |kernels| kernels.run(gpu, &RunParams::default(), &[]))
     }
 
     /// Packs the parameters without waiting for a run, where these have been packed before.

@@ -44,34 +44,15 @@ pub fn list_kernels() -> Vec<(Adapter, Vec<Kernels>)> {
 /// The kernels that an adapter can run, the one chosen by itself first.
 pub(super) fn kernels(adapter: &wgpu::Adapter) -> Vec<Kernels> {
     let info = adapter.get_info();
-    let mut kernels = kernels_with(&info, adapter.features());
-    kernels.extend(matrix_unit(adapter, &info).map(Kernels::Matrix));
-    kernels
+    Kernels::of_device(info.device_type, adapter.features(), matrix_unit(adapter, &info))
 }
 
-/// The same of a device with these features, cooperative matrices apart, of which only an adapter speaks.
-///
-/// First what is as exact as training needs: f16 is only for those who ask for it.
-pub(super) fn kernels_with(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Vec<Kernels> {
-    let mut kernels = vec![Kernels::Tiles, Kernels::Lanes];
-    if info.device_type == wgpu::DeviceType::Cpu {
-        kernels.reverse();
-    }
-    if features.contains(wgpu::Features::SHADER_F16) {
-        kernels.push(Kernels::TilesF16);
-    }
-    kernels
-}
-
-/// Features of [`Kernels::Matrix`].
-pub(super) const MATRIX_FEATURES: wgpu::Features =
-    wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
-
+/// The adapter's unit for matrix products, as far as kernels can use it. Only an adapter speaks of it, not a device.
 fn matrix_unit(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Option<MatrixUnit> {
     use wgpu::CooperativeScalarType::{F16, F32};
     // Mesa's lavapipe multiplies right with vectors of 8 lanes, and crashes with 16.
     let crashes = info.device_type == wgpu::DeviceType::Cpu && info.subgroup_max_size > 8;
-    if crashes || !adapter.features().contains(MATRIX_FEATURES) {
+    if crashes || !adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         return None;
     }
     let properties = adapter.cooperative_matrix_properties();
@@ -83,8 +64,9 @@ fn matrix_unit(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Option<Matr
     };
     // Four subgroups are a workgroup of 256 at most, and as many as a matrix has rows at least.
     // For Metal wgpu says 64, but subgroups of Apple's GPUs have 32.
-    let lanes = if info.backend == wgpu::Backend::Metal { 32 } else { info.subgroup_max_size };
-    [16, 8].into_iter().find(has).filter(|_| (4..=64).contains(&lanes)).map(|side| MatrixUnit { side, lanes })
+    let subgroup_size = if info.backend == wgpu::Backend::Metal { 32 } else { info.subgroup_max_size };
+    let unit = |side| MatrixUnit { side, subgroup_size };
+    [16, 8].into_iter().find(has).filter(|_| (4..=64).contains(&subgroup_size)).map(unit)
 }
 
 fn enumerate() -> Vec<wgpu::Adapter> {

@@ -1,7 +1,7 @@
 //! The only module that drives wgpu: adapter, device, buffers, pipelines, running and reading back.
 //!
 //! A [`Gpu`] makes [`Buffer`]s and turns a list of [`Command`]s (a [`Dispatch`] and the memory of its operands) into a
-//! [`Recorded`], which runs any number of times with different [`Globals`]. Failures of the device are [`Error::Gpu`]:
+//! [`Recorded`], which runs any number of times with different [`RunParams`]. Failures of the device are [`Error::Gpu`]:
 //! errors are caught in wgpu's error scopes, and no handler is installed on a device that a host brings along.
 
 mod adapter;
@@ -14,7 +14,7 @@ pub use record::{Command, Recorded};
 pub use wgpu::ComputePass;
 
 use crate::error::{Error, Limit, Result, TooLarge};
-use crate::kernel::{Dispatch, Globals, Kernels};
+use crate::kernel::{Dispatch, Kernels, RunParams, Shader, Variant};
 use crate::plan::Target;
 use reflect::{Entry, Reflection, check_names};
 use std::collections::HashMap;
@@ -26,20 +26,13 @@ use std::time::Duration;
 /// may have been called by that thread.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Shaders that are compiled without checks of indices and loops: those where the checks take much of the time (14 % of
-/// `conv3x3_lanes.forward`) and every index is bounded in plain sight. A map's element is only read or written after
-/// its row and column were found inside, or cut off there; tiles and arrays are indexed below their length, the statistics'
-/// part of `taps` by [`crate::ops::conv3x3::Conv3x3WithStats::has_kernel`]. Weights are packed for whole workgroups of lanes:
-/// `lanes` in `ops/conv3x3/lanes.rs` says how many to the packing kernel and to the one that reads, and a tile has its pixels.
-const TRUSTED: [&str; 2] = ["conv3x3", "conv3x3_lanes"];
-
 /// A device with its compiled kernels.
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     allocated: Arc<AtomicU64>,
-    shaders: Mutex<HashMap<(&'static str, bool), Arc<Shader>>>,
+    shaders: Mutex<HashMap<(&'static str, bool), Arc<Module>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Not on a host's device.
     cache: Option<cache::Cache>,
@@ -52,8 +45,8 @@ pub struct Gpu {
     replaced: HashMap<&'static str, Vec<(String, String)>>,
 }
 
-struct Shader {
-    module: wgpu::ShaderModule,
+struct Module {
+    raw: wgpu::ShaderModule,
     reflection: Reflection,
 }
 
@@ -125,13 +118,13 @@ impl Gpu {
         Gpu::open(choice, None)
     }
 
-    /// The same with the kernels called `kernel` ([`Kernels::NAMES`]).
+    /// The same with the kernels called `kernel` ([`Kernels::names`]).
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown name, [`Error::Gpu`] where the adapter cannot run these kernels.
     pub fn open(choice: &AdapterChoice, kernel: Option<&str>) -> Result<Gpu> {
-        if let Some(name) = kernel.filter(|name| !Kernels::NAMES.contains(name)) {
-            let names = Kernels::NAMES.join(", ");
+        if let Some(name) = kernel.filter(|name| !Kernels::names().contains(name)) {
+            let names = Kernels::names().join(", ");
             return Err(Error::Invalid(format!("there are no kernels {name:?}; give one of: auto, {names}")));
         }
         let adapter = adapter::choose(choice)?;
@@ -162,12 +155,10 @@ impl Gpu {
         let info = adapter.get_info();
         let mut features =
             wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
-        if kernels == Kernels::Lanes {
-            features |= wgpu::Features::SHADER_INT64;
-        }
+        let family = kernels.family();
+        features |= family.requires | family.prefers;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-        if let Kernels::Matrix(_) = kernels {
-            features |= adapter::MATRIX_FEATURES;
+        if family.requires.intersects(wgpu::Features::all_experimental_mask()) {
             // SAFETY: asks to accept that wgpu's cooperative matrices may have bugs. They are used only where a person
             // asks for them, and their results are compared before (`exec::Device::open_with`).
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
@@ -196,7 +187,7 @@ impl Gpu {
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
         let info = device.adapter_info();
         Gpu {
-            kernels: adapter::kernels_with(&info, device.features())[0],
+            kernels: Kernels::of_device(info.device_type, device.features(), None)[0],
             wide: device.features().contains(wgpu::Features::SHADER_INT64),
             info,
             device,
@@ -232,22 +223,22 @@ impl Gpu {
         Target::Gpu { max_binding: self.max_binding(), kernels: self.kernels }
     }
 
-    /// For tests that must fail on a wrong kernel: uses the shader `stem` with the text `from` replaced by `to`, everywhere,
-    /// as some kernels are written out several times. Panics unless `from` occurs, so that a test does not outlive what it
-    /// was written for.
+    /// For tests that must fail on a wrong kernel: uses a shader with the text `from` replaced by `to`, everywhere, as some
+    /// kernels are written out several times. Panics unless `from` occurs, so that a test does not outlive what it was written
+    /// for.
     #[must_use]
-    pub fn with_shader_replacement(mut self, stem: &'static str, from: &str, to: &str) -> Gpu {
-        self.replaced.entry(stem).or_default().push((from.into(), to.into()));
-        let _ = self.source(stem, false);
-        self.shaders.get_mut().unwrap().retain(|(shader, _), _| *shader != stem);
-        self.pipelines.get_mut().unwrap().retain(|(shader, ..), _| *shader != stem);
+    pub fn with_shader_replacement(mut self, shader: &'static Shader, from: &str, to: &str) -> Gpu {
+        self.replaced.entry(shader.stem).or_default().push((from.into(), to.into()));
+        let _ = self.source(shader, shader.matrices);
+        self.shaders.get_mut().unwrap().retain(|(stem, _), _| *stem != shader.stem);
+        self.pipelines.get_mut().unwrap().retain(|(stem, ..), _| *stem != shader.stem);
         self
     }
 
-    fn source(&self, stem: &'static str, half: bool) -> String {
-        let text = reflect::source(stem, half, self.wide);
-        self.replaced.get(stem).into_iter().flatten().fold(text, |text, (from, to)| {
-            assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{stem}.wgsl");
+    fn source(&self, shader: &Shader, half: bool) -> String {
+        let text = shader.source(Variant { half, wide: self.wide });
+        self.replaced.get(shader.stem).into_iter().flatten().fold(text, |text, (from, to)| {
+            assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{}.wgsl", shader.stem);
             text.replace(from, to)
         })
     }
@@ -426,19 +417,19 @@ impl Gpu {
         }
     }
 
-    fn shader(&self, stem: &'static str, half: bool) -> Result<Arc<Shader>> {
+    fn module(&self, shader: &'static Shader, half: bool) -> Result<Arc<Module>> {
         let mut shaders = self.shaders.lock().unwrap();
-        if let Some(shader) = shaders.get(&(stem, half)) {
-            return Ok(shader.clone());
+        if let Some(module) = shaders.get(&(shader.stem, half)) {
+            return Ok(module.clone());
         }
-        let trusted = TRUSTED.contains(&stem) && !self.replaced.contains_key(stem);
-        let source = wgpu::ShaderSource::Wgsl(self.source(stem, half).into());
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(stem), source };
-        let module = self.checked(
-            || format!("shader {stem}"),
+        let unchecked = shader.unchecked.is_some() && !self.replaced.contains_key(shader.stem);
+        let source = wgpu::ShaderSource::Wgsl(self.source(shader, half).into());
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(shader.stem), source };
+        let raw = self.checked(
+            || format!("shader {}", shader.stem),
             || {
-                if trusted {
-                    // SAFETY: see the list; the text is our own.
+                if unchecked {
+                    // SAFETY: the shader's record says why; the text is our own.
                     unsafe {
                         self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
                     }
@@ -447,31 +438,30 @@ impl Gpu {
                 }
             },
         )?;
-        let shader = Arc::new(Shader { module, reflection: Reflection::of(stem, half) });
-        shaders.insert((stem, half), shader.clone());
-        Ok(shader)
+        let module = Arc::new(Module { raw, reflection: Reflection::of(shader, half) });
+        shaders.insert((shader.stem, half), module.clone());
+        Ok(module)
     }
 
     fn pipeline(&self, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
-        let (stem, name) = (dispatch.shader, dispatch.entry);
+        let (stem, name) = (dispatch.shader.stem, dispatch.entry);
         let constants = dispatch.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
-        let half = dispatch.half && reflect::has_hidden(stem);
+        let half = dispatch.half && dispatch.shader.has_act();
         let key: PipelineKey = (stem, name, half, constants);
         if let Some(pipeline) = self.pipelines.lock().unwrap().get(&key) {
             return Ok(pipeline.clone());
         }
-        let shader = self.shader(stem, half)?;
-        let entry = shader.reflection.entries.get(name);
+        let module = self.module(dispatch.shader, half)?;
+        let entry = module.reflection.entries.get(name);
         let entry = entry.unwrap_or_else(|| panic!("shader {stem} has no entry point {name:?}")).clone();
         for (constant, _) in &dispatch.constants {
-            let known = &shader.reflection.constants;
+            let known = &module.reflection.constants;
             assert!(
                 known.iter().any(|k| k == constant),
                 "{stem}.{name}: constant {constant:?} is not one of {known:?}"
             );
         }
-        let raw =
-            self.checked(|| format!("pipeline {stem}.{name}"), || self.build(dispatch, &shader.module, &entry))?;
+        let raw = self.checked(|| format!("pipeline {stem}.{name}"), || self.build(dispatch, &module.raw, &entry))?;
         let pipeline = Arc::new(Pipeline { raw: raw.0, layout: raw.1, entry });
         self.pipelines.lock().unwrap().insert(key, pipeline.clone());
         Ok(pipeline)
@@ -483,7 +473,7 @@ impl Gpu {
         module: &wgpu::ShaderModule,
         entry: &Entry,
     ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
-        let label = format!("{}.{}", dispatch.shader, dispatch.entry);
+        let label = format!("{}.{}", dispatch.shader.stem, dispatch.entry);
         let slot = |binding, ty, size: usize| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -496,7 +486,7 @@ impl Gpu {
         };
         let uniform = wgpu::BufferBindingType::Uniform;
         let mut entries = Vec::new();
-        entries.extend(entry.globals.map(|i| slot(i, uniform, size_of::<Globals>())));
+        entries.extend(entry.run.map(|i| slot(i, uniform, size_of::<RunParams>())));
         entries.extend(entry.params.map(|i| slot(i, uniform, entry.params_size)));
         for b in &entry.storage {
             let ty = wgpu::BufferBindingType::Storage { read_only: !b.writable };

@@ -2,7 +2,7 @@
 
 use super::{Buffer, Gpu, Pipeline, Slice, check_names};
 use crate::error::Result;
-use crate::kernel::{Dispatch, Globals, Grid, PARAMS_STRIDE};
+use crate::kernel::{Dispatch, Grid, PARAMS_STRIDE, RunParams};
 use std::sync::Arc;
 
 /// Workgroups a dimension that every device allows.
@@ -31,7 +31,7 @@ pub struct Command {
 /// Dispatches with their pipelines, parameters and bind groups.
 pub struct Recorded {
     steps: Vec<Step>,
-    globals: Buffer,
+    run_params: Buffer,
     /// Keeps the bytes counted as long as the bind groups use them.
     uniforms: Buffer,
 }
@@ -70,7 +70,7 @@ impl Gpu {
         params.resize(params.len().max(PARAMS_STRIDE), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = self.counted_buffer("parameters", params.len() as u64, usage)?;
-        let globals = self.counted_buffer("globals", size_of::<Globals>() as u64, usage)?;
+        let run_params = self.counted_buffer("run parameters", size_of::<RunParams>() as u64, usage)?;
         let steps = self.checked(
             || "bind groups".into(),
             || {
@@ -81,21 +81,21 @@ impl Gpu {
                 for (i, ((command, pipeline), submission)) in
                     commands.iter().zip(pipelines).zip(submissions).enumerate()
                 {
-                    let bindings = self.bind(command, &pipeline, &globals, &uniforms, (i * PARAMS_STRIDE) as u64);
+                    let bindings = self.bind(command, &pipeline, &run_params, &uniforms, (i * PARAMS_STRIDE) as u64);
                     let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
                     steps.push(Step { pipeline, bindings, groups, submission });
                 }
                 steps
             },
         )?;
-        Ok(Recorded { steps, globals, uniforms })
+        Ok(Recorded { steps, run_params, uniforms })
     }
 
     fn bind(
         &self,
         command: &Command,
         pipeline: &Pipeline,
-        globals: &Buffer,
+        run_params: &Buffer,
         uniforms: &Buffer,
         offset: u64,
     ) -> wgpu::BindGroup {
@@ -116,7 +116,7 @@ impl Gpu {
             }
         }
         let mut entries = Vec::new();
-        entries.extend(entry.globals.map(|i| range(i, globals, 0, size_of::<Globals>() as u64)));
+        entries.extend(entry.run.map(|i| range(i, run_params, 0, size_of::<RunParams>() as u64)));
         entries.extend(entry.params.map(|i| range(i, uniforms, offset, entry.params_size as u64)));
         for b in &entry.storage {
             let place = given.iter().position(|n| *n == b.name).expect("the names were checked");
@@ -141,7 +141,7 @@ fn submissions(macs: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item
 }
 
 fn name(dispatch: &Dispatch) -> String {
-    format!("{}.{}", dispatch.shader, dispatch.entry)
+    format!("{}.{}", dispatch.shader.stem, dispatch.entry)
 }
 
 /// Workgroups of a dispatch; panics where a dimension passes what every device allows.
@@ -161,13 +161,13 @@ fn groups(dispatch: &Dispatch, size: [u32; 3]) -> [u32; 3] {
 }
 
 impl Recorded {
-    /// Runs all dispatches in order after uploading `globals` and `uploads`. Returns when everything is submitted;
+    /// Runs all dispatches in order after uploading `run` and `uploads`. Returns when everything is submitted;
     /// [`Gpu::read`] and [`Gpu::wait`] wait.
-    pub fn run(&self, gpu: &Gpu, globals: &Globals, uploads: &[(&Slice, &[f32])]) -> Result<()> {
+    pub fn run(&self, gpu: &Gpu, run: &RunParams, uploads: &[(&Slice, &[f32])]) -> Result<()> {
         gpu.checked(
             || "run".into(),
             || {
-                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
                 for (slice, data) in uploads {
                     gpu.write_unchecked(slice, bytemuck::cast_slice(data));
                 }
@@ -179,13 +179,13 @@ impl Recorded {
         )
     }
 
-    /// Puts all dispatches into a pass of the host's. `globals` and what was written before are uploaded ahead of the next
+    /// Puts all dispatches into a pass of the host's. `run` and what was written before are uploaded ahead of the next
     /// submission.
-    pub fn record_into(&self, gpu: &Gpu, globals: &Globals, pass: &mut wgpu::ComputePass) -> Result<()> {
+    pub fn record_into(&self, gpu: &Gpu, run: &RunParams, pass: &mut wgpu::ComputePass) -> Result<()> {
         gpu.checked(
             || "record".into(),
             || {
-                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
                 self.steps.iter().for_each(|step| step.encode(pass));
             },
         )
@@ -214,7 +214,7 @@ impl Recorded {
     /// As [`Recorded::run`], but waits, and returns the seconds that each group of dispatches took, from the device's own
     /// timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them together. A group is
     /// a pass of its own, because only there may WebGPU put timestamps, so that the sum may be more than a run takes.
-    pub fn profile(&self, gpu: &Gpu, globals: &Globals, groups: &[usize]) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&self, gpu: &Gpu, run: &RunParams, groups: &[usize]) -> Result<Option<Vec<f64>>> {
         assert_eq!(groups.iter().sum::<usize>(), self.steps.len(), "groups hold all dispatches");
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
@@ -225,7 +225,7 @@ impl Recorded {
         gpu.checked(
             || "profile".into(),
             || {
-                gpu.queue.write_buffer(self.globals.raw(), 0, bytemuck::bytes_of(globals));
+                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
                 let (mut steps, mut at) = (&self.steps[..], 0);
                 for groups in groups.chunks(PROFILED_TOGETHER) {
                     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -262,7 +262,7 @@ impl Recorded {
 
     /// Bytes of the uniform buffers.
     pub fn allocated_bytes(&self) -> u64 {
-        self.globals.size() + self.uniforms.size()
+        self.run_params.size() + self.uniforms.size()
     }
 
     /// Passes that a run records, each a submission.

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::exec::{CpuExecutor, Device, Executor};
 use crate::gpu::{Command, Gpu};
-use crate::kernel::{Dispatch, Globals, Grid, Operand};
+use crate::kernel::{Dispatch, Grid, Operand, RunParams, Shader};
 use crate::lab::dataset::source::Batch;
 use crate::lab::train::step::{Settings, Trainer};
 use crate::observer::{Observer, Progress, tell};
@@ -192,9 +192,9 @@ pub fn smoothing(
     exec.write(params, &weights.params)?;
     exec.write(x, &data)?;
     let start = Instant::now();
-    exec.run(&Globals::default())?;
+    exec.run(&RunParams::default())?;
     let answer = Answer::Samples(exec.read(y)?.into_iter().step_by(SAMPLE_STRIDE).collect());
-    let noisy = Globals { noise_scale: 1.0, ..Globals::default() };
+    let noisy = RunParams { noise_scale: 1.0, ..RunParams::default() };
     warm_up(start, || exec.run(&noisy).and_then(|()| exec.wait()))?;
     let (mut run, mut whole, mut submit, mut record) = (vec![], vec![], vec![], vec![]);
     for i in 0..runs {
@@ -250,7 +250,7 @@ pub fn training(
         run.push(ms(start));
     }
     let times = Times { run, whole: None, submit: None, record: None };
-    times.report(device, check, answer, trainer.executor(), &Globals::default(), observer)
+    times.report(device, check, answer, trainer.executor(), &RunParams::default(), observer)
 }
 
 fn ms(since: Instant) -> f64 {
@@ -279,7 +279,7 @@ impl Times {
         check: Check,
         answer: Answer,
         exec: &mut Executor,
-        globals: &Globals,
+        globals: &RunParams,
         observer: &mut dyn Observer,
     ) -> Result<Report> {
         // Before the profile and the peak ask for more.
@@ -397,7 +397,7 @@ fn check_smoothing(
         [h, w] = [h, w].map(|side| (side / 2).next_multiple_of(scale));
     };
     tell(observer, Progress::Measuring { what: &format!("checking against f64 at {w}x{h}") })?;
-    let globals = Globals { noise_scale: 1.0, ..Globals::default() };
+    let globals = RunParams { noise_scale: 1.0, ..RunParams::default() };
     let (params, data) = (graph.params(), picture(Shape::new(1, 3, h, w), 7919).data);
     let mut oracle = CpuExecutor::<f64>::new(graph.clone())?;
     widen(oracle.get_mut(params), &weights.params);
@@ -440,7 +440,7 @@ fn check_training(
     widen(oracle.get_mut(params), &weights.params);
     widen(oracle.get_mut(x), &batch.input.data);
     widen(oracle.get_mut(target), &batch.target.data);
-    oracle.run(&Globals::default());
+    oracle.run(&RunParams::default());
     let mut trainer = Trainer::new(&weights.network, &settings, &weights.params, device)?;
     trainer.step(&batch)?;
     let [m, _] = trainer.moments()?;
@@ -462,7 +462,7 @@ pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
         let recorded = gpu.record(&[command])?;
         gpu.wait()?;
         let start = Instant::now();
-        recorded.run(gpu, &Globals::default(), &[])?;
+        recorded.run(gpu, &RunParams::default(), &[])?;
         gpu.wait()?;
         let seconds = start.elapsed().as_secs_f64();
         if seconds < 0.02 && rounds < 1 << 20 {
@@ -478,10 +478,13 @@ pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
 /// Floating-point operations of one round of one invocation: 16 chains, 8 steps.
 const PEAK_FLOP: usize = 16 * 8 * 2;
 
+/// Multiply-adds that wait for little.
+pub static PEAK_SHADER: Shader = Shader::new("peak", include_str!("../../shaders/peak.wgsl"));
+
 /// A run of `shaders/peak.wgsl` on x and y of `len` elements.
 pub fn peak_dispatch(len: usize, rounds: usize) -> Dispatch {
     Dispatch {
-        shader: "peak",
+        shader: &PEAK_SHADER,
         entry: "multiply_add",
         half: false,
         constants: vec![],

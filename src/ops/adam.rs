@@ -2,13 +2,16 @@
 //! m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
 //! w -= rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
 //!
-//! The rate and the two bias corrections change from step to step: [`crate::kernel::Globals`].
+//! The rate and the two bias corrections change from step to step: [`crate::kernel::RunParams`].
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, check};
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("adam", include_str!("../../shaders/adam.wgsl"));
 
 /// (gradient, (norm, factor)), updating the parameters and both moments in place.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +47,8 @@ impl Operator for Adam {
         let (b1, b2, eps) = (T::of(self.beta1), T::of(self.beta2), T::of(self.eps));
         // Not 1 - b in T: in f32 that loses half of the digits of 1 - 0.999.
         let (a1, a2) = (T::of(1.0 - self.beta1), T::of(1.0 - self.beta2));
-        let rate = T::of(cpu.globals.learning_rate.into());
-        let (c1, c2) = (T::of(cpu.globals.correction1.into()), T::of(cpu.globals.correction2.into()));
+        let rate = T::of(cpu.run.learning_rate.into());
+        let (c1, c2) = (T::of(cpu.run.correction1.into()), T::of(cpu.run.correction2.into()));
         (w.data.par_chunks_mut(CHUNK))
             .zip(m.data.par_chunks_mut(CHUNK))
             .zip(v.data.par_chunks_mut(CHUNK))
@@ -63,7 +66,7 @@ impl Operator for Adam {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.inputs[0].len();
         l.dispatch(
-            ("adam", "adam"),
+            (&SHADER, "adam"),
             &[],
             &[("grad", Input(0)), ("clip", Input(1)), ("w", Output(0)), ("m", Output(1)), ("v", Output(2))],
             &[

@@ -4,9 +4,12 @@
 
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("add", include_str!("../../shaders/add.wgsl"));
 
 /// (a, b) -> a + beta b, of one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +64,7 @@ impl Operator for Add {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("add", "add"),
+            (&SHADER, "add"),
             &[],
             &[("a", Input(0)), ("b", Input(1)), ("y", Output(0))],
             &[("len", len.into()), ("k", self.beta.into())],
@@ -96,7 +99,7 @@ impl Operator for Scale {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("add", "scale"),
+            (&SHADER, "scale"),
             &[],
             &[("x", Input(0)), ("y", Output(0))],
             &[("len", len.into()), ("k", self.k.into())],

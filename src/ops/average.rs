@@ -1,13 +1,16 @@
 //! A moving average of the weights over the steps of a training run: a += rest (w - a), rest = 1 - decay
 //! (Polyak & Juditsky, as an exponential average).
 //!
-//! `rest` may change from step to step: [`crate::kernel::Globals::average`].
+//! `rest` may change from step to step: [`crate::kernel::RunParams::average`].
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity};
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("average", include_str!("../../shaders/average.wgsl"));
 
 /// weights, updating their average in place.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +27,7 @@ impl Operator for Average {
     }
 
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
-        let rest = T::of(cpu.globals.average.into());
+        let rest = T::of(cpu.run.average.into());
         (y[0].data.par_chunks_mut(CHUNK)).zip(x[0].data.par_chunks(CHUNK)).for_each(|(a, w)| {
             a.iter_mut().zip(w).for_each(|(a, w)| *a += rest * (*w - *a));
         });
@@ -33,7 +36,7 @@ impl Operator for Average {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.inputs[0].len();
         l.dispatch(
-            ("average", "average"),
+            (&SHADER, "average"),
             &[],
             &[("w", Input(0)), ("a", Output(0))],
             &[("len", len.into())],

@@ -14,7 +14,7 @@ use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
     Operand::{self, *},
-    Param,
+    Param, Shader,
 };
 use crate::tensor::Shape;
 use rayon::prelude::*;
@@ -46,7 +46,8 @@ pub struct ChannelGate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelGateBackward;
 
-const SHADER: &str = "channel_attention";
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("channel_attention", include_str!("../../shaders/channel_attention.wgsl"));
 /// Width of the shader's hidden layer at most: the length of its workgroup arrays.
 const MAX_HIDDEN: usize = 64;
 
@@ -71,7 +72,7 @@ impl Operator for ChannelStats {
         Ok(vec![Shape::new(r.n, 2 * r.c, r.h.div_ceil(TILE_ROWS), r.w.div_ceil(TILE_COLUMNS))])
     }
 
-    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+    fn accepts_f16(&self, _: usize, operand: Operand) -> bool {
         operand == Input(0)
     }
 
@@ -96,7 +97,7 @@ impl Operator for ChannelStats {
         let (r, tiles) = (l.inputs[0], l.outputs[0]);
         let params = params(r, 0, tiles, r.plane());
         let grid = Grid::Linear(tiles.len() / 2);
-        l.dispatch((SHADER, "tile_stats"), &[], &[("r", Input(0)), ("tiles", Output(0))], &params, grid);
+        l.dispatch((&SHADER, "tile_stats"), &[], &[("r", Input(0)), ("tiles", Output(0))], &params, grid);
     }
 }
 
@@ -161,9 +162,9 @@ impl Operator for ChannelStatsBackward {
         let r = l.inputs[0];
         let params = params(r, 0, Shape::SCALAR, r.plane());
         let argmax = l.scratch(r.n * r.c);
-        l.dispatch((SHADER, "argmax_of"), &[], &[("r", Input(0)), ("argmax", argmax)], &params, workgroups(r.c, r.n));
+        l.dispatch((&SHADER, "argmax_of"), &[], &[("r", Input(0)), ("argmax", argmax)], &params, workgroups(r.c, r.n));
         let bindings = [("dstats_in", Input(1)), ("argmax_in", argmax), ("dr", Output(0))];
-        l.dispatch((SHADER, "backward_input"), &[], &bindings, &params, Grid::Linear(r.len()));
+        l.dispatch((&SHADER, "backward_input"), &[], &bindings, &params, Grid::Linear(r.len()));
     }
 }
 
@@ -218,7 +219,7 @@ impl Operator for ChannelGate {
         let params = params(tiles.with_c(f), l.inputs[1].n, tiles, self.pixels);
         let (gate, stats) = (Output(0), Output(1));
         l.dispatch(
-            (SHADER, "reduce"),
+            (&SHADER, "reduce"),
             &[],
             &[("tiles_in", Input(0)), ("stats", stats)],
             &params,
@@ -226,7 +227,7 @@ impl Operator for ChannelGate {
         );
         let weights = [("fc1w", Input(1)), ("fc1b", Input(2)), ("fc2w", Input(3)), ("fc2b", Input(4))];
         let bindings = [&[("stats_in", stats), ("gate", gate)], &weights[..]].concat();
-        l.dispatch((SHADER, "mlp"), &[], &bindings, &params, workgroups(tiles.n, 1));
+        l.dispatch((&SHADER, "mlp"), &[], &bindings, &params, workgroups(tiles.n, 1));
     }
 }
 
@@ -290,7 +291,7 @@ impl Operator for ChannelGateBackward {
         ];
         let fc2w = ("fc2w", Input(3));
         let mut run = |entry, bindings: &[_], grid| {
-            l.dispatch((SHADER, entry), &[], &[&hidden[..], bindings].concat(), &params, grid);
+            l.dispatch((&SHADER, entry), &[], &[&hidden[..], bindings].concat(), &params, grid);
         };
         run("backward_stats", &[fc2w, ("dstats", Output(0))], workgroups(gate.n, 1));
         run("backward_fc1", &[fc2w, ("dfc1w", Output(1)), ("dfc1b", Output(2))], workgroups(k, 1));

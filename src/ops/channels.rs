@@ -2,8 +2,11 @@
 
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("channels", include_str!("../../shaders/channels.wgsl"));
 
 /// (a (N, Ca, H, W), b (N, Cb, H, W)) -> y (N, Ca + Cb, H, W).
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +49,7 @@ impl Operator for Concat {
         let [a, b] = l.inputs[..] else { unreachable!("two inputs") };
         let len = a.len() + b.len();
         l.dispatch(
-            ("channels", "concat"),
+            (&SHADER, "concat"),
             &[],
             &[("a_in", Input(0)), ("b_in", Input(1)), ("y", Output(0))],
             &[("ca", a.c.into()), ("cb", b.c.into()), ("plane", a.plane().into()), ("len", len.into())],
@@ -87,7 +90,7 @@ impl Operator for Split {
         let [a, b] = l.outputs[..] else { unreachable!("two outputs") };
         let len = a.len() + b.len();
         l.dispatch(
-            ("channels", "split"),
+            (&SHADER, "split"),
             &[],
             &[("x", Input(0)), ("a", Output(0)), ("b", Output(1))],
             &[("ca", a.c.into()), ("cb", b.c.into()), ("plane", a.plane().into()), ("len", len.into())],

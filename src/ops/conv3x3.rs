@@ -15,21 +15,17 @@ use super::exp_scale::ExpScale;
 use super::{Cpu, Graph, In, Node, Op, Operator, Out, Real, Workspace, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
-    Grid, Kernels, Lowering,
+    Lowering,
     Operand::{self, *},
-    Param,
 };
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
 mod cpu;
-mod lanes;
-mod matrix;
-mod tiles;
+pub mod families;
+mod gpu;
 
-pub(crate) use lanes::unrolled;
-pub(crate) use matrix::unrolled as matrix_unrolled;
-pub(crate) use tiles::unrolled as tiles_unrolled;
+pub use families::{LANES_SHADER, MATRIX8_SHADER, MATRIX16_SHADER, TILES_SHADER};
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +41,12 @@ pub struct GatedConv3x3 {
     /// Slope of the LeakyReLU for negative values; None = no activation.
     pub slope: Option<f64>,
     /// What is done to its output where it is stored; nothing where there is a slope.
-    pub then: Then,
+    pub epilogue: Epilogue,
 }
 
 /// What a convolution does to its output: an operator of maps beside it, and of the output as its last input.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Then {
+pub enum Epilogue {
     /// Stores it.
     Nothing,
     /// Of one map beside it.
@@ -61,59 +57,24 @@ pub enum Then {
     Coupling(Coupling),
 }
 
-impl Then {
+impl Epilogue {
     /// The operator, where it is one of these.
-    pub fn of(op: &Op) -> Option<Then> {
+    pub fn of(op: &Op) -> Option<Epilogue> {
         match op {
-            Op::Add(op) => Some(Then::Add(op.clone())),
-            Op::ExpScale(op) => Some(Then::ExpScale(op.clone())),
-            Op::Coupling(op) => Some(Then::Coupling(op.clone())),
+            Op::Add(op) => Some(Epilogue::Add(op.clone())),
+            Op::ExpScale(op) => Some(Epilogue::ExpScale(op.clone())),
+            Op::Coupling(op) => Some(Epilogue::Coupling(op.clone())),
             _ => None,
         }
     }
 
     fn op(&self) -> Option<Op> {
         match self {
-            Then::Nothing => None,
-            Then::Add(op) => Some(op.clone().into()),
-            Then::ExpScale(op) => Some(op.clone().into()),
-            Then::Coupling(op) => Some(op.clone().into()),
+            Epilogue::Nothing => None,
+            Epilogue::Add(op) => Some(op.clone().into()),
+            Epilogue::ExpScale(op) => Some(op.clone().into()),
+            Epilogue::Coupling(op) => Some(op.clone().into()),
         }
-    }
-
-    /// The shaders' THEN.
-    fn number(gated: Option<&Then>) -> f64 {
-        match gated {
-            None | Some(Then::Nothing) => 0.0,
-            Some(Then::Add(_)) => 1.0,
-            Some(Then::ExpScale(_)) => 2.0,
-            Some(Then::Coupling(Coupling { inverse })) => {
-                if *inverse {
-                    4.0
-                } else {
-                    3.0
-                }
-            }
-        }
-    }
-
-    /// The shaders' `factor`.
-    fn factor(gated: Option<&Then>) -> f64 {
-        match gated {
-            Some(Then::Add(Add { beta })) => f64::from(*beta),
-            Some(Then::ExpScale(ExpScale { sign })) => f64::from(*sign),
-            _ => 0.0,
-        }
-    }
-
-    /// The maps beside, which a kernel has also where it reads none (bind any map).
-    fn bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
-        let [a, e] = match gated {
-            Some(Then::Add(_)) => [Input(6), Input(0)],
-            Some(Then::Coupling(_)) => [Input(6), Input(7)],
-            _ => [Input(0); 2],
-        };
-        [("a", a), ("e", e)]
     }
 }
 
@@ -142,58 +103,6 @@ pub struct Conv3x3BackwardInput {
 /// `(dpre (N, Co, h, w), x, [r]) -> dw (Co, Cx + Cr, 3, 3), db (Co)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv3x3BackwardWeight;
-
-/// The parameters of the kernels, by the shader's names.
-#[derive(Clone, Copy, Default)]
-struct Sizes {
-    n: usize,
-    cx: usize,
-    cr: usize,
-    co: usize,
-    h: usize,
-    w: usize,
-    slope: f64,
-    factor: f64,
-    first: usize,
-    count: usize,
-    splits: usize,
-}
-
-impl Sizes {
-    /// Batch and size of `map`, channels of the inputs.
-    fn of(map: Shape, maps: &[Shape]) -> Sizes {
-        let channels = |i: usize| maps.get(i).map_or(0, |m| m.c);
-        Sizes { n: map.n, cx: channels(0), cr: channels(1), h: map.h, w: map.w, ..Sizes::default() }
-    }
-
-    /// As [`forward_bindings`] binds the node's first `maps` inputs: a hidden map is always r; an only one then stands there
-    /// alone.
-    fn as_bound(self, l: &Lowering, maps: usize) -> Sizes {
-        if maps == 1 && l.half.contains(&Input(0)) { Sizes { cx: 0, cr: self.cx, ..self } } else { self }
-    }
-
-    /// Those alone on which packed weights depend, so that nodes with the same weights share them.
-    fn packing(self) -> Sizes {
-        Sizes { n: 0, h: 0, w: 0, slope: 0.0, factor: 0.0, ..self }
-    }
-
-    fn params(self) -> [(&'static str, Param); 11] {
-        let Sizes { n, cx, cr, co, h, w, slope, factor, first, count, splits } = self;
-        [
-            ("n", n.into()),
-            ("cx", cx.into()),
-            ("cr", cr.into()),
-            ("co", co.into()),
-            ("h", h.into()),
-            ("w", w.into()),
-            ("slope", (slope as f32).into()),
-            ("factor", (factor as f32).into()),
-            ("first", first.into()),
-            ("count", count.into()),
-            ("splits", splits.into()),
-        ]
-    }
-}
 
 impl Operator for Conv3x3 {
     fn name(&self) -> &'static str {
@@ -250,7 +159,7 @@ impl Operator for Conv3x3 {
 
     /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first. Nor
     /// the output of two maps: kernels that write f16 read the second as f16, which it need not be.
-    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
+    fn accepts_f16(&self, inputs: usize, operand: Operand) -> bool {
         match operand {
             Output(_) => self.slope.is_some() && inputs == 3,
             operand => operand == Input(inputs - 3),
@@ -267,72 +176,7 @@ impl Operator for Conv3x3 {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, l.inputs.len() - 2, None, None);
-    }
-}
-
-/// Lowers the convolution of the node's first `maps` inputs; `gated`: it is [`GatedConv3x3`], and what follows; `tiles`
-/// get the statistics.
-fn forward(l: &mut Lowering, slope: Option<f64>, maps: usize, gated: Option<&Then>, tiles: Option<Operand>) {
-    let (x, y) = (l.inputs[0], l.outputs[0]);
-    let factor = Then::factor(gated);
-    let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), factor, ..Sizes::of(x, &l.inputs[..maps]) };
-    let weights = weights(maps, gated);
-    assert!(tiles.is_none() || Conv3x3WithStats::has_kernel(l.kernels, y.c), "no kernel for statistics of {y}");
-    match l.kernels {
-        Kernels::Lanes => {
-            let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
-            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gated, packed, Output(0), tiles);
-        }
-        // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
-        // 16, in no less time.
-        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
-            matrix::forward(l, sizes, (maps, gated), (Output(0), tiles), unit)
-        }
-        _ => tiles::forward(l, sizes, (maps, gated), (Output(0), tiles), tiles::Weights::Plain),
-    }
-}
-
-/// Place of the weight among the node's inputs; the bias follows.
-fn weights(maps: usize, gated: Option<&Then>) -> usize {
-    if gated.is_some() { 4 } else { maps }
-}
-
-/// The bindings of gates, which a kernel has also where it is told that there are none (bind any map).
-fn gate_bindings(gated: Option<&Then>) -> [(&'static str, Operand); 2] {
-    let [cgate, sgate] = if gated.is_some() { [Input(2), Input(3)] } else { [Input(0); 2] };
-    [("cgate", cgate), ("sgate", sgate)]
-}
-
-/// The entry point of the tiles' and the matrices' convolution that stores into y, or into an f16 one, perhaps with its
-/// statistics, and its bindings.
-fn forward_bindings(
-    l: &Lowering,
-    (maps, gated): (usize, Option<&Then>),
-    packed: Operand,
-    (y, tiles): (Operand, Option<Operand>),
-) -> (&'static str, Vec<(&'static str, Operand)>) {
-    let mut bindings = gate_bindings(gated).to_vec();
-    bindings.extend([("x", Input(0)), ("r", Input(maps - 1)), ("packed_in", packed)]);
-    let hidden = l.half.contains(&y);
-    bindings.push((if hidden { "y_hidden" } else { "y" }, y));
-    bindings.extend(tiles.map(|tiles| ("tiles", tiles)));
-    if !hidden && tiles.is_none() {
-        bindings.extend(Then::bindings(gated));
-    }
-    let kernel = match (hidden, tiles) {
-        (false, None) => "forward",
-        (true, None) => "forward_hidden",
-        (false, Some(_)) => "forward_stats",
-        (true, Some(_)) => "forward_hidden_stats",
-    };
-    (kernel, bindings)
-}
-
-impl GatedConv3x3 {
-    /// Have these kernels one for so many outputs?
-    pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {
-        kernels != Kernels::Lanes || lanes::takes_gates(outputs)
+        gpu::forward(l, self.slope, l.inputs.len() - 2, None, None);
     }
 }
 
@@ -346,7 +190,7 @@ impl Operator for GatedConv3x3 {
         let [x, r, cgate, sgate, w, b] = arity(own)?;
         super::gate::check_gates([r, cgate, sgate])?;
         let y = Conv3x3 { slope: self.slope }.infer(&[x, r, w, b])?;
-        match self.then.op() {
+        match self.epilogue.op() {
             Some(op) => {
                 check!(self.slope.is_none(), "has a slope, and {op:?} follows");
                 op.infer(&[beside, &y].concat())
@@ -366,7 +210,7 @@ impl Operator for GatedConv3x3 {
         Conv3x3 { slope: self.slope }.paper_extras(inputs, outputs)
     }
 
-    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+    fn accepts_f16(&self, _: usize, operand: Operand) -> bool {
         operand == Input(1) || self.slope.is_some() && operand == Output(0)
     }
 
@@ -381,24 +225,14 @@ impl Operator for GatedConv3x3 {
         super::gate::Gate.cpu(&[*r, *cgate, *sgate], &mut [Out { shape: r.shape, data: &mut gated }], cpu);
         let r = In { shape: r.shape, data: &gated };
         Conv3x3 { slope: self.slope }.cpu(&[*x, r, *w, *b], y, cpu);
-        if let Some(op) = self.then.op() {
+        if let Some(op) = self.epilogue.op() {
             let last = y[0].data.to_vec();
             op.cpu(&[beside, &[In { shape: y[0].shape, data: &last }]].concat(), y, cpu);
         }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, 2, Some(&self.then), None);
-    }
-}
-
-impl Conv3x3WithStats {
-    /// Have these kernels one for so many outputs?
-    pub fn has_kernel(kernels: Kernels, outputs: usize) -> bool {
-        match kernels {
-            Kernels::Lanes => lanes::gives_stats(outputs),
-            _ => tiles::gives_stats(outputs),
-        }
+        gpu::forward(l, self.slope, 2, Some(&self.epilogue), None);
     }
 }
 
@@ -412,8 +246,8 @@ impl Operator for Conv3x3WithStats {
         Ok([&y[..], &ChannelStats.infer(&y)?].concat())
     }
 
-    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
-        operand != Output(1) && Conv3x3 { slope: self.slope }.takes_half(inputs, operand)
+    fn accepts_f16(&self, inputs: usize, operand: Operand) -> bool {
+        operand != Output(1) && Conv3x3 { slope: self.slope }.accepts_f16(inputs, operand)
     }
 
     fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
@@ -436,7 +270,7 @@ impl Operator for Conv3x3WithStats {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        forward(l, self.slope, l.inputs.len() - 2, None, Some(Output(1)));
+        gpu::forward(l, self.slope, l.inputs.len() - 2, None, Some(Output(1)));
     }
 }
 
@@ -462,14 +296,7 @@ impl Operator for ActivationBackward {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let y = l.inputs[0];
-        l.dispatch(
-            ("conv3x3", "activation_backward"),
-            &[],
-            &[("y_in", Input(0)), ("dy", Input(1)), ("dx", Output(0))],
-            &tiles::params(Sizes { co: y.c, slope: self.slope, ..Sizes::of(y, &[]) }, 0),
-            Grid::Linear(y.len()),
-        );
+        gpu::activation_backward(l, self.slope);
     }
 }
 
@@ -505,18 +332,7 @@ impl Operator for Conv3x3BackwardInput {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let [dy, w] = l.inputs[..] else { unreachable!("two inputs") };
-        for (i, &(first, count)) in self.parts.iter().enumerate() {
-            if l.kernels == Kernels::Lanes {
-                // A convolution of dy: its channels are the inputs, the wanted ones the outputs.
-                let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
-                let packed = lanes::pack(l, sizes, (Input(1), None));
-                lanes::forward(l, sizes, (Input(0), Input(0)), None, packed, Output(i), None);
-                continue;
-            }
-            let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
-            tiles::forward(l, sizes, (1, None), (Output(i), None), tiles::Weights::Turned);
-        }
+        gpu::backward_input(l, &self.parts);
     }
 }
 
@@ -547,11 +363,6 @@ impl Operator for Conv3x3BackwardWeight {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (dy, maps) = (l.inputs[0], &l.inputs[1..]);
-        let sizes = Sizes { co: dy.c, ..Sizes::of(dy, maps) };
-        if l.kernels == Kernels::Lanes {
-            return lanes::backward_weight(l, sizes);
-        }
-        tiles::backward_weight(l, sizes);
+        gpu::backward_weight(l);
     }
 }

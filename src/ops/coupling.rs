@@ -7,9 +7,12 @@
 use super::add::CHUNK;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("coupling", include_str!("../../shaders/coupling.wgsl"));
 
 /// (x, e, t) -> y, all of one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +60,7 @@ impl Operator for Coupling {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("coupling", if self.inverse { "inverse" } else { "forward" }),
+            (&SHADER, if self.inverse { "inverse" } else { "forward" }),
             &[],
             &[("x", Input(0)), ("e", Input(1)), ("t", Input(2)), ("y", Output(0))],
             &[("len", len.into())],
@@ -106,6 +109,6 @@ impl Operator for CouplingBackward {
         // The forward coupling's gradient needs no t, and its dt is dy.
         let (entry, bindings) =
             if self.inverse { ("backward_inverse", &bindings[..]) } else { ("backward_forward", &bindings[..5]) };
-        l.dispatch(("coupling", entry), &[], bindings, &[("len", len.into())], Grid::Linear(len));
+        l.dispatch((&SHADER, entry), &[], bindings, &[("len", len.into())], Grid::Linear(len));
     }
 }

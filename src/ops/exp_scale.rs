@@ -7,9 +7,12 @@
 use super::add::CHUNK;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("exp_scale", include_str!("../../shaders/exp_scale.wgsl"));
 
 /// x -> exp(sign tanh(x / 2)).
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +63,7 @@ impl Operator for ExpScale {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("exp_scale", "forward"),
+            (&SHADER, "forward"),
             &[],
             &[("x", Input(0)), ("y", Output(0))],
             &[("len", len.into()), ("sign", self.sign.into())],
@@ -95,7 +98,7 @@ impl Operator for ExpScaleBackward {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("exp_scale", "backward"),
+            (&SHADER, "backward"),
             &[],
             &[("x", Input(0)), ("y_in", Input(1)), ("dy", Input(2)), ("dx", Output(0))],
             &[("len", len.into()), ("sign", self.sign.into())],

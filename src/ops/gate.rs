@@ -8,7 +8,7 @@ use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
     Operand::{self, *},
-    Param,
+    Param, Shader,
 };
 use crate::tensor::Shape;
 use rayon::prelude::*;
@@ -21,7 +21,8 @@ pub struct Gate;
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateBackward;
 
-const SHADER: &str = "gate";
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("gate", include_str!("../../shaders/gate.wgsl"));
 
 fn params(r: Shape) -> [(&'static str, Param); 3] {
     [("n", r.n), ("f", r.c), ("plane", r.plane())].map(|(name, v)| (name, v.into()))
@@ -45,11 +46,11 @@ impl Operator for Gate {
         Ok(vec![inputs[0]])
     }
 
-    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+    fn accepts_f16(&self, _: usize, operand: Operand) -> bool {
         operand == Input(0) || operand == Output(0)
     }
 
-    fn keeps_half(&self) -> bool {
+    fn same_precision(&self) -> bool {
         true
     }
 
@@ -73,7 +74,7 @@ impl Operator for Gate {
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
         let bindings = [("r", Input(0)), ("cgate", Input(1)), ("sgate", Input(2)), ("y", Output(0))];
-        l.dispatch((SHADER, "gate"), &[], &bindings, &params(r), Grid::Linear(r.len()));
+        l.dispatch((&SHADER, "gate"), &[], &bindings, &params(r), Grid::Linear(r.len()));
     }
 }
 
@@ -122,7 +123,7 @@ impl Operator for GateBackward {
         let inputs = [("r", Input(0)), ("sgate", Input(2)), ("dy", Input(3))];
         let pixels = [("cgate", Input(1)), ("dr", Output(0)), ("dsgate", Output(2))];
         let mut run = |entry, bindings: &[_], grid| {
-            l.dispatch((SHADER, entry), &[], &[&inputs[..], bindings].concat(), &params(r), grid);
+            l.dispatch((&SHADER, entry), &[], &[&inputs[..], bindings].concat(), &params(r), grid);
         };
         run(
             "backward_channels",

@@ -3,11 +3,14 @@
 
 use super::add::CHUNK;
 use super::{Cpu, In, Operator, Out, Real, arity, dot, sum};
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
-/// flat gradient -> (norm, factor). The clip is [`crate::kernel::Globals::clip`].
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("grad_norm", include_str!("../../shaders/grad_norm.wgsl"));
+
+/// flat gradient -> (norm, factor). The clip is [`crate::kernel::RunParams::clip`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradNorm;
 
@@ -24,7 +27,7 @@ impl Operator for GradNorm {
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let parts: Vec<T> = x[0].data.par_chunks(CHUNK).map(|g| dot(g, g)).collect();
         let norm = sum(&parts).sqrt();
-        let factor = T::of(cpu.globals.clip.into()) / (norm + T::of(1e-6));
+        let factor = T::of(cpu.run.clip.into()) / (norm + T::of(1e-6));
         y[0].data[0] = norm;
         // A NaN norm must not become a factor of 1, as `min` would have it.
         y[0].data[1] = if factor > T::one() { T::one() } else { factor };
@@ -37,8 +40,8 @@ impl Operator for GradNorm {
         let params = [("len", len.into()), ("parts", parts.into())];
         let sums = l.scratch(parts);
         let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        l.dispatch(("grad_norm", "partial"), &[], &[("grad", Input(0)), ("sums", sums)], &params, grid);
+        l.dispatch((&SHADER, "partial"), &[], &[("grad", Input(0)), ("sums", sums)], &params, grid);
         let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch(("grad_norm", "total"), &[], &[("sums_in", sums), ("clip", Output(0))], &params, one);
+        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("clip", Output(0))], &params, one);
     }
 }

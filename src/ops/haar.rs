@@ -7,9 +7,12 @@
 use super::haar_inverse::HaarInverse;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("haar", include_str!("../../shaders/haar.wgsl"));
 
 /// x (N, C, H, W), H and W even -> y (N, 4C, H/2, W/2).
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +60,7 @@ impl Operator for Haar {
         let (x, y) = (l.inputs[0], l.outputs[0]);
         let cells = y.len() / 4;
         l.dispatch(
-            ("haar", "haar"),
+            (&SHADER, "haar"),
             &[],
             &[("x", Input(0)), ("y", Output(0))],
             &[

@@ -6,9 +6,12 @@
 use super::haar::Haar;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("haar_inverse", include_str!("../../shaders/haar_inverse.wgsl"));
 
 /// y (N, 4C, h, w), band-major -> x (N, C, 2h, 2w).
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +58,7 @@ impl Operator for HaarInverse {
         let (x, y) = (l.outputs[0], l.inputs[0]);
         let cells = y.len() / 4;
         l.dispatch(
-            ("haar_inverse", "haar_inverse"),
+            (&SHADER, "haar_inverse"),
             &[],
             &[("x", Output(0)), ("y", Input(0))],
             &[

@@ -6,9 +6,12 @@
 use super::add::CHUNK;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sum, sum_by};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("loss", include_str!("../../shaders/loss.wgsl"));
 
 /// (y, target) -> loss (1, 1, 1, 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -47,9 +50,9 @@ impl Operator for L1Loss {
         let params = [("len", len.into()), ("parts", parts.into())];
         let sums = l.scratch(parts);
         let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        l.dispatch(("loss", "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
+        l.dispatch((&SHADER, "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
         let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch(("loss", "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
+        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
     }
 }
 
@@ -79,7 +82,7 @@ impl Operator for L1LossBackward {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.inputs[0].len();
         l.dispatch(
-            ("loss", "backward"),
+            (&SHADER, "backward"),
             &[],
             &[("y", Input(0)), ("goal", Input(1)), ("dy", Output(0))],
             &[("len", len.into()), ("parts", 0usize.into())],

@@ -5,7 +5,7 @@
 
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -17,7 +17,8 @@ pub struct MaxPool;
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaxPoolBackward;
 
-const SHADER: &str = "max_pool";
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("max_pool", include_str!("../../shaders/max_pool.wgsl"));
 
 fn params(y: Shape) -> [(&'static str, Param); 3] {
     [("h", y.h.into()), ("w", y.w.into()), ("cells", y.len().into())]
@@ -63,7 +64,7 @@ impl Operator for MaxPool {
     fn gpu(&self, l: &mut Lowering) {
         let y = l.outputs[0];
         let bindings = [("x", Input(0)), ("y", Output(0))];
-        l.dispatch((SHADER, "forward"), &[], &bindings, &params(y), Grid::Linear(y.len()));
+        l.dispatch((&SHADER, "forward"), &[], &bindings, &params(y), Grid::Linear(y.len()));
     }
 }
 
@@ -93,6 +94,6 @@ impl Operator for MaxPoolBackward {
     fn gpu(&self, l: &mut Lowering) {
         let dy = l.inputs[1];
         let bindings = [("x", Input(0)), ("dy", Input(1)), ("dx", Output(0))];
-        l.dispatch((SHADER, "backward"), &[], &bindings, &params(dy), Grid::Linear(dy.len()));
+        l.dispatch((&SHADER, "backward"), &[], &bindings, &params(dy), Grid::Linear(dy.len()));
     }
 }

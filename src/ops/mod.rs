@@ -5,7 +5,7 @@
 //! [`Operator`] and the enum [`Op`], whose list below is the only place that names them all.
 
 use crate::graph::{self, ShapeRule, Value};
-use crate::kernel::{Globals, Lowering, Operand};
+use crate::kernel::{Lowering, Operand, RunParams, Shader};
 use crate::tensor::Shape;
 use std::sync::Mutex;
 
@@ -94,7 +94,7 @@ pub struct Workspace {
 /// What a CPU implementation gets beside its operands.
 pub struct Cpu<'a, T> {
     /// What changes from run to run.
-    pub globals: &'a Globals,
+    pub run: &'a RunParams,
     /// One buffer a thread, each of [`Workspace::per_thread`].
     pub threads: &'a [Mutex<Vec<T>>],
     /// One buffer of [`Workspace::shared`].
@@ -135,12 +135,12 @@ pub trait Operator {
     }
 
     /// Do the GPU kernels take this operand as f16, too? `inputs` is their number. See [`crate::low_level::plan`].
-    fn takes_half(&self, _inputs: usize, _operand: Operand) -> bool {
+    fn accepts_f16(&self, _inputs: usize, _operand: Operand) -> bool {
         false
     }
 
     /// Must output 0 be of f16 exactly where input 0 is?
-    fn keeps_half(&self) -> bool {
+    fn same_precision(&self) -> bool {
         false
     }
 
@@ -210,6 +210,37 @@ operators! {
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
 }
 
+/// The shaders of all operators.
+pub static SHADERS: &[&Shader] = &[
+    &adam::SHADER,
+    &add::SHADER,
+    &average::SHADER,
+    &channel_attention::SHADER,
+    &channels::SHADER,
+    &coupling::SHADER,
+    &exp_scale::SHADER,
+    &gate::SHADER,
+    &grad_norm::SHADER,
+    &haar::SHADER,
+    &haar_inverse::SHADER,
+    &loss::SHADER,
+    &max_pool::SHADER,
+    &noise::SHADER,
+    &pixel_conv::SHADER,
+    &rows::SHADER,
+    &sigmoid_gate::SHADER,
+    &spatial_attention::SHADER,
+    &conv3x3::TILES_SHADER,
+    &conv3x3::LANES_SHADER,
+    &conv3x3::MATRIX8_SHADER,
+    &conv3x3::MATRIX16_SHADER,
+];
+
+/// The shader called `stem`.
+pub fn shader(stem: &str) -> Option<&'static Shader> {
+    SHADERS.iter().copied().find(|shader| shader.stem == stem)
+}
+
 impl Operator for Op {
     fn name(&self) -> &'static str {
         each!(self, o => o.name())
@@ -226,11 +257,11 @@ impl Operator for Op {
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
         each!(self, o => o.backward(g, node, dy, needs))
     }
-    fn takes_half(&self, inputs: usize, operand: Operand) -> bool {
-        each!(self, o => o.takes_half(inputs, operand))
+    fn accepts_f16(&self, inputs: usize, operand: Operand) -> bool {
+        each!(self, o => o.accepts_f16(inputs, operand))
     }
-    fn keeps_half(&self) -> bool {
-        each!(self, o => o.keeps_half())
+    fn same_precision(&self) -> bool {
+        each!(self, o => o.same_precision())
     }
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         each!(self, o => o.workspace(inputs, outputs))

@@ -8,11 +8,14 @@
 //! to driver. What is left between two devices is a few roundings.
 
 use super::{Cpu, In, Operator, Out, Real, arity};
-use crate::kernel::{Globals, Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, RunParams, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
-/// () -> noise of a shape, times [`crate::kernel::Globals::noise_scale`].
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("noise", include_str!("../../shaders/noise.wgsl"));
+
+/// () -> noise of a shape, times [`crate::kernel::RunParams::noise_scale`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Noise {
     /// (N, C, h, w).
@@ -89,7 +92,7 @@ impl Operator for Noise {
     }
 
     fn cpu<T: Real>(&self, _: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
-        let Globals { seed, origin, noise_scale, .. } = *cpu.globals;
+        let RunParams { seed, origin, noise_scale, .. } = *cpu.run;
         if noise_scale == 0.0 {
             return y[0].data.fill(T::zero());
         }
@@ -108,7 +111,7 @@ impl Operator for Noise {
     fn gpu(&self, l: &mut Lowering) {
         let s = self.shape;
         l.dispatch(
-            ("noise", "noise"),
+            (&SHADER, "noise"),
             &[],
             &[("y", Output(0))],
             &[
@@ -130,7 +133,7 @@ mod tests {
     use crate::graph::Layout;
     use crate::ops::Graph;
 
-    fn noise<T: Real>(shape: Shape, globals: &Globals) -> Vec<T> {
+    fn noise<T: Real>(shape: Shape, globals: &RunParams) -> Vec<T> {
         let mut graph = Graph::new(Layout::default());
         let y = graph.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap();
         graph.output(y);
@@ -140,7 +143,7 @@ mod tests {
         exec.get(y).to_vec()
     }
 
-    const GLOBALS: Globals = Globals {
+    const GLOBALS: RunParams = RunParams {
         seed: [0x1234_5678, 0x9abc_def0],
         origin: [1000, 7],
         noise_scale: 1.0,
@@ -195,12 +198,12 @@ mod tests {
         let all = noise::<f32>(whole, &GLOBALS);
         let (top, left) = (6, 9);
         let origin = [GLOBALS.origin[0] + top as u32, GLOBALS.origin[1] + left as u32];
-        let tile = noise::<f32>(part, &Globals { origin, ..GLOBALS });
+        let tile = noise::<f32>(part, &RunParams { origin, ..GLOBALS });
         for (i, v) in tile.iter().enumerate() {
             let (plane, row, column) = (i / part.plane(), i / part.w % part.h, i % part.w);
             assert_eq!(*v, all[(plane * whole.h + top + row) * whole.w + left + column], "{plane} {row} {column}");
         }
-        let other = noise::<f32>(part, &Globals { origin, seed: [GLOBALS.seed[0], GLOBALS.seed[1] ^ 1], ..GLOBALS });
+        let other = noise::<f32>(part, &RunParams { origin, seed: [GLOBALS.seed[0], GLOBALS.seed[1] ^ 1], ..GLOBALS });
         assert!(other.iter().zip(&tile).all(|(a, b)| a != b), "another seed, other noise");
     }
 
@@ -208,9 +211,9 @@ mod tests {
     fn the_scale_is_a_factor_and_scale_0_is_exactly_0() {
         let shape = Shape::new(1, 3, 5, 7);
         let one = noise::<f64>(shape, &GLOBALS);
-        let half = noise::<f64>(shape, &Globals { noise_scale: 0.5, ..GLOBALS });
+        let half = noise::<f64>(shape, &RunParams { noise_scale: 0.5, ..GLOBALS });
         assert!(one.iter().zip(&half).all(|(a, b)| a * 0.5 == *b));
-        let none = noise::<f64>(shape, &Globals { noise_scale: 0.0, ..GLOBALS });
+        let none = noise::<f64>(shape, &RunParams { noise_scale: 0.0, ..GLOBALS });
         assert!(none.iter().all(|v| v.to_bits() == 0));
     }
 }

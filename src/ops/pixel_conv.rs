@@ -7,7 +7,7 @@
 
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, Workspace, arity, check, product, sum};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*, Param};
+use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 use glam::UVec3;
 use rayon::prelude::*;
@@ -26,7 +26,8 @@ pub struct PixelConvBackward {
     pub side: usize,
 }
 
-const SHADER: &str = "pixel_conv";
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("pixel_conv", include_str!("../../shaders/pixel_conv.wgsl"));
 
 /// Rows of a matrix that a task of the CPU makes.
 const BLOCK: usize = 32;
@@ -154,7 +155,7 @@ impl Operator for PixelConv {
         let sizes = Sizes::of(self.side, l.inputs[0], l.outputs[0].c);
         let bindings = [("x", Input(0)), ("w", Input(1)), ("b", Input(2)), ("y", Output(0))];
         let grid = groups(sizes.x.plane(), sizes.rows, sizes.x.n);
-        l.dispatch((SHADER, "forward"), &[], &bindings, &sizes.params(0), grid);
+        l.dispatch((&SHADER, "forward"), &[], &bindings, &sizes.params(0), grid);
     }
 }
 
@@ -235,7 +236,7 @@ impl Operator for PixelConvBackward {
         let splits = 512usize.div_ceil(blocks).min(pieces.div_ceil(8));
         let params = sizes.params(splits);
         let parts = l.scratch(splits * (x.c + 1) * rows);
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
         let input = [("w", Input(1)), ("dy", Input(2)), ("dx", Output(0))];
         run("backward_input", &input, groups(x.plane(), x.c, x.n));
         let weight = [("x", Input(0)), ("dy", Input(2)), ("parts", parts)];

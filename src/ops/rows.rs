@@ -2,9 +2,12 @@
 //! For inference only: it has no gradient.
 
 use super::{Cpu, In, Operator, Out, Real, check};
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use std::ops::Range;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("rows", include_str!("../../shaders/rows.wgsl"));
 
 /// Slabs x_i (N, C, h_i, w), one under the other -> `count` of their rows from `first` on (N, C, count, w).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +61,7 @@ impl Operator for Rows {
             let sizes = [("w", y.w), ("xh", slabs[i].h), ("yh", y.h), ("first", rows.start), ("to", to)];
             let params: Vec<_> = sizes.into_iter().chain([("rows", rows.len()), ("len", len)]).collect();
             let params: Vec<_> = params.into_iter().map(|(name, v)| (name, v.into())).collect();
-            l.dispatch(("rows", "rows"), &[], &[("x", Input(i)), ("y", Output(0))], &params, Grid::Linear(len));
+            l.dispatch((&SHADER, "rows"), &[], &[("x", Input(i)), ("y", Output(0))], &params, Grid::Linear(len));
         }
     }
 }

@@ -5,9 +5,12 @@
 use super::add::CHUNK;
 use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sigmoid};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*};
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use rayon::prelude::*;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("sigmoid_gate", include_str!("../../shaders/sigmoid_gate.wgsl"));
 
 /// (x, h) -> x sigmoid(h), of one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +50,7 @@ impl Operator for SigmoidGate {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("sigmoid_gate", "forward"),
+            (&SHADER, "forward"),
             &[],
             &[("x", Input(0)), ("h", Input(1)), ("y", Output(0))],
             &[("len", len.into())],
@@ -84,7 +87,7 @@ impl Operator for SigmoidGateBackward {
     fn gpu(&self, l: &mut Lowering) {
         let len = l.outputs[0].len();
         l.dispatch(
-            ("sigmoid_gate", "backward"),
+            (&SHADER, "backward"),
             &[],
             &[("x", Input(0)), ("h", Input(1)), ("dy", Input(2)), ("dx", Output(0)), ("dh", Output(1))],
             &[("len", len.into())],

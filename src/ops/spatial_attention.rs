@@ -12,7 +12,7 @@ use crate::graph::Value;
 use crate::kernel::{
     Grid, Kernels, Lowering,
     Operand::{self, *},
-    Param,
+    Param, Shader,
 };
 use crate::tensor::Shape;
 use rayon::prelude::*;
@@ -33,7 +33,8 @@ pub struct SpatialGate;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpatialGateBackward;
 
-const SHADER: &str = "spatial_attention";
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("spatial_attention", include_str!("../../shaders/spatial_attention.wgsl"));
 
 /// Parameters of all kernels.
 fn params(map: Shape, splits: usize) -> [(&'static str, Param); 5] {
@@ -65,7 +66,7 @@ impl Operator for SpatialStats {
         Ok(vec![r.with_c(2)])
     }
 
-    fn takes_half(&self, _: usize, operand: Operand) -> bool {
+    fn accepts_f16(&self, _: usize, operand: Operand) -> bool {
         operand == Input(0)
     }
 
@@ -100,7 +101,7 @@ impl Operator for SpatialStats {
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
         let bindings = [("r", Input(0)), ("cgate", Input(1)), ("stats", Output(0))];
-        let (kernel, grid) = if l.kernels == Kernels::Lanes {
+        let (kernel, grid) = if l.kernels == Kernels::SoftwareSimd {
             ("pool_rows", squares(r))
         } else {
             // 64 pixels a workgroup, of which a dimension has no more than 65,535.
@@ -108,7 +109,7 @@ impl Operator for SpatialStats {
             let down = groups.div_ceil(65_535);
             ("pool", Grid::Workgroups(glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32)))
         };
-        l.dispatch((SHADER, kernel), &[], &bindings, &params(r, 0), grid);
+        l.dispatch((&SHADER, kernel), &[], &bindings, &params(r, 0), grid);
     }
 }
 
@@ -161,7 +162,7 @@ impl Operator for SpatialStatsBackward {
         let params = params(r, 0);
         let argmax = l.scratch(r.n * r.plane());
         let (r_in, dstats) = (("r", Input(0)), ("dstats_in", Input(2)));
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
         run(
             "backward_input",
             &[r_in, dstats, ("cgate", Input(1)), ("argmax", argmax), ("dr", Output(0))],
@@ -218,8 +219,8 @@ impl Operator for SpatialGate {
     fn gpu(&self, l: &mut Lowering) {
         let stats = l.inputs[0];
         let bindings = [("stats_in", Input(0)), ("w", Input(1)), ("b", Input(2)), ("gate", Output(0))];
-        let kernel = if l.kernels == Kernels::Lanes { "gates_rows" } else { "gates" };
-        l.dispatch((SHADER, kernel), &[], &bindings, &params(stats, 0), squares(stats));
+        let kernel = if l.kernels == Kernels::SoftwareSimd { "gates_rows" } else { "gates" };
+        l.dispatch((&SHADER, kernel), &[], &bindings, &params(stats, 0), squares(stats));
     }
 }
 
@@ -304,7 +305,7 @@ impl Operator for SpatialGateBackward {
         let pixels = Grid::Threads(glam::UVec3::new(gate.w as u32, gate.h as u32, gate.n as u32));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
         let dpre = [("gate_in", Input(2)), ("dgate", Input(3))];
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((SHADER, entry), &[], bindings, &params, grid);
+        let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
         run("backward_stats", &[&dpre[..], &[("w", Input(1)), ("dstats", Output(0))]].concat(), pixels);
         run("backward_weight", &[&dpre[..], &[("stats_in", Input(0)), ("sums", sums)]].concat(), groups(splits));
         run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(1));

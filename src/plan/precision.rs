@@ -1,6 +1,6 @@
 //! Precision: which values lie in memory as f16.
 //!
-//! A value does where the operator that writes it and all that read it take it so ([`Operator::takes_half`]). In a graph
+//! A value does where the operator that writes it and all that read it take it so ([`Operator::accepts_f16`]). In a graph
 //! with gradients there is none.
 
 use crate::graph::{Storage, Value};
@@ -13,7 +13,7 @@ pub(super) fn half_values(graph: &Graph, nodes: &[Node], kernels: Option<Kernels
     if !kernels.is_some_and(Kernels::half) {
         return HashSet::new();
     }
-    let takes = |node: &Node, operand| node.op.takes_half(node.inputs.len(), operand);
+    let takes = |node: &Node, operand| node.op.accepts_f16(node.inputs.len(), operand);
     let mut half: HashSet<Value> = HashSet::new();
     for node in nodes {
         half.extend(node.outputs.iter().enumerate().filter(|(i, _)| takes(node, Operand::Output(*i))).map(|(_, v)| *v));
@@ -26,7 +26,7 @@ pub(super) fn half_values(graph: &Graph, nodes: &[Node], kernels: Option<Kernels
             for (_, v) in node.inputs.iter().enumerate().filter(|(i, _)| !takes(node, Operand::Input(*i))) {
                 half.remove(v);
             }
-            if let (true, [x, ..], [y, ..]) = (node.op.keeps_half(), &node.inputs[..], &node.outputs[..])
+            if let (true, [x, ..], [y, ..]) = (node.op.same_precision(), &node.inputs[..], &node.outputs[..])
                 && !(half.contains(x) && half.contains(y))
             {
                 half.remove(x);

@@ -128,27 +128,27 @@ pub fn pixel_conv((n, ci, co, h, w, side): (usize, usize, usize, usize, usize, u
 }
 
 /// What may follow a gated convolution, and how many maps it reads beside its output.
-pub const THENS: [(Then, usize); 7] = [
-    (Then::Nothing, 0),
-    (Then::Add(Add { beta: 1.0 }), 1),
-    (Then::Add(Add { beta: -1.0 }), 1),
-    (Then::ExpScale(ExpScale { sign: 1.0 }), 0),
-    (Then::ExpScale(ExpScale { sign: -1.0 }), 0),
-    (Then::Coupling(Coupling { inverse: false }), 2),
-    (Then::Coupling(Coupling { inverse: true }), 2),
+pub const EPILOGUES: [(Epilogue, usize); 7] = [
+    (Epilogue::Nothing, 0),
+    (Epilogue::Add(Add { beta: 1.0 }), 1),
+    (Epilogue::Add(Add { beta: -1.0 }), 1),
+    (Epilogue::ExpScale(ExpScale { sign: 1.0 }), 0),
+    (Epilogue::ExpScale(ExpScale { sign: -1.0 }), 0),
+    (Epilogue::Coupling(Coupling { inverse: false }), 2),
+    (Epilogue::Coupling(Coupling { inverse: true }), 2),
 ];
 
 /// Batch, channels of x, r and y, rows, columns.
 pub fn gated_conv(
     (n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize),
-    (then, beside): (Then, usize),
+    (epilogue, beside): (Epilogue, usize),
 ) -> Case {
     let mut random = Random::new(n * cx * cr * co * h * w);
     let maps = [Shape::new(n, cx, h, w), Shape::new(n, cr, h, w), Shape::new(n, cr, 1, 1), Shape::new(n, 1, h, w)];
     let weights = [Shape::new(co, cx + cr, 3, 3), Shape::new(1, co, 1, 1)];
     let beside = vec![Shape::new(n, co, h, w); beside];
     let inputs = maps.iter().chain(&weights).chain(&beside).map(|s| (*s, random.vec(s.len()))).collect();
-    Case::new("conv3x3", GatedConv3x3 { slope: None, then }, inputs, &[])
+    Case::new("conv3x3", GatedConv3x3 { slope: None, epilogue }, inputs, &[])
 }
 
 /// A convolution whose output's statistics are taken: batch, channels of x and y, rows, columns.
@@ -225,8 +225,9 @@ pub fn loss(shape: Shape, equal: bool) -> Case {
 }
 
 pub fn noise(shape: Shape) -> [Case; 3] {
-    let some = Globals { seed: [0x1234_5678, 0x9abc_def0], origin: [1000, 7], noise_scale: 0.7, ..Globals::default() };
-    let settings = [some, Globals { origin: [u32::MAX, 12], ..some }, Globals { noise_scale: 0.0, ..some }];
+    let some =
+        RunParams { seed: [0x1234_5678, 0x9abc_def0], origin: [1000, 7], noise_scale: 0.7, ..RunParams::default() };
+    let settings = [some, RunParams { origin: [u32::MAX, 12], ..some }, RunParams { noise_scale: 0.0, ..some }];
     let mut first_row = 0;
     settings.map(|globals| {
         first_row += 5;
@@ -237,7 +238,7 @@ pub fn noise(shape: Shape) -> [Case; 3] {
 pub fn grad_norm(len: usize, clip: f32) -> Case {
     let shape = Shape::new(1, 1, 1, len);
     let grad = Random::new(len).vec(len);
-    Case::new("grad_norm", GradNorm, vec![(shape, grad)], &[]).with_globals(Globals { clip, ..Globals::default() })
+    Case::new("grad_norm", GradNorm, vec![(shape, grad)], &[]).with_globals(RunParams { clip, ..RunParams::default() })
 }
 
 /// Four steps with the clipping in front; `size` is that of the gradient, so that `eps` matters where it is small.
@@ -253,12 +254,12 @@ pub fn adam(len: usize, clip: f32, size: f32) -> Case {
     let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind: Kind::Forward, range: None };
     let compared = [("clip", factor), ("w", state[0]), ("m", state[1]), ("v", state[2])].map(value).into();
     let runs = (1..=4)
-        .map(|step| Globals {
+        .map(|step| RunParams {
             clip,
             learning_rate: 0.02,
             correction1: (1.0 - 0.9f64.powi(step)) as f32,
             correction2: (1.0 - 0.999f64.powi(step)) as f32,
-            ..Globals::default()
+            ..RunParams::default()
         })
         .collect();
     Case {
@@ -292,7 +293,7 @@ pub fn average(len: usize) -> Case {
         graph,
         inputs: vec![(w, random.vec(len))],
         state: vec![(a, random.vec(len))],
-        runs: [0.9, 0.5, 0.1, 0.01].map(|average| Globals { average, ..Globals::default() }).into(),
+        runs: [0.9, 0.5, 0.1, 0.01].map(|average| RunParams { average, ..RunParams::default() }).into(),
         of: vec![],
         wrt: vec![],
         compared: vec![Compared { name: "a".into(), value: a, kind: Kind::Forward, range: None }],
@@ -335,7 +336,7 @@ pub fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usiz
         name: format!("subnet {g} of {shape:?}, {features} features, attention {attention}"),
         inputs: vec![(x, random.vec(shape.len())), (dy, random.vec(graph.shape(dy).len()))],
         state: vec![(graph.params(), params)],
-        runs: vec![Globals::default()],
+        runs: vec![RunParams::default()],
         of: vec![(y, Some(dy))],
         wrt: vec![(x, dx[0]), (graph.params(), grads)],
         graph,
@@ -417,7 +418,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 3, 64, 9, 13, 16),
         (1, 5, 7, 8, 25, 5),
     ];
-    cases.extend(gated.into_iter().flat_map(|size| THENS.map(|then| gated_conv(size, then))));
+    cases.extend(gated.into_iter().flat_map(|size| EPILOGUES.map(|epilogue| gated_conv(size, epilogue))));
     let with_stats = [
         (1, 64, 64, 11, 31),
         (3, 3, 17, 9, 16),
@@ -486,7 +487,7 @@ pub fn hidden(
     let mut compared = vec![];
     for y in build(&mut hidden, r) {
         let node = hidden.graph.nodes().iter().find(|node| node.outputs[0] == y).expect("an operator's first output");
-        let light = node.op.takes_half(node.inputs.len(), Operand::Output(0));
+        let light = node.op.accepts_f16(node.inputs.len(), Operand::Output(0));
         let (value, kind) = if light { (hidden.unchanged(y, None), Kind::Hidden) } else { (y, Kind::Forward) };
         hidden.graph.output(value);
         compared.push(Compared { name: "output".into(), value, kind, range: None });
@@ -499,7 +500,7 @@ pub fn hidden(
         graph,
         inputs: data,
         state: vec![],
-        runs: vec![Globals::default()],
+        runs: vec![RunParams::default()],
         of: vec![],
         wrt: vec![],
         compared,
@@ -571,9 +572,9 @@ pub fn hidden_conv_and_stats((n, cr, co, h, w): (usize, usize, usize, usize, usi
 /// Batch, channels of x, r and y, rows, columns. The gates are powers of 2, so that f16 has the gated numbers, too.
 pub fn hidden_gated_conv(
     (n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, usize),
-    (then, beside): (Then, usize),
+    (epilogue, beside): (Epilogue, usize),
 ) -> Case {
-    let what = format!("hidden gated conv3x3 {n}x({cx}+{cr})x{h}x{w} to {co}, then {then:?}");
+    let what = format!("hidden gated conv3x3 {n}x({cx}+{cr})x{h}x{w} to {co}, {epilogue:?}");
     let shapes = [(n, cx, h, w), (n, cr, 1, 1), (n, 1, h, w), (co, cx + cr, 3, 3), (1, co, 1, 1)];
     hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {
         let mut inputs: Vec<Value> = shapes.map(|(n, c, h, w)| hidden.input(Shape::new(n, c, h, w))).into();
@@ -583,7 +584,7 @@ pub fn hidden_gated_conv(
         }
         inputs.insert(1, r);
         inputs.extend((0..beside).map(|_| hidden.input(Shape::new(n, co, h, w))));
-        vec![hidden.graph.apply1("conv", GatedConv3x3 { slope: None, then }, &inputs).unwrap()]
+        vec![hidden.graph.apply1("conv", GatedConv3x3 { slope: None, epilogue }, &inputs).unwrap()]
     })
 }
 
@@ -620,7 +621,7 @@ pub static HALF_CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let sizes = [(1, 1, 1, 1), (3, 16, 1, 17), (1, 17, 7, 13), (1, 64, 11, 31)];
     let attention = sizes.into_iter().flat_map(hidden_attention);
     let gated = [(1, 9, 16, 3, 7, 13), (3, 3, 17, 9, 17, 31), (1, 3, 64, 9, 13, 16), (2, 9, 5, 70, 3, 5)];
-    let gated = gated.into_iter().flat_map(|size| THENS.map(|then| hidden_gated_conv(size, then)));
+    let gated = gated.into_iter().flat_map(|size| EPILOGUES.map(|epilogue| hidden_gated_conv(size, epilogue)));
     let with_stats =
         [(1, 64, 64, 11, 31), (3, 3, 32, 17, 16), (2, 5, 70, 25, 7), (1, 16, 17, 1, 1), (1, 5, 48, 16, 49)];
     let with_stats =

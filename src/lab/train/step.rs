@@ -3,7 +3,7 @@
 use crate::error::{Diverged, Error, Result};
 use crate::exec::{Device, Executor};
 use crate::graph::{Layout, Value};
-use crate::kernel::Globals;
+use crate::kernel::RunParams;
 use crate::lab::dataset::source::{Batch, STRENGTH};
 use crate::net::{Network, training::Pass};
 use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
@@ -292,7 +292,7 @@ impl Trainer {
         self.exec.write(self.values.target, &batch.target.data)?;
         let power = i32::try_from(step).unwrap_or(i32::MAX);
         let rate = self.settings.rate_at(step);
-        self.exec.run(&Globals {
+        self.exec.run(&RunParams {
             seed: [seed as u32, (seed >> 32) as u32],
             noise_scale: self.settings.noise,
             clip: self.settings.clip,
@@ -300,7 +300,7 @@ impl Trainer {
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
             average: 1.0 - self.settings.ema.min((1.0 + step as f32) / (10.0 + step as f32)),
-            ..Globals::default()
+            ..RunParams::default()
         })?;
         let loss = self.exec.read(self.values.pass.loss)?[0];
         let norm = self.exec.read(self.values.clip)?[0];

@@ -118,7 +118,7 @@ pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Globals;
+    use crate::kernel::RunParams;
     use std::sync::Mutex;
 
     /// Every set of instructions that this machine has.
@@ -157,7 +157,7 @@ mod tests {
 
             let buffers: Vec<_> = (0..threads).map(|_| Mutex::new(vec![f64::NAN; per_thread])).collect();
             let cpu =
-                Cpu { globals: &Globals::default(), threads: &buffers, shared: &Mutex::new(vec![f64::NAN; shared]) };
+                Cpu { run: &RunParams::default(), threads: &buffers, shared: &Mutex::new(vec![f64::NAN; shared]) };
             let mut want = [y_shape.len(), 9 * c_in * c_out, c_out].map(|len| vec![f64::NAN; len]);
             let [y, dw, db] = &mut want;
             let x64 = In { shape: x_shape, data: &x64 };
@@ -166,11 +166,8 @@ mod tests {
 
             for arch in archs() {
                 let buffers: Vec<_> = (0..threads).map(|_| Mutex::new(vec![f32::NAN; per_thread])).collect();
-                let cpu = Cpu {
-                    globals: &Globals::default(),
-                    threads: &buffers,
-                    shared: &Mutex::new(vec![f32::NAN; shared]),
-                };
+                let cpu =
+                    Cpu { run: &RunParams::default(), threads: &buffers, shared: &Mutex::new(vec![f32::NAN; shared]) };
                 let x = In { shape: x_shape, data: &x };
                 let epilogue = Epilogue { bias: Some(&b), slope: Some(0.2) };
                 let mut got = [y_shape.len(), y_shape.len(), 9 * c_in * c_out, c_out].map(|len| vec![f32::NAN; len]);

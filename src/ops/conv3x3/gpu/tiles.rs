@@ -1,12 +1,12 @@
 //! The convolution's kernels for GPUs: writes the unrolled part of `shaders/conv3x3.wgsl`, which explains them, and
 //! lowers to them.
 
-use super::{Sizes, Then, forward_bindings, gate_bindings};
+use super::super::{Epilogue, TILES_SHADER};
+use super::{Sizes, forward_bindings, gate_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
 use glam::UVec3;
 use std::fmt::Write;
 
-const SHADER: &str = "conv3x3";
 /// Rows of pixels that an invocation has.
 const ROWS: usize = 8;
 /// Columns of a workgroup's tile.
@@ -18,11 +18,11 @@ const MEMORY: usize = 16384;
 
 /// The entry points `forward` and `forward_stats` and, where hidden maps have a type of their own, `forward_hidden` and
 /// `forward_hidden_stats`.
-pub(crate) fn unrolled(half: bool) -> String {
-    let mut text = put_text("put", |at, v| format!("y[{at}] = then({at}, {v});"));
+pub(in super::super) fn unrolled(half: bool) -> String {
+    let mut text = put_text("put", |at, v| format!("y[{at}] = epilogue({at}, {v});"));
     // With what follows a store the statistics would be a ninth buffer, where every device has eight.
     text += &put_text("put_plain", |at, v| format!("y[{at}] = {v};"));
-    text += &put_text("put_hidden", |at, v| format!("y_hidden[{at}] = hide({v});"));
+    text += &put_text("put_hidden", |at, v| format!("y_hidden[{at}] = to_act({v});"));
     text += &forward_text("", "put", false);
     text += &forward_text("_stats", "put_plain", true);
     if half {
@@ -203,13 +203,13 @@ impl Shape {
 pub(super) enum Weights {
     /// The node's weight and bias, which follow its maps.
     Plain,
-    /// Of the gradient: the node's second input, turned.
-    Turned,
+    /// Of the gradient: the node's second input, transposed.
+    Transposed,
 }
 
-/// Has the kernel for so many outputs their tiles' sums and maxima? Those of 4 strips, for few outputs, have more sums than
-/// room for them.
-pub(super) fn gives_stats(outputs: usize) -> bool {
+/// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs, have
+/// more sums than room for them.
+pub(in super::super) fn gives_stats(outputs: usize) -> bool {
     Shape::of(outputs).strips <= 2
 }
 
@@ -217,7 +217,7 @@ pub(super) fn gives_stats(outputs: usize) -> bool {
 pub(super) fn forward(
     l: &mut Lowering,
     sizes: Sizes,
-    (maps, gated): (usize, Option<&Then>),
+    (maps, gated): (usize, Option<&Epilogue>),
     (y, tiles): (Operand, Option<Operand>),
     weights: Weights,
 ) {
@@ -227,19 +227,23 @@ pub(super) fn forward(
     let w = super::weights(maps, gated);
     let packing = params(sizes.packing(), columns);
     let packed = match weights {
-        Weights::Plain => l.prepack(len, (SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing),
-        Weights::Turned => l.prepack(len, (SHADER, "pack_turned"), "packed", &[("w", Input(1))], &packing),
+        Weights::Plain => {
+            l.prepack(len, (&TILES_SHADER, "pack"), "packed", &[("w", Input(w)), ("b", Input(w + 1))], &packing)
+        }
+        Weights::Transposed => {
+            l.prepack(len, (&TILES_SHADER, "pack_transposed"), "packed", &[("w", Input(1))], &packing)
+        }
     };
     let sizes = sizes.as_bound(l, maps);
     let (kernel, bindings) = forward_bindings(l, (maps, gated), packed, (y, tiles));
     l.dispatch(
-        (SHADER, kernel),
+        (&TILES_SHADER, kernel),
         &[
             ("GROUPS", shape.groups as f64),
             ("DEPTH", shape.depth as f64),
             ("STRIPS", shape.strips as f64),
             ("GATED", f64::from(u8::from(gated.is_some()))),
-            ("THEN", Then::number(gated)),
+            ("EPILOGUE", Epilogue::number(gated)),
         ],
         &bindings,
         &params(sizes, columns),
@@ -274,7 +278,7 @@ impl Cut {
         self.parts * self.lines
     }
 
-    /// Bytes of the shader's `inputs` and `slopes`.
+    /// Bytes of the shader's `inputs` and `dys`.
     fn memory(&self) -> usize {
         self.blocks * (self.rows() + 2) * (COLUMNS + 2) * 16 + self.rows() * COLUMNS * (self.pairs + 1) * 8
     }
@@ -294,7 +298,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let row = channels * 9 + 1;
     let sums = l.scratch(splits * sizes.co * row);
     l.dispatch(
-        (SHADER, "backward_weight"),
+        (&TILES_SHADER, "backward_weight"),
         &[
             ("PAIRS", cut.pairs as f64),
             ("BLOCKS", cut.blocks as f64),
@@ -315,7 +319,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
 /// Adds up the sums (splits, co, 9 (cx + cr) + 1) of a gradient of weight and bias, the bias last.
 pub(super) fn reduce_weight(l: &mut Lowering, sizes: Sizes, sums: Operand) {
     l.dispatch(
-        (SHADER, "reduce_weight"),
+        (&TILES_SHADER, "reduce_weight"),
         &[],
         &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
         &params(sizes, 0),

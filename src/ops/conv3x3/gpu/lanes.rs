@@ -4,7 +4,8 @@
 //! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
 //! indexes would live in memory.
 
-use super::{Sizes, Then, gate_bindings, tiles};
+use super::super::{Epilogue, LANES_SHADER};
+use super::{Sizes, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, Operand, Param};
 use glam::UVec3;
 use std::fmt::Write;
@@ -35,7 +36,7 @@ const AT_ONCE: usize = 8;
 const GRADIENT_TILE: (usize, usize) = (2, 32);
 
 /// The entry points that are unrolled.
-pub(crate) fn unrolled() -> String {
+pub(in super::super) fn unrolled() -> String {
     let memory = format!(
         "
 var<workgroup> tile: array<f32, {}>; // [channel][row][column] with the halo
@@ -182,7 +183,7 @@ fn few(outputs: usize, columns: usize) -> String {
             let (at, middle) = (at(column), sum(1, o, column));
             let _ = writeln!(
                 ends,
-                "    put_then(((image * p.co + {o}u) * p.h + own) * p.w + left + {column}u, \
+                "    put_epilogue(((image * p.co + {o}u) * p.h + own) * p.w + left + {column}u, \
                  inner && {o}u < p.co && {column}u + left < p.w, \
                  two(packed_in[bias + min({o}u, p.co - 1u)]).x + shifted[{at}u + before] + {middle} + shifted[{}u + after]);",
                 at + 16,
@@ -345,15 +346,15 @@ fn stage(map: &str) -> String {
     loads.chain(zeros).collect()
 }
 
-/// Packs weight and bias, or without a bias the turned weight.
+/// Packs weight and bias, or without a bias the transposed weight.
 pub(super) fn pack(l: &mut Lowering, sizes: Sizes, (w, b): (Operand, Option<Operand>)) -> Operand {
     let lanes = lanes(sizes.co);
     let len = sizes.co.div_ceil(lanes) * ((sizes.cx + sizes.cr) * 5 + 1) * lanes * 2;
     let (kernel, read) = match b {
         Some(b) => ("pack", vec![("w", w), ("b", b)]),
-        None => ("pack_turned", vec![("w", w)]),
+        None => ("pack_transposed", vec![("w", w)]),
     };
-    l.prepack(len, ("conv3x3_lanes", kernel), "packed", &read, &params(sizes.packing()))
+    l.prepack(len, (&LANES_SHADER, kernel), "packed", &read, &params(sizes.packing()))
 }
 
 /// Output channels that lie beside each other in packed weights: a workgroup's, an invocation each, or all of few.
@@ -370,13 +371,13 @@ fn params(sizes: Sizes) -> Vec<(&'static str, Param)> {
     [&sizes.params()[..], &[("lanes", lanes(sizes.co).into())]].concat()
 }
 
-/// Is the kernel for so many outputs one that applies gates?
-pub(super) fn takes_gates(outputs: usize) -> bool {
+/// Tells whether the kernel for so many outputs applies gates and an epilogue.
+pub(in super::super) fn takes_gates(outputs: usize) -> bool {
     FEW.iter().any(|(few, _)| outputs <= *few)
 }
 
-/// Has the kernel for so many outputs their tiles' sums and maxima?
-pub(super) fn gives_stats(outputs: usize) -> bool {
+/// Tells whether the kernel for so many outputs gives their tiles' sums and maxima.
+pub(in super::super) fn gives_stats(outputs: usize) -> bool {
     !takes_gates(outputs)
 }
 
@@ -386,7 +387,7 @@ pub(super) fn forward(
     l: &mut Lowering,
     sizes: Sizes,
     (x, r): (Operand, Operand),
-    gated: Option<&Then>,
+    gated: Option<&Epilogue>,
     packed: Operand,
     y: Operand,
     tiles: Option<Operand>,
@@ -407,11 +408,11 @@ pub(super) fn forward(
             (constants, [&maps[..], &[("tiles", tiles)]].concat())
         }
         None => {
-            let constants = vec![("GATED", flag(gated.is_some())), ("THEN", Then::number(gated))];
-            (constants, [&maps[..], &gate_bindings(gated), &Then::bindings(gated)].concat())
+            let constants = vec![("GATED", flag(gated.is_some())), ("EPILOGUE", Epilogue::number(gated))];
+            (constants, [&maps[..], &gate_bindings(gated), &Epilogue::bindings(gated)].concat())
         }
     };
-    l.dispatch(("conv3x3_lanes", kernel), &constants, &bindings, &params(sizes), Grid::Workgroups(grid));
+    l.dispatch((&LANES_SHADER, kernel), &constants, &bindings, &params(sizes), Grid::Workgroups(grid));
 }
 
 /// The gradient of weight and bias from dy (input 0) and the maps (the other inputs).
@@ -429,9 +430,9 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let spread = l.scratch(pixels * sizes.co);
     let row = channels * 9 + 1;
     let sums = l.scratch(splits * sizes.co * row);
-    l.dispatch(("conv3x3_lanes", "spread"), &[], &[("dy", dy), ("packed", spread)], &params, Grid::Linear(pixels));
+    l.dispatch((&LANES_SHADER, "spread"), &[], &[("dy", dy), ("packed", spread)], &params, Grid::Linear(pixels));
     l.dispatch(
-        ("conv3x3_lanes", "backward_weight"),
+        (&LANES_SHADER, "backward_weight"),
         &[("LANES", lanes as f64)],
         &[("x", Operand::Input(1)), ("r", r), ("packed_in", spread), ("sums", sums)],
         &params,

@@ -1,7 +1,8 @@
 //! The convolution's kernels on cooperative matrices: writes the second part of `shaders/conv3x3_matrix.wgsl`, which
 //! explains them, and lowers to them.
 
-use super::{Sizes, Then, forward_bindings, tiles};
+use super::super::{Epilogue, MATRIX8_SHADER, MATRIX16_SHADER};
+use super::{Sizes, forward_bindings, tiles};
 use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
 use glam::UVec3;
 use std::fmt::Write;
@@ -13,7 +14,7 @@ const MOST: usize = 64;
 
 /// The constant SIDE, and the entry points `forward`, `forward_stats`, `forward_hidden` and `forward_hidden_stats`, for
 /// matrices of `side` x `side`.
-pub(crate) fn unrolled(side: usize) -> String {
+pub(in super::super) fn unrolled(side: usize) -> String {
     let mut text = format!("const SIDE = {side}u;\n");
     text += &forward_text(side, "", "put", false);
     text += &forward_text(side, "_stats", "put_plain", true);
@@ -84,7 +85,7 @@ fn forward{suffix}(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than LANES there are more than four, and the others do the same once more: matrices
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
     // are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
@@ -110,13 +111,13 @@ fn forward{suffix}(
 pub(super) fn forward(
     l: &mut Lowering,
     sizes: Sizes,
-    (maps, gated): (usize, Option<&Then>),
+    (maps, gated): (usize, Option<&Epilogue>),
     (y, tiles): (Operand, Option<Operand>),
     unit: MatrixUnit,
 ) {
     let shader = match unit.side {
-        8 => "conv3x3_matrix8",
-        16 => "conv3x3_matrix16",
+        8 => &MATRIX8_SHADER,
+        16 => &MATRIX16_SHADER,
         side => panic!("no kernel for matrices of {side}x{side}"),
     };
     let stacks = sizes.co.div_ceil(MOST);
@@ -131,10 +132,10 @@ pub(super) fn forward(
     l.dispatch(
         (shader, kernel),
         &[
-            ("LANES", f64::from(unit.lanes)),
+            ("SUBGROUP_SIZE", f64::from(unit.subgroup_size)),
             ("STACK", stack as f64),
             ("GATED", f64::from(u8::from(gated.is_some()))),
-            ("THEN", Then::number(gated)),
+            ("EPILOGUE", Epilogue::number(gated)),
         ],
         &bindings,
         &tiles::params(sizes, columns),
