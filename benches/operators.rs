@@ -7,12 +7,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sasnet::lab::bench;
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::fit::Cut;
-use sasnet::low_level::gpu::reflect;
 use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::RunParams;
 use sasnet::low_level::net::{Network, Sasnet, Unet, residual};
 use sasnet::low_level::ops::{
-    Graph, Operator, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
+    Graph, Operator, SHADERS, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;

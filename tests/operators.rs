@@ -19,7 +19,7 @@ use sasnet::low_level::ops::{
     channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
     conv3x3::Conv3x3, conv3x3::Epilogue, conv3x3::GatedConv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     grad_norm::GradNorm, haar::Haar, haar_inverse::HaarInverse, loss::L1Loss, max_pool::MaxPool, noise::Noise,
-    pixel_conv::PixelConv, rows::Rows, sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate,
+    pixel_conv::PixelConv, rows::Rows, shader, sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate,
     spatial_attention::SpatialStats,
 };
 use sasnet::low_level::plan::{Plan, Target};
