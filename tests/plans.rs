@@ -369,6 +369,25 @@ fn what_follows_a_subnet_is_done_by_its_convolution() {
     }
 }
 
+/// A convolution stores its output behind one operator, not two: what follows that is a step of its own.
+#[test]
+fn a_convolution_does_only_the_first_of_two_operators() {
+    let mut g = Graph::new(Layout::default());
+    let mut input = |name, n, c, h, w| g.input(name, Shape::new(n, c, h, w));
+    let ([x, r], [w, b]) = ([3, 4].map(|c| input("map", 1, c, 8, 8)), [input("w", 3, 7, 3, 3), input("b", 1, 3, 1, 1)]);
+    let (channel_gate, spatial_gate) = (input("cgate", 1, 4, 1, 1), input("sgate", 1, 1, 8, 8));
+    let gated = g.apply1("gate", Gate, &[r, channel_gate, spatial_gate]).unwrap();
+    let y = g.apply1("conv", Conv3x3 { slope: None }, &[x, gated, w, b]).unwrap();
+    let sum = g.apply1("sum", Add { beta: 1.0 }, &[x, y]).unwrap();
+    let scaled = g.apply1("scale", ExpScale { sign: 1.0 }, &[sum]).unwrap();
+    g.output(scaled);
+    for target in [TARGETS[1], TARGETS[3]] {
+        let plan = Plan::new(&g, target).unwrap();
+        assert_eq!(plan.steps.iter().map(|step| step.op).collect::<Vec<_>>(), ["conv3x3.gated", "exp_scale"]);
+        assert_eq!(simulate(&g, &plan), Ok(()));
+    }
+}
+
 /// Both directions of the network share their weights, and so what is packed of them.
 #[test]
 fn weights_are_packed_once() {
