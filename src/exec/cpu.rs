@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::Value;
 use crate::kernel::RunParams;
-use crate::ops::{Cpu, Graph, In, Operator, Out, Real};
+use crate::ops::{Cpu, Graph, In, Out, Real};
 use crate::plan::{Plan, Region, Target};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -137,7 +137,7 @@ impl<T: Real> CpuExecutor<T> {
         parts.sort_by_key(|(o, _)| *o);
         let shapes = node.outputs.iter().chain(&node.updates).map(shape);
         let mut outputs: Vec<Out<T>> = shapes.zip(parts).map(|(shape, (_, data))| Out { shape, data }).collect();
-        node.op.cpu(&inputs, &mut outputs, &Cpu { run: globals, threads: &self.threads, shared: &self.shared });
+        T::run(&node.op, &inputs, &mut outputs, &Cpu { run: globals, threads: &self.threads, shared: &self.shared });
         for (buffer, data) in written {
             self.buffers[buffer] = data;
         }

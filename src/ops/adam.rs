@@ -4,11 +4,13 @@
 //!
 //! The rate and the two bias corrections change from step to step: [`crate::kernel::RunParams`].
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Operator, arity, check};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("adam", include_str!("../../shaders/adam.wgsl"));
@@ -41,6 +43,7 @@ impl Operator for Adam {
         Ok(vec![])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let (grad, factor) = (x[0].data, x[1].data[1]);
         let [w, m, v] = y else { unreachable!("three arrays to update") };

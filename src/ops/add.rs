@@ -2,11 +2,12 @@
 //!
 //! Gradients: da = dy (the same value, no kernel), db = beta dy; dx = k dy.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("add", include_str!("../../shaders/add.wgsl"));
@@ -51,6 +52,7 @@ impl Operator for Add {
         vec![dy[0], db]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let beta = T::of(self.beta.into());
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
@@ -87,6 +89,7 @@ impl Operator for Scale {
         vec![Some(g.apply1(&node.name, self.clone(), &[dy[0].expect("dy")]).expect("scaling keeps the shape"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let k = T::of(self.k.into());
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {

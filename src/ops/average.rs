@@ -3,11 +3,13 @@
 //!
 //! `rest` may change from step to step: [`crate::kernel::RunParams::average`].
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Operator, arity};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("average", include_str!("../../shaders/average.wgsl"));
@@ -26,6 +28,7 @@ impl Operator for Average {
         Ok(vec![])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let rest = T::of(cpu.run.average.into());
         (y[0].data.par_chunks_mut(CHUNK)).zip(x[0].data.par_chunks(CHUNK)).for_each(|(a, w)| {

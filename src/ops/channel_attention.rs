@@ -9,7 +9,9 @@
 //! dr = dmean / (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient goes to one winner, the first in row-major
 //! order.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, dot, sigmoid, sum};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
@@ -17,7 +19,6 @@ use crate::kernel::{
     Param, Shader,
 };
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Rows of a tile of [`ChannelStats`].
 pub const TILE_ROWS: usize = 8;
@@ -81,6 +82,7 @@ impl Operator for ChannelStats {
         vec![Some(g.apply1(&node.name, ChannelStatsBackward, &inputs).expect("shapes of the forward pass"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [r] = x else { unreachable!("one input") };
         let (f, width, tiles) = (r.shape.c, r.shape.w, out[0].shape.plane());
@@ -102,6 +104,7 @@ impl Operator for ChannelStats {
 }
 
 /// Sum and maximum of each tile of a plane.
+#[cfg(feature = "cpu")]
 fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [T]) {
     // Columns first, which vectorises; then 16 columns by a tree.
     let (mut column_sums, mut column_maxima) = (vec![T::zero(); width], vec![T::zero(); width]);
@@ -124,6 +127,7 @@ fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [
     }
 }
 
+#[cfg(feature = "cpu")]
 fn largest<T: Real>(values: impl Iterator<Item = T>) -> T {
     values.fold(T::neg_infinity(), |a, b| if b > a { b } else { a })
 }
@@ -139,6 +143,7 @@ impl Operator for ChannelStatsBackward {
         Ok(vec![r])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [r, dstats] = x else { unreachable!("two inputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
@@ -196,6 +201,7 @@ impl Operator for ChannelGate {
         d.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [tiles, w1, b1, w2, b2] = x else { unreachable!("five inputs") };
         let [gate, stats] = out else { unreachable!("two outputs") };
@@ -232,6 +238,7 @@ impl Operator for ChannelGate {
 }
 
 /// ReLU(fc1 v), (K).
+#[cfg(feature = "cpu")]
 fn hidden<T: Real>(w1: &[T], b1: &[T], v: &[T]) -> Vec<T> {
     let row = |(w, b): (&[T], &T)| (dot(w, v) + *b).max(T::zero());
     w1.chunks_exact(v.len()).zip(b1).map(row).collect()
@@ -248,6 +255,7 @@ impl Operator for ChannelGateBackward {
         Ok(vec![stats, w1, b1, w2, Shape::new(1, gate.c, 1, 1)])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [stats, w1, b1, w2, gate, dgate] = x else { unreachable!("six inputs") };
         let [dstats, dw1, db1, dw2, db2] = out else { unreachable!("five outputs") };

@@ -1,6 +1,8 @@
 //! Puts the channels of two maps together, and takes them apart. Each is the other's gradient.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
@@ -36,6 +38,7 @@ impl Operator for Concat {
         parts.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let len = y[0].shape.c * y[0].shape.plane();
         let first = x[0].shape.c * x[0].shape.plane();
@@ -76,6 +79,7 @@ impl Operator for Split {
         vec![Some(g.apply1(&node.name, Concat, &[da, db]).expect("the parts of x"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let [a, b] = y else { unreachable!("two outputs") };
         let (la, lb) = (a.shape.c * a.shape.plane(), b.shape.c * b.shape.plane());

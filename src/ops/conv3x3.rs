@@ -11,16 +11,18 @@
 use super::add::{Add, CHUNK};
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
+#[cfg(feature = "cpu")]
+use super::cpu::*;
 use super::exp_scale::ExpScale;
-use super::{Cpu, Graph, In, Node, Op, Operator, Out, Real, Workspace, arity, check};
+use super::{Graph, Node, Op, Operator, Workspace, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
     Lowering,
     Operand::{self, *},
 };
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
+#[cfg(feature = "cpu")]
 mod cpu;
 pub mod families;
 mod gpu;
@@ -166,10 +168,12 @@ impl Operator for Conv3x3 {
         }
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         cpu::convolve_workspace(inputs[inputs.len() - 2].c, outputs[0])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let (maps, [w, b]) = x.split_at(x.len() - 2) else { unreachable!("two remain") };
         cpu::convolve(maps, w.data, Some(b.data), self.slope.map(T::of), &mut y[0], cpu);
@@ -214,11 +218,13 @@ impl Operator for GatedConv3x3 {
         operand == Input(1) || self.slope.is_some() && operand == Output(0)
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         cpu::convolve_workspace(inputs[4].c, outputs[0])
     }
 
     /// Only the oracle of the kernels: the operators one after the other.
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let ([x, r, cgate, sgate, w, b], beside) = x.split_at(6) else { unreachable!("six inputs") };
         let mut gated = vec![T::zero(); r.data.len()];
@@ -258,11 +264,13 @@ impl Operator for Conv3x3WithStats {
         Conv3x3 { slope: self.slope }.paper_extras(inputs, outputs)
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         Conv3x3 { slope: self.slope }.workspace(inputs, outputs)
     }
 
     /// Only the oracle of the kernels.
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
         let (y, tiles) = out.split_at_mut(1);
         Conv3x3 { slope: self.slope }.cpu(x, y, cpu);
@@ -285,6 +293,7 @@ impl Operator for ActivationBackward {
         Ok(vec![y])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
         let slope = T::of(self.slope);
         dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
@@ -316,6 +325,7 @@ impl Operator for Conv3x3BackwardInput {
         outputs.iter().map(|y| (inputs[1].n * 9 * y.len()) as u64).sum()
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         outputs.iter().map(|y| cpu::convolve_workspace(inputs[0].c, *y)).fold(Workspace::default(), |a, b| Workspace {
             per_thread: a.per_thread.max(b.per_thread),
@@ -323,6 +333,7 @@ impl Operator for Conv3x3BackwardInput {
         })
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], cpu: &Cpu<T>) {
         let [dy, w] = x else { unreachable!("two inputs") };
         for (dx, &(first, count)) in dx.iter_mut().zip(&self.parts) {
@@ -353,10 +364,12 @@ impl Operator for Conv3x3BackwardWeight {
         (outputs[0].len() * inputs[0].n * inputs[0].plane()) as u64
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], _: &[Shape]) -> Workspace {
         cpu::weight_workspace(inputs[0], &inputs[1..])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
         let [dw, db] = out else { unreachable!("two outputs") };
         cpu::weight_gradient(x[0], &x[1..], dw.data, db.data, cpu);

@@ -4,12 +4,14 @@
 //! Gradients, forward: dx = dy e, de = dy x, dt = dy (the same value, no kernel).
 //! Inverse: dx = dy e, de = dy (x - t), dt = -dy e = -dx.
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("coupling", include_str!("../../shaders/coupling.wgsl"));
@@ -47,6 +49,7 @@ impl Operator for Coupling {
         vec![Some(d[0]), Some(d[1]), Some(if self.inverse { d[2] } else { dy })]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let [x, e, t] = x else { unreachable!("three inputs") };
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
@@ -80,6 +83,7 @@ impl Operator for CouplingBackward {
         Ok(vec![x; if self.inverse { 3 } else { 2 }])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let [x, e, t, dy] = x else { unreachable!("four inputs") };
         let (x, e, t, dy) = (x.data, e.data, t.data, dy.data);

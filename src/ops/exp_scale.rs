@@ -4,12 +4,14 @@
 //!
 //! Gradient: dy/dx = y sign ds/dx, and ds/dx = (1 - s^2) / 2.
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("exp_scale", include_str!("../../shaders/exp_scale.wgsl"));
@@ -30,6 +32,7 @@ pub struct ExpScaleBackward {
 
 /// tanh(x / 2) = 1 - 2 / (exp(x) + 1), three times as fast as the library's tanh. Its absolute error is that of one
 /// rounding at 1, which is all that exp(s) sees.
+#[cfg(feature = "cpu")]
 fn tanh_half<T: Real>(x: T) -> T {
     let two = T::one() + T::one();
     T::one() - two / (x.exp() + T::one())
@@ -51,6 +54,7 @@ impl Operator for ExpScale {
         vec![Some(g.apply1(&node.name, op, &inputs).expect("one shape"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let sign = T::of(self.sign.into());
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
@@ -83,6 +87,7 @@ impl Operator for ExpScaleBackward {
         Ok(vec![x])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
         let (sign, half) = (T::of(self.sign.into()), T::of(0.5));
         let [x, y, dy] = x else { unreachable!("three inputs") };

@@ -3,7 +3,9 @@
 //! Gradients, a product's: dr = dy cgate sgate; dcgate = the sum over a channel's pixels of dy r sgate; dsgate = the sum over a
 //! pixel's channels of dy r cgate.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, dot};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
     Grid, Lowering,
@@ -11,7 +13,6 @@ use crate::kernel::{
     Param, Shader,
 };
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// (r (N, F, h, w), cgate (N, F), sgate (N, 1, h, w)) -> y, as r.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,7 @@ impl Operator for Gate {
         d.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [r, cgate, sgate] = x else { unreachable!("three inputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
@@ -90,6 +92,7 @@ impl Operator for GateBackward {
         Ok(vec![r, cgate, sgate])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         // Pixels that one task takes, so that the sums over channels stay in the nearest cache.
         const PIXELS: usize = 1024;

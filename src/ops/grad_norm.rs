@@ -1,11 +1,13 @@
 //! The norm of the whole gradient and the factor that clips it:
 //! norm = |g|_2, factor = min(1, clip / (norm + 1e-6)), as PyTorch's `clip_grad_norm_`.
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, In, Operator, Out, Real, arity, dot, sum};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Operator, arity};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("grad_norm", include_str!("../../shaders/grad_norm.wgsl"));
@@ -24,6 +26,7 @@ impl Operator for GradNorm {
         Ok(vec![Shape::new(1, 1, 1, 2)])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let parts: Vec<T> = x[0].data.par_chunks(CHUNK).map(|g| dot(g, g)).collect();
         let norm = sum(&parts).sqrt();

@@ -4,12 +4,13 @@
 //! Gradient: the matrix M of the four signs is symmetric, and the inverse transform applies M without the factor, so
 //! dx = s M dy is the inverse transform times s.
 
+#[cfg(feature = "cpu")]
+use super::cpu::*;
 use super::haar_inverse::HaarInverse;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("haar", include_str!("../../shaders/haar.wgsl"));
@@ -37,6 +38,7 @@ impl Operator for Haar {
         vec![Some(g.apply1(&node.name, op, &[dy[0].expect("dy")]).expect("y has four bands"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let (x, s) = (x[0], T::of(self.scale.into()));
         let Shape { c, h, w, .. } = y[0].shape;

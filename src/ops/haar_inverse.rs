@@ -3,12 +3,13 @@
 //!
 //! Gradient: dy = s M dx, as in [`super::haar`]: the forward transform with factor s.
 
+#[cfg(feature = "cpu")]
+use super::cpu::*;
 use super::haar::Haar;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("haar_inverse", include_str!("../../shaders/haar_inverse.wgsl"));
@@ -36,6 +37,7 @@ impl Operator for HaarInverse {
         vec![Some(g.apply1(&node.name, op, &[dx[0].expect("dx")]).expect("x has even sides"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, y: &[In<T>], x: &mut [Out<T>], _: &Cpu<T>) {
         let (y, s) = (y[0], T::of(self.scale.into()));
         let Shape { c, h, w, .. } = y.shape;

@@ -3,12 +3,14 @@
 //! Gradient: dy = sign(y - target) / elements, sign(0) = 0. The loss is where backward starts, its own gradient is 1;
 //! the target takes none.
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sum, sum_by};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("loss", include_str!("../../shaders/loss.wgsl"));
@@ -36,6 +38,7 @@ impl Operator for L1Loss {
         vec![Some(g.apply1(&node.name, L1LossBackward, &node.inputs.clone()).expect("one shape")), None]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], loss: &mut [Out<T>], _: &Cpu<T>) {
         let parts: Vec<T> = (x[0].data.par_chunks(CHUNK).zip(x[1].data.par_chunks(CHUNK)))
             .map(|(y, target)| sum_by(y.len(), |i| (y[i] - target[i]).abs()))
@@ -67,6 +70,7 @@ impl Operator for L1LossBackward {
         Ok(vec![y])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dy: &mut [Out<T>], _: &Cpu<T>) {
         let step = T::one() / T::of(x[0].data.len() as f64);
         dy[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dy)| {

@@ -3,11 +3,12 @@
 //! Gradient: y[i, j] is one element of its cell, so dx = dy there and 0 at the other three. Of equal ones that is the first
 //! in row-major order.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// x (N, C, H, W), H and W even -> y (N, C, H/2, W/2).
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,7 @@ fn cell(i: usize, w: usize) -> [usize; 4] {
 }
 
 /// The first place of a cell's largest element.
+#[cfg(feature = "cpu")]
 fn winner<T: Real>(x: &[T], cell: [usize; 4]) -> usize {
     cell.into_iter().reduce(|best, at| if x[at] > x[best] { at } else { best }).expect("a cell has four")
 }
@@ -51,6 +53,7 @@ impl Operator for MaxPool {
         vec![Some(g.apply1(&node.name, MaxPoolBackward, &inputs).expect("shapes of the forward pass"))]
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let (plane, w) = (y[0].shape.plane(), y[0].shape.w);
         let planes = y[0].data.par_chunks_mut(plane).zip(x[0].data.par_chunks(4 * plane));
@@ -79,6 +82,7 @@ impl Operator for MaxPoolBackward {
         Ok(vec![x])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
         let [x, dy] = x else { unreachable!("two inputs") };
         let (plane, w) = (dy.shape.plane(), dy.shape.w);

@@ -5,9 +5,8 @@
 //! [`Operator`] and the enum [`Op`], whose list below is the only place that names them all.
 
 use crate::graph::{self, ShapeRule, Value};
-use crate::kernel::{Lowering, Operand, RunParams, Shader};
+use crate::kernel::{Lowering, Operand, Shader};
 use crate::tensor::Shape;
-use std::sync::Mutex;
 
 pub mod adam;
 pub mod add;
@@ -16,6 +15,8 @@ pub mod channel_attention;
 pub mod channels;
 pub mod conv3x3;
 pub mod coupling;
+#[cfg(feature = "cpu")]
+mod cpu;
 pub mod exp_scale;
 pub mod gate;
 pub mod grad_norm;
@@ -29,58 +30,10 @@ pub mod rows;
 pub mod sigmoid_gate;
 pub mod spatial_attention;
 
-/// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
-pub trait Real:
-    num_traits::Float
-    + num_traits::NumAssign
-    + bytemuck::Pod
-    + std::iter::Sum
-    + Default
-    + std::fmt::Debug
-    + Send
-    + Sync
-    + 'static
-{
-    /// Rounds `v`.
-    fn of(v: f64) -> Self;
-}
-
-impl Real for f32 {
-    fn of(v: f64) -> Self {
-        v as f32
-    }
-}
-
-impl Real for f64 {
-    fn of(v: f64) -> Self {
-        v
-    }
-}
-
-/// An operand that the CPU implementation reads.
-#[derive(Clone, Copy)]
-pub struct In<'a, T> {
-    /// Its shape.
-    pub shape: Shape,
-    /// Its values, row-major.
-    pub data: &'a [T],
-}
-
-impl<'a, T> In<'a, T> {
-    /// Values of image `n`.
-    pub fn image(&self, n: usize) -> &'a [T] {
-        let len = self.shape.c * self.shape.plane();
-        &self.data[n * len..(n + 1) * len]
-    }
-}
-
-/// An operand that the CPU implementation overwrites (or updates in place).
-pub struct Out<'a, T> {
-    /// Its shape.
-    pub shape: Shape,
-    /// Its values, row-major.
-    pub data: &'a mut [T],
-}
+#[cfg(feature = "cpu")]
+pub use cpu::{Cpu, In, Out, Real};
+#[cfg(feature = "cpu")]
+pub(crate) use cpu::{product, sum, sum_by};
 
 /// Working memory of a CPU implementation, in elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,25 +42,6 @@ pub struct Workspace {
     pub per_thread: usize,
     /// For the call as a whole.
     pub shared: usize,
-}
-
-/// What a CPU implementation gets beside its operands.
-pub struct Cpu<'a, T> {
-    /// What changes from run to run.
-    pub run: &'a RunParams,
-    /// One buffer a thread, each of [`Workspace::per_thread`].
-    pub threads: &'a [Mutex<Vec<T>>],
-    /// One buffer of [`Workspace::shared`].
-    pub shared: &'a Mutex<Vec<T>>,
-}
-
-impl<T: Real> Cpu<'_, T> {
-    /// Runs `work` on the first `len` elements of this thread's buffer. `work` must not enter rayon again.
-    pub fn with_scratch<R>(&self, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-        let thread = rayon::current_thread_index().unwrap_or(0) % self.threads.len();
-        let mut buffer = self.threads[thread].lock().expect("no thread panicked with the buffer");
-        work(&mut buffer[..len])
-    }
 }
 
 /// One operator: everything that the graph, the planner and the executors need to know of it.
@@ -145,11 +79,13 @@ pub trait Operator {
     }
 
     /// Working memory of [`Operator::cpu`].
+    #[cfg(feature = "cpu")]
     fn workspace(&self, _inputs: &[Shape], _outputs: &[Shape]) -> Workspace {
         Workspace::default()
     }
 
     /// The CPU implementation: overwrites all of `y`. Values that the node updates in place follow its outputs in `y`.
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>);
 
     /// The GPU implementation.
@@ -263,9 +199,11 @@ impl Operator for Op {
     fn same_precision(&self) -> bool {
         each!(self, o => o.same_precision())
     }
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         each!(self, o => o.workspace(inputs, outputs))
     }
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         each!(self, o => o.cpu(x, y, cpu))
     }
@@ -287,104 +225,4 @@ pub(crate) use check;
 /// Checks the number of inputs and gives them as an array.
 pub(crate) fn arity<const N: usize>(inputs: &[Shape]) -> Result<[Shape; N], String> {
     inputs.try_into().map_err(|_| format!("takes {N} inputs, got {}", inputs.len()))
-}
-
-/// Sum of `f(i)` over the indices, with 16 running sums: fast, and in f32 far more exact than one.
-pub(crate) fn sum_by<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
-    let mut lanes = [T::zero(); 16];
-    let whole = len / 16 * 16;
-    for i in (0..whole).step_by(16) {
-        for (j, lane) in lanes.iter_mut().enumerate() {
-            *lane += f(i + j);
-        }
-    }
-    for i in whole..len {
-        lanes[i - whole] += f(i);
-    }
-    tree(lanes)
-}
-
-/// Sum, as [`sum_by`].
-pub(crate) fn sum<T: Real>(values: &[T]) -> T {
-    let mut lanes = [T::zero(); 16];
-    let chunks = values.chunks_exact(16);
-    for (lane, v) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane += *v;
-    }
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += *v;
-        }
-    }
-    tree(lanes)
-}
-
-/// Sum of products, as [`sum`].
-pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut lanes = [T::zero(); 16];
-    let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-    for (i, (u, v)) in a16.remainder().iter().zip(b16.remainder()).enumerate() {
-        lanes[i] += *u * *v;
-    }
-    for (u, v) in a16.zip(b16) {
-        for i in 0..16 {
-            lanes[i] += u[i] * v[i];
-        }
-    }
-    tree(lanes)
-}
-
-fn tree<T: Real>(mut lanes: [T; 16]) -> T {
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
-}
-
-/// dst (m, n; rows `dst_stride` apart) = beta dst + a (m, k) b (k, n), with strides (row, column) of a and b.
-#[allow(clippy::too_many_arguments)] // a matrix product has three operands, each with its strides
-pub(crate) fn product<T: Real>(
-    (m, n, k): (usize, usize, usize),
-    dst: *mut T,
-    dst_stride: usize,
-    beta: T,
-    a: &[T],
-    (a_row, a_col): (usize, usize),
-    b: &[T],
-    (b_row, b_col): (usize, usize),
-) {
-    assert!(a.len() > (m - 1) * a_row + (k - 1) * a_col, "a covers {m}x{k}");
-    assert!(b.len() > (k - 1) * b_row + (n - 1) * b_col, "b covers {k}x{n}");
-    let one = T::one();
-    // SAFETY: a and b are checked above; dst is the caller's, who owns m rows of n elements there.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst,
-            1,
-            dst_stride as isize,
-            beta != T::zero(),
-            a.as_ptr(),
-            a_col as isize,
-            a_row as isize,
-            b.as_ptr(),
-            b_col as isize,
-            b_row as isize,
-            beta,
-            one,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
-/// 1 / (1 + exp(-x))
-pub(crate) fn sigmoid<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
 }

@@ -7,10 +7,11 @@
 //! logarithm and cosine are short polynomials after an exact range reduction, because WGSL's own may differ from driver
 //! to driver. What is left between two devices is a few roundings.
 
-use super::{Cpu, In, Operator, Out, Real, arity};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Operator, arity};
 use crate::kernel::{Grid, Lowering, Operand::*, RunParams, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("noise", include_str!("../../shaders/noise.wgsl"));
@@ -40,6 +41,7 @@ fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 }
 
 /// ln(v / 2^24) for v in 1..=2^24: v = m 2^k with m in (1/sqrt 2, sqrt 2], ln m = 2 atanh(s), s = (m - 1) / (m + 1).
+#[cfg(feature = "cpu")]
 fn log_unit<T: Real>(v: u32) -> T {
     let bits = (v as f32).to_bits(); // exact
     let mut k = (bits >> 23) as i32 - 127 - 24;
@@ -57,6 +59,7 @@ fn log_unit<T: Real>(v: u32) -> T {
 }
 
 /// cos(2 pi t / 2^24) for t in 0..2^24: the quadrant q, and Taylor series of the rest in [-pi/4, pi/4).
+#[cfg(feature = "cpu")]
 fn cos_turn<T: Real>(t: u32) -> T {
     let q = ((t + 0x20_0000) >> 22) & 3;
     let r = ((t + 0x20_0000) & 0x3f_ffff) as i32 - 0x20_0000;
@@ -70,12 +73,14 @@ fn cos_turn<T: Real>(t: u32) -> T {
 }
 
 /// c0 + c1 x + c2 x^2 + c3 x^3
+#[cfg(feature = "cpu")]
 fn horner<T: Real>(x: T, c: [f64; 4]) -> T {
     let [c0, c1, c2, c3] = c.map(T::of);
     c0 + x * (c1 + x * (c2 + x * c3))
 }
 
 /// Standard normal noise at a place of the image.
+#[cfg(feature = "cpu")]
 fn normal<T: Real>(seed: [u32; 2], image: u32, channel: u32, row: u32, column: u32) -> T {
     let [u, t, ..] = philox([column, row, channel, image], seed);
     (T::of(-2.0) * log_unit((u >> 8) + 1)).sqrt() * cos_turn(t >> 8)
@@ -91,6 +96,7 @@ impl Operator for Noise {
         Ok(vec![self.shape])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, _: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let RunParams { seed, origin, noise_scale, .. } = *cpu.run;
         if noise_scale == 0.0 {

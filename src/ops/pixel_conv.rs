@@ -5,12 +5,13 @@
 //! Gradients: `dx[c, s] = sum over q of w(c, q) dy[q, s]`; `dw(c, q) = sum over images and s of x[c, s] dy[q, s]`; `db[o]` = sum
 //! over images, s and t of `dy[q, s]`.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, Workspace, arity, check, product, sum};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, Workspace, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 use glam::UVec3;
-use rayon::prelude::*;
 
 /// (x (N, Ci, h, w), weight, bias (Co)) -> y (N, Co, side h, side w).
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,7 @@ impl Sizes {
     }
 
     /// Elements of y, where they are brought into the order (n, q, s).
+    #[cfg(feature = "cpu")]
     fn workspace(self) -> Workspace {
         let shared = if self.side == 1 { 0 } else { self.x.n * self.rows * self.x.plane() };
         Workspace { per_thread: 0, shared }
@@ -115,10 +117,12 @@ impl Operator for PixelConv {
         d.expect("shapes of the forward pass").into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         Sizes::of(self.side, inputs[0], outputs[0].c).workspace()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let ([x, w, b], y) = (x, &mut y[0]) else { unreachable!("three inputs") };
         let sizes = Sizes::of(self.side, x.shape, y.shape.c);
@@ -160,6 +164,7 @@ impl Operator for PixelConv {
 }
 
 /// Runs `work` on blocks of rows of matrices (images, rows, columns) with the image and the first row.
+#[cfg(feature = "cpu")]
 fn for_blocks<T: Real>(all: &mut [T], rows: usize, columns: usize, work: impl Fn(usize, usize, &mut [T]) + Sync) {
     all.par_chunks_mut(rows * columns).enumerate().for_each(|(n, image)| {
         image.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(i, block)| work(n, i * BLOCK, block));
@@ -182,10 +187,12 @@ impl Operator for PixelConvBackward {
         2 * (inputs[0].c * inputs[2].len()) as u64
     }
 
+    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], _: &[Shape]) -> Workspace {
         Sizes::of(self.side, inputs[0], inputs[2].c).workspace()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
         let ([x, w, dy], [dx, dw, db]) = (x, out) else { unreachable!("three inputs, three outputs") };
         let sizes = Sizes::of(self.side, x.shape, dy.shape.c);

@@ -1,7 +1,9 @@
 //! Some rows of a map that comes in slabs: cuts a slab with its halo out, a slab out of its halo, and puts slabs together.
 //! For inference only: it has no gradient.
 
-use super::{Cpu, In, Operator, Out, Real, check};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Operator, check};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 use std::ops::Range;
@@ -44,6 +46,7 @@ impl Operator for Rows {
         Ok(vec![with_h(x, self.count)])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let w = y[0].shape.w;
         for (x, (rows, to)) in x.iter().zip(self.parts(x.iter().map(|x| x.shape))) {

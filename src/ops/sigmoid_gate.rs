@@ -2,12 +2,14 @@
 //!
 //! Gradients, with s = sigmoid(h): dx = dy s, dh = dy x s (1 - s).
 
+#[cfg(feature = "cpu")]
 use super::add::CHUNK;
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sigmoid};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("sigmoid_gate", include_str!("../../shaders/sigmoid_gate.wgsl"));
@@ -37,6 +39,7 @@ impl Operator for SigmoidGate {
         d.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let [x, h] = x else { unreachable!("two inputs") };
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
@@ -70,6 +73,7 @@ impl Operator for SigmoidGateBackward {
         Ok(vec![x; 2])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let [x, h, dy] = x else { unreachable!("three inputs") };
         let [dx, dh] = y else { unreachable!("two outputs") };

@@ -7,7 +7,9 @@
 //! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax : 0),
 //! the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
 
-use super::{Cpu, Graph, In, Node, Operator, Out, Real, arity, check, sigmoid, sum};
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
     Grid, Kernels, Lowering,
@@ -15,7 +17,6 @@ use crate::kernel::{
     Param, Shader,
 };
 use crate::tensor::Shape;
-use rayon::prelude::*;
 
 /// (r (N, F, h, w), cgate (N, F)) -> maxima over the channels of r cgate, then means (N, 2, h, w).
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,7 @@ impl Operator for SpatialStats {
         d.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [r, cgate] = x else { unreachable!("two inputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
@@ -124,6 +126,7 @@ impl Operator for SpatialStatsBackward {
         Ok(vec![r, cgate])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [r, cgate, dstats] = x else { unreachable!("three inputs") };
         let [dr, dcgate] = out else { unreachable!("two outputs") };
@@ -151,7 +154,7 @@ impl Operator for SpatialStatsBackward {
                     let max = if winner[i] == c as u32 { dmax[i] } else { T::zero() };
                     *dz = dmean[i] * mean_of + max;
                 }
-                *dcgate = super::dot(dr, r);
+                *dcgate = dot(dr, r);
                 dr.iter_mut().for_each(|d| *d *= gates[c]);
             });
         }
@@ -203,6 +206,7 @@ impl Operator for SpatialGate {
         d.into_iter().map(Some).collect()
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [stats, w, b] = x else { unreachable!("three inputs") };
         let (plane, width) = (stats.shape.plane(), stats.shape.w);
@@ -225,6 +229,7 @@ impl Operator for SpatialGate {
 }
 
 /// A plane with a border of zeros, three wide.
+#[cfg(feature = "cpu")]
 fn pad<T: Real>(plane: &[T], width: usize) -> Vec<T> {
     let (height, stride) = (plane.len() / width, width + SIDE - 1);
     let mut padded = vec![T::zero(); (height + SIDE - 1) * stride];
@@ -236,6 +241,7 @@ fn pad<T: Real>(plane: &[T], width: usize) -> Vec<T> {
 
 /// The sum of the 7x7 correlations of padded planes with their kernels, from row `first` on. Rows run on into the
 /// border, so that a tap is one long loop.
+#[cfg(feature = "cpu")]
 fn correlate<'a, T: Real>(
     planes: impl Iterator<Item = (&'a Vec<T>, Vec<T>)>,
     width: usize,
@@ -268,6 +274,7 @@ impl Operator for SpatialGateBackward {
         Ok(vec![stats, w, Shape::SCALAR])
     }
 
+    #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
         let [stats, w, gate, dgate] = x else { unreachable!("four inputs") };
         let [dstats, dw, db] = out else { unreachable!("three outputs") };
@@ -285,7 +292,7 @@ impl Operator for SpatialGateBackward {
             let inner = &border[SIDE / 2 * (stride + 1)..][..height * stride - (SIDE - 1)];
             dw.data.par_iter_mut().enumerate().for_each(|(i, dw)| {
                 let tap = i % TAPS;
-                *dw += super::dot(inner, &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()]);
+                *dw += dot(inner, &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()]);
             });
             for (dstats, kernel) in dstats.chunks_exact_mut(plane).zip(w.data.chunks_exact(TAPS)) {
                 dstats.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, dstats)| {
