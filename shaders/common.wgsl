@@ -5,7 +5,6 @@
 
 struct RunParams {
     seed: vec2u,
-    origin: vec2u,
     noise_scale: f32,
     clip: f32,
     learning_rate: f32,

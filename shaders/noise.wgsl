@@ -1,4 +1,4 @@
-// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n, c, y0 + i, x0 + j) with (y0, x0) = origin, the same on every
+// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n, c, y0 + i, j) with y0 = first_row, the same on every
 // device, in every order and for every tile. One invocation: one element.
 //
 // Integer part, exact. Philox4x32-10 with counter (column, row, channel, image) and key (seed low, seed high): ten
@@ -89,7 +89,7 @@ fn noise(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gro
     let row = i / p.w % p.h;
     let channel = i / (p.w * p.h) % p.c;
     let image = i / (p.w * p.h * p.c);
-    let u = philox(vec4u(run.origin.y + column, run.origin.x + p.first_row + row, channel, image), run.seed);
+    let u = philox(vec4u(column, p.first_row + row, channel, image), run.seed);
     let z = sqrt(-2.0 * log_unit((u.x >> 8u) + 1u)) * cos_turn(u.y >> 8u);
     y[i] = run.noise_scale * z;
 }

@@ -39,11 +39,16 @@ impl From<Tensor> for Picture {
 }
 
 impl Picture {
-    /// The same picture with other colours, (1, 3, H, W) of the same size; panics where it is not.
-    #[must_use]
-    pub fn with(self, tensor: Tensor) -> Picture {
-        assert_eq!(tensor.shape, self.tensor.shape, "new colours for a picture");
-        Picture { tensor, ..self }
+    /// The same picture with other colours, (1, 3, H, W).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they are of another size.
+    pub fn with(self, tensor: Tensor) -> Result<Picture> {
+        if tensor.shape != self.tensor.shape || tensor.data.len() != tensor.shape.len() {
+            let (own, new) = (self.tensor.shape, tensor.shape);
+            return Err(Error::Invalid(format!("colours of {new} for a picture of {own}")));
+        }
+        Ok(Picture { tensor, ..self })
     }
 
     fn from_image(image: DynamicImage, icc: Option<Vec<u8>>) -> Picture {

@@ -199,8 +199,6 @@ impl Lowering {
 pub struct RunParams {
     /// Seed of the noise, low and high word.
     pub seed: [u32; 2],
-    /// Row and column of the tile's first pixel in the image, so that the noise does not depend on the tiling.
-    pub origin: [u32; 2],
     /// Scale of the noise; 0 = none.
     pub noise_scale: f32,
     /// Largest gradient norm (infinity = never clipped).
@@ -219,7 +217,6 @@ impl Default for RunParams {
     fn default() -> Self {
         RunParams {
             seed: [0; 2],
-            origin: [0; 2],
             noise_scale: 0.0,
             clip: f32::INFINITY,
             learning_rate: 0.0,

@@ -9,7 +9,7 @@
 //! let mut smoother = Smoother::new(Weights::builtin(), device);
 //! let picture = image::read("photo.jpg")?;
 //! let smoothed = smoother.smooth(&picture.tensor, &Options::default(), || ())?;
-//! image::write("smooth.png", &picture.with(smoothed))?;
+//! image::write("smooth.png", &picture.with(smoothed)?)?;
 //! # Ok::<(), sasnet::Error>(())
 //! ```
 //!

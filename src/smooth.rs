@@ -145,6 +145,13 @@ impl Smoother {
         if options.noise.is_some() {
             self.weights.network.check_noise(noise)?;
         }
+        if x.data.len() != x.shape.len() {
+            let (values, shape) = (x.data.len(), x.shape);
+            return Err(Error::Invalid(format!(
+                "the picture has {values} values, its shape {shape} asks for {}",
+                shape.len()
+            )));
+        }
         if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
             return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
         }

@@ -96,3 +96,8 @@ impl Tensor {
         Tensor::new(Shape { n: first.n * images.len(), ..first }, data)
     }
 }
+/// The largest of values that are 0 or more; NaN where one is, which `max` would drop.
+pub fn worst<T: PartialOrd + Default + Copy>(values: impl IntoIterator<Item = T>) -> T {
+    let is_number = |v: T| v == v;
+    values.into_iter().fold(T::default(), |a, b| if !is_number(a) || b <= a { a } else { b })
+}

@@ -34,6 +34,7 @@ pub struct Weights {
 
 /// Number format of the tensors in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32 bits.
     #[default]

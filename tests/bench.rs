@@ -9,6 +9,7 @@ use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::{Command, Gpu};
 use sasnet::low_level::kernel::{RunParams, Shader};
 use sasnet::low_level::ops::{haar, loss};
+use sasnet::low_level::tensor::worst;
 use sasnet::{Error, Result};
 use serde_json::Value;
 use std::sync::Arc;
@@ -98,8 +99,7 @@ fn peak_error(device: &Device) -> f64 {
     let (x, y) = peak(device);
     let chain = |start: usize, v: f64| (0..24).fold(start as f64, |a, _| a * v + 1.0);
     let want = x.iter().map(|v| (0..16).map(|start| chain(start, f64::from(*v))).sum::<f64>());
-    let error = y.iter().zip(want).map(|(y, want)| (f64::from(*y) - want).abs() / want);
-    error.fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a })
+    worst(y.iter().zip(want).map(|(y, want)| (f64::from(*y) - want).abs() / want))
 }
 
 /// The peak is measured with multiply-adds that are really done.

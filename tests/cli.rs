@@ -68,7 +68,7 @@ impl Folder {
         let y = smoother.smooth(&picture.tensor, options).unwrap();
         assert_ne!(quantise(&y), quantise(&picture.tensor), "smoothing changes something");
         let name = format!("expected-{output}");
-        image::write(self.path(&name), &picture.with(y)).unwrap();
+        image::write(self.path(&name), &picture.with(y).unwrap()).unwrap();
         let bytes = self.bytes(&name);
         std::fs::remove_file(self.path(&name)).unwrap();
         bytes

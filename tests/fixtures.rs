@@ -10,7 +10,7 @@ use sasnet::low_level::net::residual::residual;
 use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
 use sasnet::low_level::net::{self, Latent, Network, Sasnet, Unet};
 use sasnet::low_level::ops::{Graph, Op, Real, adam::Adam, grad_norm::GradNorm};
-use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::tensor::{Shape, worst};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -38,6 +38,7 @@ impl Fixture {
         let bytes = std::fs::read(path).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap_or_default();
+        let metadata = metadata.into_iter().collect();
         let tensors = file.tensors().into_iter().map(|(name, view)| {
             let data = match view.dtype() {
                 Dtype::F32 => bytemuck::pod_collect_to_vec::<u8, f32>(view.data()).iter().map(|&v| v.into()).collect(),
@@ -158,12 +159,10 @@ impl Report {
     fn compare(&mut self, kind: &'static str, name: &str, got: &[f64], want: &[f64], tolerance: f64) {
         assert_eq!(got.len(), want.len(), "{name}");
         let largest = want.iter().fold(0f64, |a, b| a.max(b.abs())).max(f64::MIN_POSITIVE);
-        // A NaN must count as wrong: `max` would drop it.
-        let error = got.iter().zip(want).map(|(g, w)| (g - w).abs() / largest);
-        let error = error.fold(0f64, |a, b| if b > a || b.is_nan() { b } else { a });
+        let error = worst(got.iter().zip(want).map(|(g, w)| (g - w).abs() / largest));
         self.compared += 1;
-        let worst = self.worst.entry(kind).or_default();
-        *worst = worst.max(error);
+        let of_kind = self.worst.entry(kind).or_default();
+        *of_kind = worst([*of_kind, error]);
         if error > tolerance || error.is_nan() {
             self.wrong.push(format!("{name}: {error:.1e} > {tolerance:.0e}"));
         }

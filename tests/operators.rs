@@ -23,7 +23,7 @@ use sasnet::low_level::ops::{
     spatial_attention::SpatialStats,
 };
 use sasnet::low_level::plan::{Plan, Target};
-use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::tensor::{Shape, worst};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -238,9 +238,7 @@ impl Case {
 fn relative_error(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let largest = want.iter().fold(0f64, |a, b| a.max(b.abs()));
-    // A NaN must count as wrong: `max` would drop it.
-    let errors = got.iter().zip(want).map(|(g, w)| (g - w).abs());
-    let error = errors.fold(0f64, |a, b| if b > a || b.is_nan() { b } else { a });
+    let error = worst(got.iter().zip(want).map(|(g, w)| (g - w).abs()));
     if error == 0.0 { 0.0 } else { error / largest }
 }
 

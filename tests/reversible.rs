@@ -11,12 +11,11 @@ use sasnet::low_level::net::{Latent, Network, Sasnet};
 use sasnet::low_level::ops::Graph;
 use sasnet::low_level::ops::noise::Noise;
 use sasnet::low_level::plan::Target;
-use sasnet::low_level::tensor::Shape;
+use sasnet::low_level::tensor::{Shape, worst};
 use sasnet::low_level::weights::Weights;
 
 const GLOBALS: RunParams = RunParams {
     seed: [3, 5],
-    origin: [0; 2],
     noise_scale: 1.0,
     clip: f32::INFINITY,
     learning_rate: 0.0,
@@ -93,9 +92,7 @@ impl Case {
         let error = |range: std::ops::Range<usize>| {
             let (got, want) = (&got.grads[range.clone()], &want.grads[range]);
             let largest = want.iter().fold(0f64, |a, b| a.max(b.abs())).max(f64::MIN_POSITIVE);
-            // A NaN must count as wrong: `max` would drop it.
-            let worse = |a: f64, b: f64| if b <= a { a } else { b };
-            got.iter().zip(want).map(|(g, w)| (g - w).abs() / largest).fold(0.0, worse)
+            worst(got.iter().zip(want).map(|(g, w)| (g - w).abs() / largest))
         };
         layout.entries().iter().map(|entry| error(entry.range())).collect()
     }
@@ -106,7 +103,7 @@ impl Result {
         let (loss, grads) = (read(pass.loss)[0], read(pass.grads));
         let error = |pair: &[Value; 2]| {
             let (was, is) = (read(pair[0]), read(pair[1]));
-            was.iter().zip(&is).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+            worst(was.iter().zip(&is).map(|(a, b)| (a - b).abs()))
         };
         Result { loss, grads, rebuilt: pass.rebuilt.iter().map(error).reduce(f64::max) }
     }

@@ -56,7 +56,7 @@ impl Smooth {
                 };
                 let y =
                     smoother.smooth_observed(&picture.tensor, &options, &mut observer).map_err(Error::about(input))?;
-                write(output, &picture.with(y))
+                write(output, &picture.with(y)?)
             };
             let result = job();
             if let Err(error) = result {

@@ -13,7 +13,7 @@ use crate::observer::{Observer, Progress, tell};
 use crate::ops::Graph;
 use crate::plan::{Plan, Step};
 use crate::smooth;
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::{Shape, Tensor, worst};
 use crate::weights::Weights;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -363,8 +363,7 @@ fn costs(plan: &Plan, seconds: Option<&[f64]>, name: impl Fn(&Step) -> String) -
 /// The largest error relative to the largest value; NaN where one is.
 pub fn relative_error(got: &[f32], want: &[f64]) -> f64 {
     let largest = want.iter().fold(f64::MIN_POSITIVE, |a, b| a.max(b.abs()));
-    let errors = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs() / largest);
-    errors.fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a })
+    worst(got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs() / largest))
 }
 
 impl Check {

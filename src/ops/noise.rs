@@ -1,5 +1,5 @@
-//! Gaussian noise in z's place: y[n, c, i, j] = scale z(seed; n, c, y0 + i, x0 + j), with the tile's corner (y0, x0) in
-//! the image. Counter-based, so that a value depends on its place in the image only: not on tile, thread or device.
+//! Gaussian noise in z's place: y[n, c, i, j] = scale z(seed; n, c, y0 + i, j), with the slab's first row y0 in the
+//! image. Counter-based, so that a value depends on its place in the image only: not on slab, thread or device.
 //!
 //! Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3") with the counter (column, row, channel,
 //! image) and the seed as key gives four words, the first two of which Box-Muller turns into
@@ -98,7 +98,7 @@ impl Operator for Noise {
 
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, _: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
-        let RunParams { seed, origin, noise_scale, .. } = *cpu.run;
+        let RunParams { seed, noise_scale, .. } = *cpu.run;
         if noise_scale == 0.0 {
             return y[0].data.fill(T::zero());
         }
@@ -107,7 +107,6 @@ impl Operator for Noise {
             let (image, channel) = ((plane / c) as u32, (plane % c) as u32);
             for (row, y) in (self.first_row as u32..).zip(y.chunks_exact_mut(w)) {
                 for (column, y) in (0u32..).zip(y) {
-                    let (row, column) = (origin[0].wrapping_add(row), origin[1].wrapping_add(column));
                     *y = scale * normal(seed, image, channel, row, column);
                 }
             }
@@ -139,19 +138,18 @@ mod tests {
     use crate::graph::Layout;
     use crate::ops::Graph;
 
-    fn noise<T: Real>(shape: Shape, globals: &RunParams) -> Vec<T> {
+    fn noise<T: Real>(shape: Shape, first_row: usize, run: &RunParams) -> Vec<T> {
         let mut graph = Graph::new(Layout::default());
-        let y = graph.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap();
+        let y = graph.apply1("noise", Noise { shape, first_row }, &[]).unwrap();
         graph.output(y);
         let mut exec = CpuExecutor::<T>::new(graph).unwrap();
         exec.poison();
-        exec.run(globals);
+        exec.run(run);
         exec.get(y).to_vec()
     }
 
     const GLOBALS: RunParams = RunParams {
         seed: [0x1234_5678, 0x9abc_def0],
-        origin: [1000, 7],
         noise_scale: 1.0,
         clip: f32::INFINITY,
         learning_rate: 0.0,
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_a_normal_distribution() {
-        let y = noise::<f64>(Shape::new(2, 9, 101, 103), &GLOBALS);
+        let y = noise::<f64>(Shape::new(2, 9, 101, 103), 1000, &GLOBALS);
         let moment = |k: i32| y.iter().map(|v| v.powi(k)).sum::<f64>() / y.len() as f64;
         // Four standard errors.
         let root = (y.len() as f64).sqrt();
@@ -199,27 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_has_the_noise_of_its_place_in_the_image() {
-        let (whole, part) = (Shape::new(2, 3, 13, 17), Shape::new(2, 3, 5, 7));
-        let all = noise::<f32>(whole, &GLOBALS);
-        let (top, left) = (6, 9);
-        let origin = [GLOBALS.origin[0] + top as u32, GLOBALS.origin[1] + left as u32];
-        let tile = noise::<f32>(part, &RunParams { origin, ..GLOBALS });
-        for (i, v) in tile.iter().enumerate() {
+    fn a_slab_has_the_noise_of_its_place_in_the_image() {
+        let (whole, part, top) = (Shape::new(2, 3, 13, 17), Shape::new(2, 3, 5, 17), 6);
+        let all = noise::<f32>(whole, 1000, &GLOBALS);
+        let slab = noise::<f32>(part, 1000 + top, &GLOBALS);
+        for (i, v) in slab.iter().enumerate() {
             let (plane, row, column) = (i / part.plane(), i / part.w % part.h, i % part.w);
-            assert_eq!(*v, all[(plane * whole.h + top + row) * whole.w + left + column], "{plane} {row} {column}");
+            assert_eq!(*v, all[(plane * whole.h + top + row) * whole.w + column], "{plane} {row} {column}");
         }
-        let other = noise::<f32>(part, &RunParams { origin, seed: [GLOBALS.seed[0], GLOBALS.seed[1] ^ 1], ..GLOBALS });
-        assert!(other.iter().zip(&tile).all(|(a, b)| a != b), "another seed, other noise");
+        let seed = [GLOBALS.seed[0], GLOBALS.seed[1] ^ 1];
+        let other = noise::<f32>(part, 1000 + top, &RunParams { seed, ..GLOBALS });
+        assert!(other.iter().zip(&slab).all(|(a, b)| a != b), "another seed, other noise");
     }
 
     #[test]
     fn the_scale_is_a_factor_and_scale_0_is_exactly_0() {
         let shape = Shape::new(1, 3, 5, 7);
-        let one = noise::<f64>(shape, &GLOBALS);
-        let half = noise::<f64>(shape, &RunParams { noise_scale: 0.5, ..GLOBALS });
+        let one = noise::<f64>(shape, 1000, &GLOBALS);
+        let half = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.5, ..GLOBALS });
         assert!(one.iter().zip(&half).all(|(a, b)| a * 0.5 == *b));
-        let none = noise::<f64>(shape, &RunParams { noise_scale: 0.0, ..GLOBALS });
+        let none = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.0, ..GLOBALS });
         assert!(none.iter().all(|v| v.to_bits() == 0));
     }
 }

@@ -9,7 +9,7 @@ use crate::net::{Network, training::Pass};
 use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::rng::Rng;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, worst};
 use serde::{Deserialize, Serialize};
 
 /// How the weights begin.
@@ -317,14 +317,11 @@ impl Trainer {
     }
 
     fn rebuilt(&mut self) -> Result<Option<f32>> {
-        let mut worst = None;
+        let mut errors = vec![];
         for pair in &self.values.pass.rebuilt {
             let [was, is] = pair.map(|value| self.exec.read(value));
-            // A NaN must count: `max` would drop it.
-            let differences = was?.into_iter().zip(is?).map(|(was, is)| (was - is).abs());
-            let worse = |a: f32, b| if b <= a { a } else { b };
-            worst = Some(differences.fold(worst.unwrap_or(0.0), worse));
+            errors.push(worst(was?.into_iter().zip(is?).map(|(was, is)| (was - is).abs())));
         }
-        Ok(worst)
+        Ok((!errors.is_empty()).then(|| worst(errors)))
     }
 }

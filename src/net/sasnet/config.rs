@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 /// What stands in z's place on the way up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Latent {
     /// Noise, or nothing: the paper's form, which drops z.
     #[default]
