@@ -50,7 +50,7 @@ mod tensor;
 mod weights;
 
 pub use error::{Error, Result};
-pub use exec::Device;
+pub use exec::{Device, DeviceOptions};
 pub use image::Picture;
 pub use net::{Architecture, Config, Latent};
 pub use smooth::{Options, Smoother};

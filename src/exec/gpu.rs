@@ -43,9 +43,13 @@ impl GpuExecutor {
             step.dispatches.iter().map(share)
         });
         let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(dispatch, macs)).collect();
-        let recorded = gpu.record(&commands)?;
+        // SAFETY: the plan gives every operand of its dispatches the length that the operator's shape rule says, and the
+        // dispatches' parameters are of the same shapes.
+        let recorded = unsafe { gpu.record_unchecked(&commands)? };
         let commands: Vec<Command> = plan.prepare.iter().map(|dispatch| command(dispatch, 0)).collect();
-        let prepare = if commands.is_empty() { None } else { Some(gpu.record(&commands)?) };
+        // SAFETY: as above.
+        let record = || unsafe { gpu.record_unchecked(&commands) };
+        let prepare = if commands.is_empty() { None } else { Some(record()?) };
         let (stale, prepared) = Default::default();
         Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, prepare, stale, prepared })
     }
