@@ -258,6 +258,10 @@ pub const SLAB_ROWS: usize = 16;
 /// attention 3; with 8 the tiles of [`ChannelStats`] keep their places.
 const HALO: usize = 8;
 
+const _: () = assert!(SLAB_ROWS.is_multiple_of(TILE_ROWS), "slabs begin where tiles of statistics do");
+const _: () = assert!(HALO.is_multiple_of(TILE_ROWS), "a halo moves tiles of statistics by whole tiles");
+const _: () = assert!(HALO >= 3 + 3, "three convolutions of 3x3 and one of 7x7 stay inside");
+
 /// A slab with its halo.
 struct Window {
     /// Its rows in the slabs that it reads.
