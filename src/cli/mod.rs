@@ -5,6 +5,7 @@ pub mod data;
 pub mod devices;
 pub mod eval;
 pub mod plan;
+pub mod shader;
 pub mod smooth;
 pub mod synth;
 pub mod train;
