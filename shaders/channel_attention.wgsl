@@ -17,6 +17,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> r: array<Act>; // (N, F, h, w)
 @group(0) @binding(3) var<storage, read_write> tiles: array<f32>; // (N, 2F, th, tw): sums, then maxima
 
+const TILE_ROWS = 8u; // pixels of a tile
+const TILE_COLUMNS = 16u;
+
 // One invocation: one tile of one channel.
 @compute @workgroup_size(64)
 fn tile_stats(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -26,15 +29,15 @@ fn tile_stats(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups
         return;
     }
     let channel = i / count; // of all images
-    let row = i % count / p.tw * 8u;
-    let column = i % p.tw * 16u;
+    let row = i % count / p.tw * TILE_ROWS;
+    let column = i % p.tw * TILE_COLUMNS;
     let start = (channel * p.h + row) * p.w + column;
     var sum = 0.0;
     var top = f32(r[start]);
-    for (var y = 0u; y < min(8u, p.h - row); y++) {
+    for (var y = 0u; y < min(TILE_ROWS, p.h - row); y++) {
         // A sum of each row first: shorter sums, smaller errors.
         var row_sum = 0.0;
-        for (var x = 0u; x < min(16u, p.w - column); x++) {
+        for (var x = 0u; x < min(TILE_COLUMNS, p.w - column); x++) {
             let v = f32(r[start + y * p.w + x]);
             row_sum += v;
             top = max(top, v);

@@ -25,9 +25,12 @@ fn epilogue(at: u32, v: f32) -> f32 {
 // Sums and maxima of the outputs' tiles of 8 x 16 pixels, as channel_attention.wgsl has them; channel o's maxima are at co + o.
 @group(0) @binding(42) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16))
 
+const TILE_ROWS = 8u;
+const TILE_COLUMNS = 16u;
+
 fn place_of_stats(image: u32, channel: u32, at: vec2u) -> u32 {
-    let down = (p.h + 7u) / 8u;
-    let across = (p.w + 15u) / 16u;
+    let down = (p.h + TILE_ROWS - 1u) / TILE_ROWS;
+    let across = (p.w + TILE_COLUMNS - 1u) / TILE_COLUMNS;
     return ((image * 2u * p.co + channel) * down + at.y) * across + at.x;
 }
 

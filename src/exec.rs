@@ -9,12 +9,13 @@ pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
 
 use crate::error::{Error, Limit, Result, TooLarge};
-use crate::gpu::{Adapter, AdapterChoice, Gpu};
+use crate::gpu::{Adapter, AdapterChoice, Gpu, GpuOptions};
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::Graph;
 use crate::plan::{Plan, Region, Target};
 use crate::tensor::Shape;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What runs the network.
@@ -26,6 +27,17 @@ pub enum Device {
     Gpu(Arc<Gpu>),
 }
 
+/// Which device to open, and how ([`Device::open_with`]).
+#[derive(Clone, Debug, Default)]
+pub struct DeviceOptions {
+    /// `cpu`, or a part of an adapter's line in `sasnet devices`; None = a real GPU, or the CPU where there is none.
+    pub adapter: Option<String>,
+    /// Name of a family of kernels ([`crate::kernel::Kernels::names`]); None or `auto` = the one made for the adapter.
+    pub kernel: Option<String>,
+    /// Folder where a GPU's compiled kernels are kept for the next start; None = they are not.
+    pub cache: Option<PathBuf>,
+}
+
 impl Device {
     /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the
     /// CPU where there is none.
@@ -33,22 +45,24 @@ impl Device {
     /// # Errors
     /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
     pub fn open(name: Option<&str>) -> Result<Device> {
-        Device::open_with(name, None)
+        Device::open_with(&DeviceOptions { adapter: name.map(str::to_string), ..DeviceOptions::default() })
     }
 
-    /// The same with the kernels called `kernel` ([`crate::kernel::Kernels::names`]); None or `auto` = those made for
-    /// the adapter.
+    /// The same with all that can be chosen.
     ///
     /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before;
     /// where they are wrong a warning is logged, and those for tiles in f16 are used.
     ///
     /// # Errors
     /// As [`Device::open`], and where the kernels are unknown or not for this device.
-    pub fn open_with(name: Option<&str>, kernel: Option<&str>) -> Result<Device> {
-        let kernel = kernel.filter(|kernel| *kernel != "auto");
-        let open =
-            |choice| Gpu::open(&choice, kernel).map(|gpu| Device::Gpu(Arc::new(check::with_right_matrices(gpu))));
-        match name {
+    pub fn open_with(options: &DeviceOptions) -> Result<Device> {
+        let DeviceOptions { adapter, kernel, cache } = options;
+        let kernel = kernel.as_deref().filter(|kernel| *kernel != "auto");
+        let open = |adapter| {
+            let options = GpuOptions { adapter, kernel: kernel.map(str::to_string), cache: cache.clone() };
+            Gpu::open(&options).map(|gpu| Device::Gpu(Arc::new(check::with_right_matrices(gpu))))
+        };
+        match adapter.as_deref() {
             Some(name) if name.eq_ignore_ascii_case("cpu") => match kernel {
                 None => Ok(Device::Cpu),
                 Some(kernel) => Err(Error::Invalid(format!("the CPU has no kernels to choose; leave out {kernel:?}"))),

@@ -54,7 +54,7 @@ mod tensor;
 mod weights;
 
 pub use error::{Diverged, Error, Limit, Result, TooLarge};
-pub use exec::Device;
+pub use exec::{Device, DeviceOptions};
 #[cfg(feature = "files")]
 pub use image::Picture;
 pub use net::{Latent, Network, Sasnet, Sizes, Unet};

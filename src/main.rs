@@ -22,6 +22,7 @@ enum Command {
     Plan(cli::plan::Plan_),
     Weights(cli::weights::Weights_),
     Bench(cli::bench::Bench),
+    Shader(cli::shader::Shader_),
     /// List the adapters that --adapter can name, with the kernels for each
     Devices,
 }
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Plan(plan) => plan.run(),
         Command::Weights(weights) => weights.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Shader(shader) => shader.run(),
         Command::Devices => cli::devices::run(),
     };
     match result {

@@ -6,6 +6,7 @@ use naga::{Module, ShaderStage};
 use sasnet::lab::bench;
 use sasnet::low_level::gpu::reflect::{self, Reflection};
 use sasnet::low_level::kernel::{Shader, Variant};
+use sasnet::low_level::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use sasnet::low_level::ops::{SHADERS, adam, add, conv3x3};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -193,6 +194,48 @@ fn every_entry_point_keeps_the_baseline_limits() {
             let invocations: u32 = entry.workgroup_size.iter().product();
             assert!(invocations <= 256, "{name}: {invocations} invocations");
             assert!(entry.params.is_some(), "{name} has no parameters");
+        }
+    }
+}
+
+/// The tiles of statistics are as large in every shader as in Rust.
+#[test]
+fn shaders_and_rust_have_the_same_tiles() {
+    let mut count = 0;
+    for shader in all_shaders() {
+        let (module, _) = reflect::parse(shader, shader.variants()[0]);
+        for (name, want) in [("TILE_ROWS", TILE_ROWS), ("TILE_COLUMNS", TILE_COLUMNS)] {
+            let constants = module.constants.iter().map(|(_, constant)| constant);
+            for constant in constants.filter(|constant| constant.name.as_deref() == Some(name)) {
+                let value = &module.global_expressions[constant.init];
+                let naga::Expression::Literal(naga::Literal::U32(value)) = value else { panic!("{name}: {value:?}") };
+                assert_eq!(*value as usize, want, "{}: {name}", shader.stem);
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 2 * 5, "channel_attention and four shaders of the convolution");
+}
+
+/// Generated code is committed, so that a change of it shows in a diff.
+#[test]
+fn generated_code_is_as_committed() {
+    let renew = std::env::var_os("SASNET_RENEW_GOLDEN").is_some();
+    for shader in SHADERS.iter().filter(|shader| shader.generator.is_some()) {
+        for variant in shader.variants().into_iter().filter(|variant| !variant.wide) {
+            let form = if variant.half && !shader.matrices { "-f16" } else { "" };
+            let path = format!("tests/golden/{}{form}.wgsl", shader.stem);
+            let text = shader.source(variant);
+            if renew {
+                std::fs::write(&path, &text).unwrap();
+            }
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            let line = text.lines().zip(committed.lines()).take_while(|(a, b)| a == b).count() + 1;
+            assert!(
+                text == committed,
+                "{path} is not what is generated, from line {line} on; if that is wanted, renew it with \
+                 SASNET_RENEW_GOLDEN=1 cargo test --test shaders, and read the diff"
+            );
         }
     }
 }

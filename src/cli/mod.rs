@@ -5,6 +5,7 @@ pub mod data;
 pub mod devices;
 pub mod eval;
 pub mod plan;
+pub mod shader;
 pub mod smooth;
 pub mod synth;
 pub mod train;
@@ -13,7 +14,7 @@ pub mod weights;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sasnet::low_level::exec::Device;
+use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
 use sasnet::low_level::smooth::Options;
 use sasnet::low_level::tensor::Shape;
@@ -183,9 +184,20 @@ pub struct Adapter {
 impl Adapter {
     /// Opens the device and says which one it is.
     fn open(&self) -> Result<Device> {
-        let device = Device::open_with(self.adapter.as_deref(), Some(&self.kernel))?;
+        let options =
+            DeviceOptions { adapter: self.adapter.clone(), kernel: Some(self.kernel.clone()), cache: cache_folder() };
+        let device = Device::open_with(&options)?;
         eprintln!("running on {}", device.describe());
         Ok(device)
+    }
+}
+
+/// Where compiled kernels are kept: in the folder that `SASNET_CACHE` names (empty: nowhere), else in the user's for caches.
+fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("SASNET_CACHE") {
+        Some(folder) if folder.is_empty() => None,
+        Some(folder) => Some(PathBuf::from(folder)),
+        None => Some(dirs::cache_dir()?.join("sasnet")),
     }
 }
 

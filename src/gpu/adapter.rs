@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::kernel::{Kernels, MatrixUnit};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Which adapter to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,18 +32,29 @@ impl fmt::Display for Adapter {
     }
 }
 
+/// Which device to open, and how.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// The adapter.
+    pub adapter: AdapterChoice,
+    /// Name of a family of kernels ([`Kernels::names`]); None = the one made for the adapter.
+    pub kernel: Option<String>,
+    /// Folder where compiled kernels are kept for the next start; None = they are not.
+    pub cache: Option<PathBuf>,
+}
+
 /// The adapters of this machine, real GPUs first.
-pub fn list_adapters() -> Vec<Adapter> {
-    enumerate().iter().map(|a| Adapter(a.get_info())).collect()
+pub async fn list_adapters_async() -> Vec<Adapter> {
+    enumerate().await.iter().map(|a| Adapter(a.get_info())).collect()
 }
 
 /// The adapters with the kernels that each can run, the one chosen by itself first.
-pub fn list_kernels() -> Vec<(Adapter, Vec<Kernels>)> {
-    enumerate().iter().map(|a| (Adapter(a.get_info()), kernels(a))).collect()
+pub async fn list_kernels_async() -> Vec<(Adapter, Vec<Kernels>)> {
+    enumerate().await.iter().map(|a| (Adapter(a.get_info()), kernels(a))).collect()
 }
 
 /// The kernels that an adapter can run, the one chosen by itself first.
-pub(super) fn kernels(adapter: &wgpu::Adapter) -> Vec<Kernels> {
+fn kernels(adapter: &wgpu::Adapter) -> Vec<Kernels> {
     let info = adapter.get_info();
     Kernels::of_device(info.device_type, adapter.features(), matrix_unit(adapter, &info))
 }
@@ -69,11 +81,11 @@ fn matrix_unit(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Option<Matr
     [16, 8].into_iter().find(has).filter(|_| (4..=64).contains(&subgroup_size)).map(unit)
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
+async fn enumerate() -> Vec<wgpu::Adapter> {
     // The primary backends: Vulkan, Metal, DX12. OpenGL would list the same devices again, without all that is needed.
     let backends = wgpu::Backends::PRIMARY;
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    let mut adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
+    let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
     adapters.sort_by_key(|a| rank(&a.get_info()));
     adapters
 }
@@ -84,8 +96,30 @@ fn rank(info: &wgpu::AdapterInfo) -> usize {
     order.iter().position(|t| *t == info.device_type).expect("all types are listed")
 }
 
-pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let adapters = enumerate();
+/// The adapter and the kernels that are asked for.
+pub(super) async fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, Kernels)> {
+    let kernel = options.kernel.as_deref();
+    let names = Kernels::names();
+    if let Some(name) = kernel.filter(|name| !names.contains(name)) {
+        let names = names.join(", ");
+        return Err(Error::Invalid(format!("there are no kernels {name:?}; give one of: auto, {names}")));
+    }
+    let adapter = choose_adapter(&options.adapter).await?;
+    let can = kernels(&adapter);
+    let chosen = match kernel {
+        None => can.first(),
+        Some(name) => can.iter().find(|k| k.name() == name),
+    };
+    let Some(&kernels) = chosen else {
+        let list = can.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
+        let adapter = Adapter(adapter.get_info());
+        return Err(Error::Gpu(format!("{adapter} cannot run the kernels {kernel:?}, only: {list}")));
+    };
+    Ok((adapter, kernels))
+}
+
+async fn choose_adapter(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let adapters = enumerate().await;
     let lines: Vec<String> = adapters.iter().map(|a| Adapter(a.get_info()).to_string()).collect();
     let wanted = |(adapter, line): &(wgpu::Adapter, &String)| match choice {
         AdapterChoice::RealGpu => rank(&adapter.get_info()) <= 2,
@@ -100,4 +134,41 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
         let list = if lines.is_empty() { "none".to_string() } else { lines.join("; ") };
         Error::Gpu(format!("{missing}; adapters found: {list}"))
     })
+}
+
+/// Opens an adapter's device with the features that kernels use.
+pub(super) async fn open(adapter: &wgpu::Adapter, kernels: Kernels) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let has = adapter.limits();
+    let base = wgpu::Limits::default();
+    let limits = wgpu::Limits {
+        max_buffer_size: has.max_buffer_size.max(base.max_buffer_size),
+        max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+        max_compute_workgroup_storage_size: has.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: has.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: has.max_compute_workgroup_size_x,
+        max_compute_workgroup_size_y: has.max_compute_workgroup_size_y,
+        max_compute_workgroup_size_z: has.max_compute_workgroup_size_z,
+        ..base
+    };
+    // The rest of the baseline is lowered to what the adapter has: the kernels need little of it.
+    let limits = limits.or_worse_values_from(&has);
+    let family = kernels.family();
+    let always = wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+    let features = always | family.requires | family.prefers;
+    let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+    if family.requires.intersects(wgpu::Features::all_experimental_mask()) {
+        // SAFETY: asks to accept that wgpu's cooperative matrices may have bugs. They are used only where a person
+        // asks for them, and their results are compared before (`exec::Device::open_with`).
+        experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+    }
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("sasnet"),
+        required_features: features & adapter.features(),
+        experimental_features,
+        required_limits: limits,
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..Default::default()
+    };
+    let opened = adapter.request_device(&descriptor).await;
+    opened.map_err(|e| Error::Gpu(format!("{}: {e}", adapter.get_info().name)))
 }

@@ -1,7 +1,6 @@
 //! Compiled kernels on disk, where the backend hands them out (Vulkan): the next start need not compile them again.
 //!
-//! One file an adapter in the user's folder for caches, `sasnet/`, or in the folder that `SASNET_CACHE` names (empty:
-//! no cache). Drivers of desktops keep such files themselves, so that little is gained there: on Mesa's lavapipe, which
+//! One file an adapter in the folder that the program gives ([`super::GpuOptions::cache`]). Drivers of desktops keep such files themselves, so that little is gained there: on Mesa's lavapipe, which
 //! puts nothing but a header into ours, the first picture takes 1.4 s with or without it, and 0.4 s with Mesa's own. It
 //! is for those that do not, as on phones. A file that is not whole, or of another driver, is as good as none, and
 //! failures to write are only logged.
@@ -26,16 +25,11 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache of a device, if there can be one.
-    pub(super) fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<Cache> {
+    /// Opens a device's cache in a folder, if there can be one.
+    pub(super) fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, folder: &Path) -> Option<Cache> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
-        let folder = match std::env::var_os("SASNET_CACHE") {
-            Some(folder) if folder.is_empty() => return None,
-            Some(folder) => PathBuf::from(folder),
-            None => dirs::cache_dir()?.join("sasnet"),
-        };
         // Mesa's lavapipe compiles for vectors of the length that its environment asks for.
         let name = format!("{}_{}", wgpu::util::pipeline_cache_key(info)?, info.subgroup_max_size);
         let path = folder.join(name);

@@ -1,6 +1,8 @@
 //! A list of dispatches, made ready once and run many times.
 
-use super::{Buffer, Gpu, Pipeline, Slice, check_names};
+use super::pipeline::{Checks, Pipeline};
+use super::reflect::check_names;
+use super::{Buffer, Gpu, Slice};
 use crate::error::Result;
 use crate::kernel::{Dispatch, Grid, PARAMS_STRIDE, RunParams};
 use std::sync::Arc;
@@ -52,12 +54,27 @@ impl Step {
 }
 
 impl Gpu {
-    /// Builds what the commands need. Panics where a command does not fit its shader: wrong names are a bug of ours.
-    pub fn record(&self, commands: &[Command]) -> Result<Recorded> {
+    /// Builds what commands need, of kernels that check their indices: no slice is too short for that. Panics where a command
+    /// does not fit its shader: wrong names are a bug of ours.
+    pub async fn record_async(&self, commands: &[Command]) -> Result<Recorded> {
+        self.record_with(commands, Checks::All).await
+    }
+
+    /// Builds what commands need, of kernels without checks where their shaders are declared to need none
+    /// ([`crate::kernel::Shader::unchecked`]).
+    ///
+    /// # Safety
+    /// Each slice must be as long as its command's parameters say, as those are that a [`crate::plan::Plan`] gives to the
+    /// operands of its own dispatches.
+    pub(crate) async unsafe fn record_unchecked_async(&self, commands: &[Command]) -> Result<Recorded> {
+        self.record_with(commands, Checks::AsDeclared).await
+    }
+
+    async fn record_with(&self, commands: &[Command], checks: Checks) -> Result<Recorded> {
         let mut pipelines = Vec::with_capacity(commands.len());
         let mut params = Vec::new();
         for (i, command) in commands.iter().enumerate() {
-            let pipeline = self.pipeline(&command.dispatch)?;
+            let pipeline = self.pipeline(&command.dispatch, checks).await?;
             params.extend(pipeline.entry.encode(&name(&command.dispatch), &command.dispatch.params));
             let end = (i + 1) * PARAMS_STRIDE;
             assert!(params.len() <= end, "{}: more than {PARAMS_STRIDE} bytes of parameters", name(&command.dispatch));
@@ -69,25 +86,21 @@ impl Gpu {
         }
         params.resize(params.len().max(PARAMS_STRIDE), 0);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniforms = self.counted_buffer("parameters", params.len() as u64, usage)?;
-        let run_params = self.counted_buffer("run parameters", size_of::<RunParams>() as u64, usage)?;
-        let steps = self.checked(
-            || "bind groups".into(),
-            || {
-                self.queue.write_buffer(uniforms.raw(), 0, &params);
-                let most = macs_per_submission(self.info.device_type);
-                let submissions = submissions(commands.iter().map(|command| command.macs), most);
-                let mut steps = Vec::with_capacity(commands.len());
-                for (i, ((command, pipeline), submission)) in
-                    commands.iter().zip(pipelines).zip(submissions).enumerate()
-                {
-                    let bindings = self.bind(command, &pipeline, &run_params, &uniforms, (i * PARAMS_STRIDE) as u64);
-                    let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
-                    steps.push(Step { pipeline, bindings, groups, submission });
-                }
-                steps
-            },
-        )?;
+        let uniforms = self.counted_buffer("parameters", params.len() as u64, usage).await?;
+        let run_params = self.counted_buffer("run parameters", size_of::<RunParams>() as u64, usage).await?;
+        let build = || {
+            self.queue.write_buffer(uniforms.raw(), 0, &params);
+            let most = macs_per_submission(self.info.device_type);
+            let submissions = submissions(commands.iter().map(|command| command.macs), most);
+            let steps = commands.iter().zip(pipelines).zip(submissions).enumerate();
+            let step = |(i, ((command, pipeline), submission)): (usize, ((&Command, Arc<Pipeline>), u64))| {
+                let bindings = self.bind(command, &pipeline, &run_params, &uniforms, (i * PARAMS_STRIDE) as u64);
+                let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
+                Step { pipeline, bindings, groups, submission }
+            };
+            steps.map(step).collect()
+        };
+        let steps = self.checked(|| "bind groups".into(), build).await?;
         Ok(Recorded { steps, run_params, uniforms })
     }
 
@@ -162,39 +175,33 @@ fn groups(dispatch: &Dispatch, size: [u32; 3]) -> [u32; 3] {
 
 impl Recorded {
     /// Runs all dispatches in order after uploading `run` and `uploads`. Returns when everything is submitted;
-    /// [`Gpu::read`] and [`Gpu::wait`] wait.
-    pub fn run(&self, gpu: &Gpu, run: &RunParams, uploads: &[(&Slice, &[f32])]) -> Result<()> {
-        gpu.checked(
-            || "run".into(),
-            || {
-                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-                for (slice, data) in uploads {
-                    gpu.write_unchecked(slice, bytemuck::cast_slice(data));
-                }
-                // A device begins with the first while the next are recorded.
-                self.command_buffers(gpu).for_each(|commands| {
-                    gpu.queue.submit([commands]);
-                });
-            },
-        )
+    /// [`Gpu::read_async`] waits.
+    pub async fn run_async(&self, gpu: &Gpu, run: &RunParams, uploads: &[(&Slice, &[f32])]) -> Result<()> {
+        let submit = || {
+            gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
+            uploads.iter().for_each(|(slice, data)| gpu.upload(slice, data));
+            // A device begins with the first while the next are recorded.
+            self.command_buffers(gpu).for_each(|commands| {
+                gpu.queue.submit([commands]);
+            });
+        };
+        gpu.checked(|| "run".into(), submit).await
     }
 
     /// Puts all dispatches into a pass of the host's. `run` and what was written before are uploaded ahead of the next
     /// submission.
-    pub fn record_into(&self, gpu: &Gpu, run: &RunParams, pass: &mut wgpu::ComputePass) -> Result<()> {
-        gpu.checked(
-            || "record".into(),
-            || {
-                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-                self.steps.iter().for_each(|step| step.encode(pass));
-            },
-        )
+    pub async fn record_into_async(&self, gpu: &Gpu, run: &RunParams, pass: &mut wgpu::ComputePass<'_>) -> Result<()> {
+        let encode = || {
+            gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
+            self.steps.iter().for_each(|step| step.encode(pass));
+        };
+        gpu.checked(|| "record".into(), encode).await
     }
 
-    /// Records what [`Recorded::run`] submits, and drops it: the CPU's part of a run, to be measured where a driver may
-    /// not return from submitting before the run is done.
-    pub fn encode(&self, gpu: &Gpu) -> Result<()> {
-        gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop))
+    /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a driver
+    /// may not return from submitting before the run is done.
+    pub async fn encode_async(&self, gpu: &Gpu) -> Result<()> {
+        gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop)).await
     }
 
     fn by_submission(&self) -> impl Iterator<Item = &[Step]> {
@@ -211,49 +218,47 @@ impl Recorded {
         })
     }
 
-    /// As [`Recorded::run`], but waits, and returns the seconds that each group of dispatches took, from the device's own
-    /// timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them together. A group is
+    /// As [`Recorded::run_async`], but waits, and returns the seconds that each group of dispatches took, from the device's
+    /// own timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them together. A group is
     /// a pass of its own, because only there may WebGPU put timestamps, so that the sum may be more than a run takes.
-    pub fn profile(&self, gpu: &Gpu, run: &RunParams, groups: &[usize]) -> Result<Option<Vec<f64>>> {
+    pub async fn profile_async(&self, gpu: &Gpu, run: &RunParams, groups: &[usize]) -> Result<Option<Vec<f64>>> {
         assert_eq!(groups.iter().sum::<usize>(), self.steps.len(), "groups hold all dispatches");
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
         }
         let bytes = |groups: &[usize]| groups.len() as u64 * 2 * u64::from(wgpu::QUERY_SIZE);
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-        let stamps = gpu.counted_buffer("timestamps", bytes(groups).max(8), usage)?;
-        gpu.checked(
-            || "profile".into(),
-            || {
-                gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-                let (mut steps, mut at) = (&self.steps[..], 0);
-                for groups in groups.chunks(PROFILED_TOGETHER) {
-                    let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-                        label: Some("timestamps"),
-                        ty: wgpu::QueryType::Timestamp,
-                        count: 2 * groups.len() as u32,
+        let stamps = gpu.counted_buffer("timestamps", bytes(groups).max(8), usage).await?;
+        let submit = || {
+            gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
+            let (mut steps, mut at) = (&self.steps[..], 0);
+            for groups in groups.chunks(PROFILED_TOGETHER) {
+                let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("timestamps"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count: 2 * groups.len() as u32,
+                });
+                let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                for (i, dispatches) in groups.iter().enumerate() {
+                    let (now, later) = steps.split_at(*dispatches);
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: None,
+                        timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                            query_set: &queries,
+                            beginning_of_pass_write_index: Some(2 * i as u32),
+                            end_of_pass_write_index: Some(2 * i as u32 + 1),
+                        }),
                     });
-                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
-                    for (i, dispatches) in groups.iter().enumerate() {
-                        let (now, later) = steps.split_at(*dispatches);
-                        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                            label: None,
-                            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                                query_set: &queries,
-                                beginning_of_pass_write_index: Some(2 * i as u32),
-                                end_of_pass_write_index: Some(2 * i as u32 + 1),
-                            }),
-                        });
-                        now.iter().for_each(|step| step.encode(&mut pass));
-                        steps = later;
-                    }
-                    encoder.resolve_query_set(&queries, 0..2 * groups.len() as u32, stamps.raw(), at);
-                    gpu.queue.submit([encoder.finish()]);
-                    at += bytes(groups);
+                    now.iter().for_each(|step| step.encode(&mut pass));
+                    steps = later;
                 }
-            },
-        )?;
-        let words = gpu.read(&[stamps.slice()])?.remove(0);
+                encoder.resolve_query_set(&queries, 0..2 * groups.len() as u32, stamps.raw(), at);
+                gpu.queue.submit([encoder.finish()]);
+                at += bytes(groups);
+            }
+        };
+        gpu.checked(|| "profile".into(), submit).await?;
+        let words = gpu.read_async(&[stamps.slice()]).await?.remove(0);
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&words);
         let seconds = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
         let took = |i: usize| ticks[2 * i + 1].saturating_sub(ticks[2 * i]) as f64 * seconds;

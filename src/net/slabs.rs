@@ -3,7 +3,7 @@
 
 use crate::graph::Value;
 use crate::ops::Graph;
-use crate::ops::rows::Rows;
+use crate::ops::{channel_attention::TILE_ROWS, rows::Rows};
 use std::ops::Range;
 
 /// A map in slabs.
@@ -15,6 +15,10 @@ pub const SLAB_ROWS: usize = 16;
 /// Rows that a residual block reads above and below those that it computes. The convolutions need 1 each and the spatial
 /// attention 3; with 8 the tiles of [`crate::ops::channel_attention::ChannelStats`] keep their places.
 const HALO: usize = 8;
+
+const _: () = assert!(SLAB_ROWS.is_multiple_of(TILE_ROWS), "slabs begin where tiles of statistics do");
+const _: () = assert!(HALO.is_multiple_of(TILE_ROWS), "a halo moves tiles of statistics by whole tiles");
+const _: () = assert!(HALO >= 3 + 3, "three convolutions of 3x3 and one of 7x7 stay inside");
 
 /// A slab with its halo.
 pub(super) struct Window {

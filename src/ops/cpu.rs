@@ -150,6 +150,26 @@ fn tree<T: Real>(mut lanes: [T; 16]) -> T {
 #[allow(clippy::too_many_arguments)] // a matrix product has three operands, each with its strides
 pub(crate) fn product<T: Real>(
     (m, n, k): (usize, usize, usize),
+    dst: &mut [T],
+    dst_stride: usize,
+    beta: T,
+    a: &[T],
+    a_strides: (usize, usize),
+    b: &[T],
+    b_strides: (usize, usize),
+) {
+    assert!(dst.len() > (m - 1) * dst_stride + (n - 1), "dst covers {m}x{n}");
+    // SAFETY: dst is checked above, and borrowed alone.
+    unsafe { product_at((m, n, k), dst.as_mut_ptr(), dst_stride, beta, a, a_strides, b, b_strides) }
+}
+
+/// [`product`] into memory that tasks share.
+///
+/// # Safety
+/// `dst` must be valid for reads and writes of m rows of n elements, `dst_stride` apart, that no other thread touches.
+#[allow(clippy::too_many_arguments)] // as above
+pub(crate) unsafe fn product_at<T: Real>(
+    (m, n, k): (usize, usize, usize),
     dst: *mut T,
     dst_stride: usize,
     beta: T,
@@ -161,7 +181,7 @@ pub(crate) fn product<T: Real>(
     assert!(a.len() > (m - 1) * a_row + (k - 1) * a_col, "a covers {m}x{k}");
     assert!(b.len() > (k - 1) * b_row + (n - 1) * b_col, "b covers {k}x{n}");
     let one = T::one();
-    // SAFETY: a and b are checked above; dst is the caller's, who owns m rows of n elements there.
+    // SAFETY: a and b are checked above; dst is the caller's promise.
     unsafe {
         gemm::gemm(
             m,

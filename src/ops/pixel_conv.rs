@@ -131,7 +131,7 @@ impl Operator for PixelConv {
             for_blocks(all, sizes.rows, plane, |n, q, out| {
                 let (w, steps) = (&w.data[q * sizes.step_q..], (sizes.step_q, sizes.step_c));
                 let size = (out.len() / plane, plane, x.shape.c);
-                product(size, out.as_mut_ptr(), plane, T::zero(), w, steps, x.image(n), (plane, 1));
+                product(size, out, plane, T::zero(), w, steps, x.image(n), (plane, 1));
             });
         };
         if self.side == 1 {
@@ -215,7 +215,7 @@ impl Operator for PixelConvBackward {
         let image = |n: usize| &cells[n * rows * plane..][..rows * plane];
         for_blocks(dx.data, ci, plane, |n, c, dx| {
             let (w, steps) = (&w.data[c * sizes.step_c..], (sizes.step_c, sizes.step_q));
-            product((dx.len() / plane, plane, rows), dx.as_mut_ptr(), plane, T::zero(), w, steps, image(n), (plane, 1));
+            product((dx.len() / plane, plane, rows), dx, plane, T::zero(), w, steps, image(n), (plane, 1));
         });
         // The weight's rows are the c or the q.
         let columns = if self.side == 1 { ci } else { rows };
@@ -224,7 +224,7 @@ impl Operator for PixelConvBackward {
                 let [a, b] = if self.side == 1 { [image(n), x.image(n)] } else { [x.image(n), image(n)] };
                 let beta = if n == 0 { T::zero() } else { T::one() };
                 let size = (dw.len() / columns, columns, plane);
-                product(size, dw.as_mut_ptr(), columns, beta, &a[row * plane..], (plane, 1), b, (1, plane));
+                product(size, dw, columns, beta, &a[row * plane..], (plane, 1), b, (1, plane));
             }
         });
         db.data.par_iter_mut().enumerate().for_each(|(o, db)| {

@@ -4,7 +4,7 @@
 pub mod runs;
 
 use sasnet::image;
-use sasnet::low_level::gpu::{Adapter, AdapterChoice, Gpu, list_kernels};
+use sasnet::low_level::gpu::{Adapter, AdapterChoice, Gpu, GpuOptions, list_kernels};
 use sasnet::low_level::kernel::Kernels;
 use sasnet::low_level::net::{Network, Sasnet};
 use sasnet::low_level::tensor::{Shape, Tensor};
@@ -46,7 +46,8 @@ pub fn half_kernels() -> Vec<Kernels> {
 
 fn open(kernel: Option<&str>) -> Gpu {
     let name = std::env::var("SASNET_ADAPTER").unwrap_or_default();
-    let gpu = Gpu::open(&AdapterChoice::Named(name), kernel);
+    let options = GpuOptions { adapter: AdapterChoice::Named(name), kernel: kernel.map(str::to_string), cache: None };
+    let gpu = Gpu::open(&options);
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
 }
 

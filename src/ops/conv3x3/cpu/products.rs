@@ -4,7 +4,7 @@
 //! product, or one product gives nine partial *outputs* that are added up shifted (col2im). The side with fewer
 //! channels is the one to multiply by nine.
 
-use super::super::super::{Cpu, In, Out, Real, Workspace, product, sum, sum_by};
+use super::super::super::{Cpu, In, Out, Real, Workspace, product, product_at, sum, sum_by};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -46,8 +46,10 @@ unsafe impl<T> Send for Shared<T> {}
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    fn at(&self, offset: usize) -> *mut T {
-        // SAFETY: callers stay inside the allocation that the pointer was made from.
+    /// # Safety
+    /// `offset` must be inside the allocation that the pointer was made from.
+    unsafe fn at(&self, offset: usize) -> *mut T {
+        // SAFETY: the caller's promise.
         unsafe { self.0.add(offset) }
     }
 }
@@ -88,11 +90,14 @@ pub(super) fn convolve<T: Real>(
     (0..shape.n * bands).into_par_iter().for_each(|task| {
         let (n, from) = (task / bands, task % bands * pixels);
         let len = pixels.min(plane - from);
-        let target = |o: usize| out.at((n * c_out + o) * plane + from);
+        // SAFETY: y has `shape.n` images of `c_out` planes, and pixel `from` is one of a plane's.
+        let target = |o: usize| unsafe { out.at((n * c_out + o) * plane + from) };
         if gathers {
             cpu.with_scratch(9 * c_in * len, |columns| {
                 im2col(maps, n, from, len, columns);
-                product((c_out, len, 9 * c_in), target(0), plane, T::zero(), w, (9 * c_in, 1), columns, (len, 1));
+                let size = (c_out, len, 9 * c_in);
+                // SAFETY: this task alone has pixels from..from + len of image n, in planes one after the other.
+                unsafe { product_at(size, target(0), plane, T::zero(), w, (9 * c_in, 1), columns, (len, 1)) };
             });
         } else {
             let (start, end) = (from.saturating_sub(shape.w + 1), (from + len + shape.w + 1).min(plane));
@@ -103,7 +108,7 @@ pub(super) fn convolve<T: Real>(
                     let c = map.shape.c;
                     let beta = if first == 0 { T::zero() } else { T::one() };
                     let (a, b) = (&by_tap[first..], &map.image(n)[start..]);
-                    product((9 * c_out, span, c), partial.as_mut_ptr(), span, beta, a, (c_in, 1), b, (plane, 1));
+                    product((9 * c_out, span, c), partial, span, beta, a, (c_in, 1), b, (plane, 1));
                     first += c;
                 }
                 for o in 0..c_out {
@@ -254,22 +259,13 @@ pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], 
                     let mut first = 0;
                     for map in maps {
                         let (c, x) = (map.shape.c, &map.image(n)[from..]);
-                        product(
-                            (9 * c_out, c, len),
-                            pw[first..].as_mut_ptr(),
-                            c_in,
-                            beta,
-                            columns,
-                            (len, 1),
-                            x,
-                            (1, plane),
-                        );
+                        product((9 * c_out, c, len), &mut pw[first..], c_in, beta, columns, (len, 1), x, (1, plane));
                         first += c;
                     }
                 } else {
                     im2col(maps, n, from, len, columns);
                     let dy = &dy.image(n)[from..];
-                    product((c_out, 9 * c_in, len), pw.as_mut_ptr(), 9 * c_in, beta, dy, (plane, 1), columns, (1, len));
+                    product((c_out, 9 * c_in, len), pw, 9 * c_in, beta, dy, (plane, 1), columns, (1, len));
                 }
             });
         }

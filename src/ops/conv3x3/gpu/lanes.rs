@@ -7,12 +7,14 @@
 use super::super::{Epilogue, LANES_SHADER};
 use super::{Sizes, gate_bindings, tiles};
 use crate::kernel::{Grid, Lowering, Operand, Param};
+use crate::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use glam::UVec3;
 use std::fmt::Write;
 
 /// Rows and columns of pixels in an invocation's accumulators; the tile has one more on each side.
 const ROWS: usize = 8;
 const COLUMNS: usize = 16;
+const _: () = assert!(ROWS == TILE_ROWS && COLUMNS == TILE_COLUMNS, "the accumulators are a tile of the statistics");
 
 /// Input channels in the tile at a time: 11.25 KiB.
 const CHUNK: usize = 16;

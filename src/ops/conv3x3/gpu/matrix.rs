@@ -4,6 +4,7 @@
 use super::super::{Epilogue, MATRIX8_SHADER, MATRIX16_SHADER};
 use super::{Sizes, forward_bindings, tiles};
 use crate::kernel::{Grid, Lowering, MatrixUnit, Operand, Operand::*};
+use crate::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use glam::UVec3;
 use std::fmt::Write;
 
@@ -84,7 +85,7 @@ fn forward{suffix}(
     let stacks = (p.co + STACK - 1u) / STACK;
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
-    let corner = group.xy * vec2u(16u, 8u);
+    let corner = group.xy * vec2u({TILE_COLUMNS}u, {TILE_ROWS}u);
     // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
     // are for all invocations alike.
     let quarter = subgroup % 4u;
@@ -140,8 +141,8 @@ pub(super) fn forward(
         &bindings,
         &tiles::params(sizes, columns),
         Grid::Workgroups(UVec3::new(
-            sizes.w.div_ceil(16) as u32,
-            sizes.h.div_ceil(8) as u32,
+            sizes.w.div_ceil(TILE_COLUMNS) as u32,
+            sizes.h.div_ceil(TILE_ROWS) as u32,
             (sizes.n * stacks) as u32,
         )),
     );

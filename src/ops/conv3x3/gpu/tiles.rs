@@ -4,6 +4,7 @@
 use super::super::{Epilogue, TILES_SHADER};
 use super::{Sizes, forward_bindings, gate_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
+use crate::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use glam::UVec3;
 use std::fmt::Write;
 
@@ -11,6 +12,7 @@ use std::fmt::Write;
 const ROWS: usize = 8;
 /// Columns of a workgroup's tile.
 const COLUMNS: usize = 16;
+const _: () = assert!(ROWS == TILE_ROWS && COLUMNS == TILE_COLUMNS, "a strip is a tile of the statistics");
 /// Channels of a workgroup at most.
 const MOST: usize = 64;
 /// Bytes of workgroup memory that every device has.

@@ -1,0 +1,180 @@
+//! Device memory: buffers, ranges of them, and what goes in and out.
+
+use super::Gpu;
+use crate::error::Result;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+/// Device memory; a clone is the same memory.
+#[derive(Clone, Debug)]
+pub struct Buffer(Arc<Memory>);
+
+#[derive(Debug)]
+struct Memory {
+    raw: wgpu::Buffer,
+    /// Bytes to give back to the count on drop; `None` for a host's buffer.
+    counted: Option<Arc<AtomicU64>>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(allocated) = &self.counted {
+            allocated.fetch_sub(self.raw.size(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Buffer {
+    /// Uses a buffer that the host made, which needs the usages STORAGE, COPY_SRC and COPY_DST. It is not counted.
+    pub fn from_raw(raw: wgpu::Buffer) -> Buffer {
+        Buffer(Arc::new(Memory { raw, counted: None }))
+    }
+
+    /// wgpu's buffer.
+    pub fn raw(&self) -> &wgpu::Buffer {
+        &self.0.raw
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.raw.size()
+    }
+
+    /// All of it.
+    pub fn slice(&self) -> Slice {
+        Slice { buffer: self.clone(), offset: 0, size: self.size() }
+    }
+}
+
+/// A range of a [`Buffer`].
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The memory.
+    pub buffer: Buffer,
+    /// First byte; a multiple of [`Gpu::offset_alignment`] where a kernel uses it.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Gpu {
+    /// Makes a buffer of `bytes` (at least 4, rounded up to words) for kernels, zeroed.
+    pub async fn buffer_async(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.counted_buffer(label, bytes.next_multiple_of(4).max(4), usage).await
+    }
+
+    pub(super) async fn counted_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let what = || format!("buffer {label:?} of {size} bytes");
+        let raw = self.checked(what, || self.device.create_buffer(&descriptor)).await?;
+        self.allocated.fetch_add(size, Ordering::Relaxed);
+        Ok(Buffer(Arc::new(Memory { raw, counted: Some(self.allocated.clone()) })))
+    }
+
+    /// Copies numbers to the start of a slice.
+    pub async fn write_async(&self, slice: &Slice, data: &[f32]) -> Result<()> {
+        self.checked(|| "upload".into(), || self.upload(slice, data)).await
+    }
+
+    /// Queues an upload; for use within error scopes.
+    pub(super) fn upload(&self, slice: &Slice, data: &[f32]) {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        assert!(bytes.len() as u64 <= slice.size, "{} bytes into a slice of {}", bytes.len(), slice.size);
+        self.queue.write_buffer(slice.buffer.raw(), slice.offset, bytes);
+    }
+
+    /// Copies slices, each to one of its size.
+    pub async fn copy_async(&self, slices: &[[Slice; 2]]) -> Result<()> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        let copy = || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            for [from, to] in slices {
+                copy(&mut encoder, from, to);
+            }
+            self.queue.submit([encoder.finish()]);
+        };
+        self.checked(|| "copy".into(), copy).await
+    }
+
+    /// Reads slices back when all work is done. On a native device somebody must poll it meanwhile, as [`Gpu::read`] does.
+    pub async fn read_async(&self, slices: &[Slice]) -> Result<Vec<Vec<f32>>> {
+        let bytes = slices.iter().map(|s| s.size).sum::<u64>();
+        if bytes == 0 {
+            return Ok(vec![Vec::new(); slices.len()]);
+        }
+        // Taken for this read, so that another one meanwhile makes its own; a smaller one is freed before this is made.
+        let kept = self.staging.lock().unwrap().take().filter(|staging| staging.size() >= bytes);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = match kept {
+            Some(staging) => staging,
+            None => self.counted_buffer("read-back", bytes, usage).await?,
+        };
+        let raw = staging.raw();
+        let mapping = Arc::new(Mapping::default());
+        let begin = || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            let mut at = 0;
+            for slice in slices {
+                copy(&mut encoder, slice, &Slice { buffer: staging.clone(), offset: at, size: slice.size });
+                at += slice.size;
+            }
+            self.queue.submit([encoder.finish()]);
+            let mapping = mapping.clone();
+            raw.map_async(wgpu::MapMode::Read, 0..bytes, move |result| mapping.set(result));
+        };
+        self.checked(|| "read back".into(), begin).await?;
+        mapping.done().await.map_err(|e| self.failure("read back", &e.to_string()))?;
+        let view = raw.get_mapped_range(0..bytes).map_err(|e| self.failure("read back", &e.to_string()))?;
+        let mut rest: &[u8] = &view;
+        let mut out = Vec::with_capacity(slices.len());
+        for slice in slices {
+            let (head, tail) = rest.split_at(slice.size as usize);
+            out.push(bytemuck::pod_collect_to_vec(head));
+            rest = tail;
+        }
+        drop(view);
+        raw.unmap();
+        *self.staging.lock().unwrap() = Some(staging);
+        Ok(out)
+    }
+}
+
+fn copy(encoder: &mut wgpu::CommandEncoder, from: &Slice, to: &Slice) {
+    encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.size);
+}
+
+/// The answer of `map_async`, as a future.
+#[derive(Default)]
+struct Mapping(Mutex<(Option<Mapped>, Option<Waker>)>);
+
+type Mapped = Result<(), wgpu::BufferAsyncError>;
+
+impl Mapping {
+    fn set(&self, result: Mapped) {
+        let waker = {
+            let mut state = self.0.lock().unwrap();
+            state.0 = Some(result);
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    async fn done(&self) -> Mapped {
+        poll_fn(|context| {
+            let mut state = self.0.lock().unwrap();
+            if let Some(result) = state.0.take() {
+                return Poll::Ready(result);
+            }
+            state.1 = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}

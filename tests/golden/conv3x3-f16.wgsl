@@ -1,0 +1,1826 @@
+enable f16;
+alias Act = f16;
+fn to_act(v: f32) -> Act {
+    return f16(clamp(v, -65504.0, 65504.0));
+}
+// Put in front of every shader: what changes from run to run, and the index of a one-dimensional grid.
+//
+// Names: a value that one kernel of a file writes and another reads has two bindings, `gate` to write and `gate_in` to
+// read, so that every binding of an entry point is either read-only or written.
+
+struct RunParams {
+    seed: vec2u,
+    origin: vec2u,
+    noise_scale: f32,
+    clip: f32,
+    learning_rate: f32,
+    correction1: f32,
+    correction2: f32,
+    average: f32,
+}
+
+@group(0) @binding(0) var<uniform> run: RunParams;
+
+// Index of an invocation in a grid that is folded over x and y (a dimension has at most 65,535 workgroups).
+fn linear_index(gid: vec3u, groups: vec3u, workgroup_size: u32) -> u32 {
+    return gid.x + gid.y * groups.x * workgroup_size;
+}
+
+var<workgroup> tree: array<f32, 256>;
+
+// Sum of `value` over a workgroup of 256, by a tree: a fixed order, and an error that grows with the logarithm only.
+fn tree_sum(lane: u32, value: f32) -> f32 {
+    workgroupBarrier(); // an earlier call's result has been read
+    tree[lane] = value;
+    workgroupBarrier();
+    for (var width = 128u; width > 0u; width /= 2u) {
+        if lane < width {
+            tree[lane] += tree[lane + width];
+        }
+        workgroupBarrier();
+    }
+    return tree[0];
+}
+
+// Put in front of the convolution's shaders, behind common.wgsl: what their stores do beside, and how a bias is packed.
+
+// What a store makes of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;
+// 3: a e + v, 4: (a - v) e, as coupling.wgsl. a and e have y's shape; bind any map where unused.
+override EPILOGUE: u32 = 0u;
+@group(0) @binding(40) var<storage, read> a: array<f32>; // (N, co, h, w)
+@group(0) @binding(41) var<storage, read> e: array<f32>; // (N, co, h, w)
+
+fn epilogue(at: u32, v: f32) -> f32 {
+    if EPILOGUE == 1u {
+        return a[at] + p.factor * v;
+    }
+    if EPILOGUE == 2u {
+        return exp(p.factor * tanh(clamp(0.5 * v, -9.0, 9.0)));
+    }
+    if EPILOGUE == 3u {
+        return a[at] * e[at] + v;
+    }
+    if EPILOGUE == 4u {
+        return (a[at] - v) * e[at];
+    }
+    return v;
+}
+
+// Sums and maxima of the outputs' tiles of 8 x 16 pixels, as channel_attention.wgsl has them; channel o's maxima are at co + o.
+@group(0) @binding(42) var<storage, read_write> tiles: array<f32>; // (N, 2 co, ceil(h / 8), ceil(w / 16))
+
+const TILE_ROWS = 8u;
+const TILE_COLUMNS = 16u;
+
+fn place_of_stats(image: u32, channel: u32, at: vec2u) -> u32 {
+    let down = (p.h + TILE_ROWS - 1u) / TILE_ROWS;
+    let across = (p.w + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+    return ((image * 2u * p.co + channel) * down + at.y) * across + at.x;
+}
+
+// The bias in two parts that f16 holds: its first 11 bits, and the rest so many times larger, as f16's small numbers
+// are not exact. Cut by hand, because compilers may leave out a rounding to f16 and back.
+const LOSS = 2048.0;
+
+fn first_bits(v: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(v) & 0xffffe000u);
+}
+
+// 3x3 convolution, stride 1, zero padding 1, of the concatenation [x, r], with bias and LeakyReLU:
+//   y[o, i, j] = act(b[o] + sum_{c, ky, kx} w[o, c, ky, kx] in[c, i + ky - 1, j + kx - 1]),  act(v) = v >= 0 ? v : slope v.
+// r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
+//
+// The kernels `forward` and `forward_hidden` (which differ in the type of y), and the same with the statistics of y, are
+// unrolled by src/ops/conv3x3/gpu/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes
+// 16 x 8 STRIPS pixels of 4 DEPTH GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of
+// 4 DEPTH channels in registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
+//
+// Why so: an input channel costs an invocation 30 scalar and 9 DEPTH vec4 loads from workgroup memory for 288 DEPTH
+// multiply-adds. A GPU that loads a subgroup's word in the time of four multiply-adds (NVIDIA's) is then bound by
+// arithmetic 3 to 1 at DEPTH 2 and 1.8 to 1 at DEPTH 1, which thin outputs take. Neighbouring invocations have
+// neighbouring columns: loads and stores of a subgroup are contiguous, its inputs free of bank conflicts, its weights
+// the same. The gradient of the input is the same kernel on dy, with the weights packed by `pack_transposed`.
+
+struct Params {
+    n: u32,
+    cx: u32, // channels of x
+    cr: u32, // channels of r
+    co: u32, // output channels
+    h: u32,
+    w: u32,
+    slope: f32, // of the LeakyReLU; 1: no activation
+    factor: f32, // of EPILOGUE: beta or sign
+    columns: u32, // vec4s in a row of the packed weights
+    first: u32, // pack_transposed: first input channel wanted
+    count: u32, // pack_transposed: input channels of the weight
+    splits: u32, // backward_weight: sums that share the pixels
+}
+
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>; // (N, cx, h, w)
+@group(0) @binding(3) var<storage, read> r: array<Act>; // (N, cr, h, w)
+@group(0) @binding(4) var<storage, read> w: array<f32>; // (co, cx + cr, 3, 3), or to be transposed (cx, count, 3, 3)
+@group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
+@group(0) @binding(7) var<storage, read_write> y_hidden: array<Act>; // (N, co, h, w)
+@group(0) @binding(8) var<storage, read_write> packed: array<Act>; // (cx + cr, 9, 4 columns), then the bias twice
+@group(0) @binding(9) var<storage, read> packed_in: array<vec4<Act>>; // ((cx + cr) 9 + 2, columns)
+
+// packed[c, tap, o] = w[o, c, tap], 0 past the last o. Then the bias in two parts.
+// One invocation: one element.
+@compute @workgroup_size(256)
+fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let ci = p.cx + p.cr;
+    let row = i / (4u * p.columns);
+    let o = i % (4u * p.columns);
+    if row >= ci * 9u + 2u {
+        return;
+    }
+    var v = 0.0;
+    if o < p.co {
+        if row < ci * 9u {
+            v = w[o * ci * 9u + row];
+        } else {
+            let first = first_bits(b[o]);
+            v = select(first, LOSS * (b[o] - first), row > ci * 9u);
+        }
+    }
+    packed[i] = to_act(v);
+}
+
+// The weights of dx = conv(dy): packed[o, tap, c] = w[o, first + c, 8 - tap], since y[o, q] takes w[o, c, k] in[c, q +
+// k], so that in[c, s] is seen by dy[o, s - k]; the bias is 0. dy is the gradient before the activation, and x here; c
+// counts only the channels that are wanted, so that x and r each get their own gradient. One invocation: one element.
+@compute @workgroup_size(256)
+fn pack_transposed(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let row = i / (4u * p.columns);
+    let c = i % (4u * p.columns);
+    if row >= p.cx * 9u + 2u {
+        return;
+    }
+    var v = 0.0;
+    if row < p.cx * 9u && c < p.co {
+        v = w[(row / 9u * p.count + p.first + c) * 9u + 8u - row % 9u];
+    }
+    packed[i] = to_act(v);
+}
+
+override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
+override GROUPS: u32 = 8u; // of invocations with the same output channels
+override DEPTH: u32 = 2u; // vec4s of output channels that an invocation makes: 1 or 2
+override STRIPS: u32 = 1u; // of 8 rows, one below the other
+override INVOCATIONS: u32 = 16u * STRIPS * GROUPS;
+override WIDTH: u32 = GROUPS * DEPTH; // vec4s of output channels of a workgroup
+
+const CHUNK = 4u; // input channels staged at a time
+const TILE_W = 18u; // 16 columns and the halo
+override TILE: u32 = TILE_W * (8u * STRIPS + 2u);
+
+var<workgroup> tile: array<f32, CHUNK * TILE>; // [channel][row][column]
+var<workgroup> taps: array<vec4f, CHUNK * 9u * WIDTH>; // [channel][tap][4 output channels]
+
+@group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
+@group(0) @binding(11) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
+
+// Input channel c of [x, r], 0 outside the image. The row above the image wraps around and is out of range, too.
+fn input_at(image: u32, c: u32, row: u32, column: u32) -> f32 {
+    if row >= p.h || column >= p.w {
+        return 0.0;
+    }
+    if c < p.cx {
+        return x[((image * p.cx + c) * p.h + row) * p.w + column];
+    }
+    let v = f32(r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column]);
+    if GATED == 1u {
+        return v * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column];
+    }
+    return v;
+}
+
+// Stages `channels` input channels from `first` on.
+fn stage_inputs(lane: u32, image: u32, corner: vec2u, first: u32, channels: u32) {
+    for (var e = lane; e < channels * TILE; e += INVOCATIONS) {
+        let row = corner.y + e % TILE / TILE_W - 1u;
+        tile[e] = input_at(image, first + e / TILE, row, corner.x + e % TILE_W - 1u);
+    }
+}
+
+// Stages their weights for the output channels of `stack`.
+fn stage_weights(lane: u32, stack: u32, first: u32, channels: u32) {
+    for (var e = lane; e < channels * 9u * WIDTH; e += INVOCATIONS) {
+        taps[e] = vec4f(packed_in[(first * 9u + e / WIDTH) * p.columns + stack * WIDTH + e % WIDTH]);
+    }
+}
+
+// Bias of four output channels.
+fn bias(column: u32) -> vec4f {
+    let at = (p.cx + p.cr) * 9u * p.columns + column;
+    return vec4f(packed_in[at]) + vec4f(packed_in[at + p.columns]) / LOSS;
+}
+
+fn activate(v: vec4f) -> vec4f {
+    return select(p.slope * v, v, v >= vec4f());
+}
+
+// forward_stats and forward_hidden_stats: also the outputs' statistics (`tiles`), before y is rounded to f16.
+
+const LOWEST = vec4f(-3.40282347e38);
+
+// Where a column's statistics of the stack's four output channels `v` lie in `taps`, which is free behind the sums.
+fn stat_at(v: u32, strip: u32, column: u32) -> u32 {
+    return (v * STRIPS + strip) * 16u + column;
+}
+
+@group(0) @binding(12) var<storage, read> y_in: array<f32>; // (N, co, h, w)
+@group(0) @binding(13) var<storage, read> dy: array<f32>; // (N, co, h, w)
+@group(0) @binding(14) var<storage, read_write> dx: array<f32>; // the shape of y
+
+// y = act(v) keeps v's sign for a slope > 0, and for slope 0 is above 0 just where v is, so that y itself says which side
+// v was on:
+//   dv = dy * act'(v) = dy * (y > 0 ? 1 : slope).
+// One invocation: one element; dx is dv.
+@compute @workgroup_size(256)
+fn activation_backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i >= p.n * p.co * p.h * p.w {
+        return;
+    }
+    dx[i] = dy[i] * select(p.slope, 1.0, y_in[i] > 0.0);
+}
+
+// backward_weight: pairs of output channels side by side, four input channels side by side, and parts that share the
+// rows.
+override PAIRS: u32 = 32u;
+override BLOCKS: u32 = 4u;
+override PARTS: u32 = 1u;
+override LINES: u32 = 2u; // rows of a part
+override SUMMERS: u32 = PAIRS * BLOCKS * PARTS; // invocations
+override ROWS: u32 = PARTS * LINES;
+override INPUTS: u32 = (ROWS + 2u) * TILE_W;
+
+var<workgroup> inputs: array<vec4f, BLOCKS * INPUTS>; // [block][row][column], 4 input channels a vec4
+var<workgroup> dys: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
+
+@group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
+
+// The same as `input_at`, and 0 past the last channel.
+fn block_at(image: u32, c: u32, row: u32, column: u32) -> vec4f {
+    var v = vec4f();
+    for (var i = 0u; i < min(4u, p.cx + p.cr - min(c, p.cx + p.cr)); i++) {
+        v[i] = input_at(image, c + i, row, column);
+    }
+    return v;
+}
+
+fn dy_at(image: u32, o: u32, row: u32, column: u32) -> f32 {
+    if o >= p.co || row >= p.h || column >= p.w {
+        return 0.0;
+    }
+    return dy[((image * p.co + o) * p.h + row) * p.w + column];
+}
+
+// Of the first and the second output channel: [tap], 4 input channels a vec4.
+var<private> sums0: array<vec4f, 9>;
+var<private> sums1: array<vec4f, 9>;
+
+// One column of inputs with the dy of its own column and of the two before it.
+fn add_taps(at: u32, d0: vec2f, d1: vec2f, d2: vec2f) {
+    let v0 = inputs[at];
+    let v1 = inputs[at + TILE_W];
+    let v2 = inputs[at + 2u * TILE_W];
+    sums0[0] = fma(vec4f(d0.x), v0, sums0[0]);
+    sums0[1] = fma(vec4f(d1.x), v0, sums0[1]);
+    sums0[2] = fma(vec4f(d2.x), v0, sums0[2]);
+    sums0[3] = fma(vec4f(d0.x), v1, sums0[3]);
+    sums0[4] = fma(vec4f(d1.x), v1, sums0[4]);
+    sums0[5] = fma(vec4f(d2.x), v1, sums0[5]);
+    sums0[6] = fma(vec4f(d0.x), v2, sums0[6]);
+    sums0[7] = fma(vec4f(d1.x), v2, sums0[7]);
+    sums0[8] = fma(vec4f(d2.x), v2, sums0[8]);
+    sums1[0] = fma(vec4f(d0.y), v0, sums1[0]);
+    sums1[1] = fma(vec4f(d1.y), v0, sums1[1]);
+    sums1[2] = fma(vec4f(d2.y), v0, sums1[2]);
+    sums1[3] = fma(vec4f(d0.y), v1, sums1[3]);
+    sums1[4] = fma(vec4f(d1.y), v1, sums1[4]);
+    sums1[5] = fma(vec4f(d2.y), v1, sums1[5]);
+    sums1[6] = fma(vec4f(d0.y), v2, sums1[6]);
+    sums1[7] = fma(vec4f(d1.y), v2, sums1[7]);
+    sums1[8] = fma(vec4f(d2.y), v2, sums1[8]);
+}
+
+// Stores a tap's sums of `channels` (1 to 4) input channels.
+fn put_sum(at: u32, channels: u32, v: vec4f) {
+    sums[at] = v.x;
+    if channels > 1u {
+        sums[at + 9u] = v.y;
+    }
+    if channels > 2u {
+        sums[at + 18u] = v.z;
+    }
+    if channels > 3u {
+        sums[at + 27u] = v.w;
+    }
+}
+
+// y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
+//   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
+// dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
+// them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
+// and 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and
+// walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
+// Grid: (ceil(co / (2 PAIRS)), ceil((cx + cr) / (4 BLOCKS)), splits / PARTS) workgroups.
+@compute @workgroup_size(SUMMERS)
+fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let ci = p.cx + p.cr;
+    let pair = lane % PAIRS;
+    let block = lane / PAIRS % BLOCKS;
+    // Said to be 0 where it is: some compilers then know more.
+    var part = 0u;
+    if PARTS > 1u {
+        part = lane / (PAIRS * BLOCKS);
+    }
+    let o0 = group.x * 2u * PAIRS;
+    let c0 = group.y * 4u * BLOCKS;
+    let across = (p.w + 15u) / 16u;
+    let tiles = across * ((p.h + ROWS - 1u) / ROWS);
+    var bias = vec2f();
+    for (var t = group.z; t < p.n * tiles; t += p.splits / PARTS) {
+        let image = t / tiles;
+        let corner = vec2u(t % tiles % across * 16u, t % tiles / across * ROWS);
+        workgroupBarrier();
+        for (var e = lane; e < BLOCKS * INPUTS; e += SUMMERS) {
+            let row = corner.y + e % INPUTS / TILE_W - 1u;
+            inputs[e] = block_at(image, c0 + e / INPUTS * 4u, row, corner.x + e % TILE_W - 1u);
+        }
+        for (var e = lane; e < ROWS * 16u * PAIRS; e += SUMMERS) {
+            // The pixel varies fastest: neighbours read neighbours.
+            let q = e % (ROWS * 16u);
+            let o = e / (ROWS * 16u);
+            let row = corner.y + q / 16u;
+            let column = corner.x + q % 16u;
+            dys[q * (PAIRS + 1u) + o] =
+                vec2f(dy_at(image, o0 + 2u * o, row, column), dy_at(image, o0 + 2u * o + 1u, row, column));
+        }
+        workgroupBarrier();
+        for (var i = LINES * part; i < LINES * part + LINES; i++) {
+            // Column j of the halo meets dy of columns j, j - 1 and j - 2 (taps 0, 1, 2); outside 0..15 there is none.
+            // Unrolled by three, so that they need not move; column 15's are met last by column 17.
+            var d1 = vec2f();
+            var d2 = vec2f();
+            let line = i * 16u * (PAIRS + 1u) + pair;
+            for (var j = 0u; j < 15u; j += 3u) {
+                let at = block * INPUTS + i * TILE_W + j;
+                let d = line + j * (PAIRS + 1u);
+                let d3 = dys[d];
+                add_taps(at, d3, d1, d2);
+                let d4 = dys[d + PAIRS + 1u];
+                add_taps(at + 1u, d4, d3, d1);
+                d2 = d4;
+                d1 = dys[d + 2u * (PAIRS + 1u)];
+                add_taps(at + 2u, d1, d4, d3);
+                bias += d3 + d4 + d1;
+            }
+            let at = block * INPUTS + i * TILE_W + 15u;
+            let d3 = dys[line + 15u * (PAIRS + 1u)];
+            add_taps(at, d3, d1, d2);
+            add_taps(at + 1u, vec2f(), d3, d1);
+            add_taps(at + 2u, vec2f(), vec2f(), d3);
+            bias += d3;
+        }
+    }
+    let o = o0 + 2u * pair;
+    let c = c0 + 4u * block;
+    let out = ((group.z * PARTS + part) * p.co + o) * (ci * 9u + 1u);
+    if o < p.co && c < ci {
+        let at = out + c * 9u;
+        let channels = min(ci - c, 4u);
+        put_sum(at, channels, sums0[0]);
+        put_sum(at + 1u, channels, sums0[1]);
+        put_sum(at + 2u, channels, sums0[2]);
+        put_sum(at + 3u, channels, sums0[3]);
+        put_sum(at + 4u, channels, sums0[4]);
+        put_sum(at + 5u, channels, sums0[5]);
+        put_sum(at + 6u, channels, sums0[6]);
+        put_sum(at + 7u, channels, sums0[7]);
+        put_sum(at + 8u, channels, sums0[8]);
+    }
+    if o + 1u < p.co && c < ci {
+        let at = out + ci * 9u + 1u + c * 9u;
+        let channels = min(ci - c, 4u);
+        put_sum(at, channels, sums1[0]);
+        put_sum(at + 1u, channels, sums1[1]);
+        put_sum(at + 2u, channels, sums1[2]);
+        put_sum(at + 3u, channels, sums1[3]);
+        put_sum(at + 4u, channels, sums1[4]);
+        put_sum(at + 5u, channels, sums1[5]);
+        put_sum(at + 6u, channels, sums1[6]);
+        put_sum(at + 7u, channels, sums1[7]);
+        put_sum(at + 8u, channels, sums1[8]);
+    }
+    if c == 0u {
+        if o < p.co {
+            sums[out + ci * 9u] = bias.x;
+        }
+        if o + 1u < p.co {
+            sums[out + (ci * 9u + 1u) + ci * 9u] = bias.y;
+        }
+    }
+}
+
+@group(0) @binding(16) var<storage, read> sums_in: array<f32>; // (splits, co, 9 (cx + cr) + 1)
+@group(0) @binding(17) var<storage, read_write> dw: array<f32>; // (co, cx + cr, 3, 3)
+@group(0) @binding(18) var<storage, read_write> db: array<f32>; // (co)
+
+// Adds the splits of `backward_weight` in their order. One invocation: one element of dw or db.
+@compute @workgroup_size(256)
+fn reduce_weight(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    let row = (p.cx + p.cr) * 9u + 1u;
+    if i >= p.co * row {
+        return;
+    }
+    var sum = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+        sum += sums_in[s * p.co * row + i];
+    }
+    if i % row == row - 1u {
+        db[i / row] = sum;
+    } else {
+        dw[i / row * (row - 1u) + i % row] = sum;
+    }
+}
+
+fn put(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
+    if row >= p.h || column >= p.w {
+        return;
+    }
+    let v = activate(sums);
+    let plane = p.h * p.w;
+    let at = (image * p.co + o) * plane + row * p.w + column;
+    if o + 0u < p.co {
+        y[at + 0u * plane] = epilogue(at + 0u * plane, v.x);
+    }
+    if o + 1u < p.co {
+        y[at + 1u * plane] = epilogue(at + 1u * plane, v.y);
+    }
+    if o + 2u < p.co {
+        y[at + 2u * plane] = epilogue(at + 2u * plane, v.z);
+    }
+    if o + 3u < p.co {
+        y[at + 3u * plane] = epilogue(at + 3u * plane, v.w);
+    }
+}
+
+fn put_plain(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
+    if row >= p.h || column >= p.w {
+        return;
+    }
+    let v = activate(sums);
+    let plane = p.h * p.w;
+    let at = (image * p.co + o) * plane + row * p.w + column;
+    if o + 0u < p.co {
+        y[at + 0u * plane] = v.x;
+    }
+    if o + 1u < p.co {
+        y[at + 1u * plane] = v.y;
+    }
+    if o + 2u < p.co {
+        y[at + 2u * plane] = v.z;
+    }
+    if o + 3u < p.co {
+        y[at + 3u * plane] = v.w;
+    }
+}
+
+fn put_hidden(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {
+    if row >= p.h || column >= p.w {
+        return;
+    }
+    let v = activate(sums);
+    let plane = p.h * p.w;
+    let at = (image * p.co + o) * plane + row * p.w + column;
+    if o + 0u < p.co {
+        y_hidden[at + 0u * plane] = to_act(v.x);
+    }
+    if o + 1u < p.co {
+        y_hidden[at + 1u * plane] = to_act(v.y);
+    }
+    if o + 2u < p.co {
+        y_hidden[at + 2u * plane] = to_act(v.z);
+    }
+    if o + 3u < p.co {
+        y_hidden[at + 3u * plane] = to_act(v.w);
+    }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let ci = p.cx + p.cr;
+    let stacks = p.columns / WIDTH;
+    let image = group.z / stacks;
+    let stack = group.z % stacks;
+    let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    let strip = lane / 16u % STRIPS;
+    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    let bias0 = bias(stack * WIDTH + own);
+    let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    var a00 = bias0;
+    var a01 = bias0;
+    var a02 = bias0;
+    var a03 = bias0;
+    var a04 = bias0;
+    var a05 = bias0;
+    var a06 = bias0;
+    var a07 = bias0;
+    var a10 = bias1;
+    var a11 = bias1;
+    var a12 = bias1;
+    var a13 = bias1;
+    var a14 = bias1;
+    var a15 = bias1;
+    var a16 = bias1;
+    var a17 = bias1;
+    for (var first = 0u; first < ci; first += CHUNK) {
+        let channels = min(CHUNK, ci - first);
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, first, channels);
+        stage_weights(lane, stack, first, channels);
+        workgroupBarrier();
+        for (var c = 0u; c < channels; c++) {
+            let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
+            let k = c * 9u * WIDTH + own;
+            {
+                let v0 = tile[t + 0u];
+                let v1 = tile[t + 18u];
+                let v2 = tile[t + 36u];
+                let v3 = tile[t + 54u];
+                let v4 = tile[t + 72u];
+                let v5 = tile[t + 90u];
+                let v6 = tile[t + 108u];
+                let v7 = tile[t + 126u];
+                let v8 = tile[t + 144u];
+                let v9 = tile[t + 162u];
+                let w0 = taps[k + 0u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 0u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 3u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 3u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 6u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 6u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 1u];
+                let v1 = tile[t + 19u];
+                let v2 = tile[t + 37u];
+                let v3 = tile[t + 55u];
+                let v4 = tile[t + 73u];
+                let v5 = tile[t + 91u];
+                let v6 = tile[t + 109u];
+                let v7 = tile[t + 127u];
+                let v8 = tile[t + 145u];
+                let v9 = tile[t + 163u];
+                let w0 = taps[k + 1u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 1u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 4u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 4u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 7u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 7u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 2u];
+                let v1 = tile[t + 20u];
+                let v2 = tile[t + 38u];
+                let v3 = tile[t + 56u];
+                let v4 = tile[t + 74u];
+                let v5 = tile[t + 92u];
+                let v6 = tile[t + 110u];
+                let v7 = tile[t + 128u];
+                let v8 = tile[t + 146u];
+                let v9 = tile[t + 164u];
+                let w0 = taps[k + 2u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 2u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 5u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 5u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 8u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 8u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+        }
+    }
+    let o = 4u * (stack * WIDTH + own);
+    let row = corner.y + strip * 8u;
+    let column = corner.x + lane % 16u;
+    put(image, o + 0u, row + 0u, column, a00);
+    put(image, o + 0u, row + 1u, column, a01);
+    put(image, o + 0u, row + 2u, column, a02);
+    put(image, o + 0u, row + 3u, column, a03);
+    put(image, o + 0u, row + 4u, column, a04);
+    put(image, o + 0u, row + 5u, column, a05);
+    put(image, o + 0u, row + 6u, column, a06);
+    put(image, o + 0u, row + 7u, column, a07);
+    if DEPTH > 1u {
+        put(image, o + 4u, row + 0u, column, a10);
+        put(image, o + 4u, row + 1u, column, a11);
+        put(image, o + 4u, row + 2u, column, a12);
+        put(image, o + 4u, row + 3u, column, a13);
+        put(image, o + 4u, row + 4u, column, a14);
+        put(image, o + 4u, row + 5u, column, a15);
+        put(image, o + 4u, row + 6u, column, a16);
+        put(image, o + 4u, row + 7u, column, a17);
+    }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn forward_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let ci = p.cx + p.cr;
+    let stacks = p.columns / WIDTH;
+    let image = group.z / stacks;
+    let stack = group.z % stacks;
+    let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    let strip = lane / 16u % STRIPS;
+    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    let bias0 = bias(stack * WIDTH + own);
+    let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    var a00 = bias0;
+    var a01 = bias0;
+    var a02 = bias0;
+    var a03 = bias0;
+    var a04 = bias0;
+    var a05 = bias0;
+    var a06 = bias0;
+    var a07 = bias0;
+    var a10 = bias1;
+    var a11 = bias1;
+    var a12 = bias1;
+    var a13 = bias1;
+    var a14 = bias1;
+    var a15 = bias1;
+    var a16 = bias1;
+    var a17 = bias1;
+    for (var first = 0u; first < ci; first += CHUNK) {
+        let channels = min(CHUNK, ci - first);
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, first, channels);
+        stage_weights(lane, stack, first, channels);
+        workgroupBarrier();
+        for (var c = 0u; c < channels; c++) {
+            let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
+            let k = c * 9u * WIDTH + own;
+            {
+                let v0 = tile[t + 0u];
+                let v1 = tile[t + 18u];
+                let v2 = tile[t + 36u];
+                let v3 = tile[t + 54u];
+                let v4 = tile[t + 72u];
+                let v5 = tile[t + 90u];
+                let v6 = tile[t + 108u];
+                let v7 = tile[t + 126u];
+                let v8 = tile[t + 144u];
+                let v9 = tile[t + 162u];
+                let w0 = taps[k + 0u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 0u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 3u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 3u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 6u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 6u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 1u];
+                let v1 = tile[t + 19u];
+                let v2 = tile[t + 37u];
+                let v3 = tile[t + 55u];
+                let v4 = tile[t + 73u];
+                let v5 = tile[t + 91u];
+                let v6 = tile[t + 109u];
+                let v7 = tile[t + 127u];
+                let v8 = tile[t + 145u];
+                let v9 = tile[t + 163u];
+                let w0 = taps[k + 1u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 1u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 4u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 4u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 7u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 7u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 2u];
+                let v1 = tile[t + 20u];
+                let v2 = tile[t + 38u];
+                let v3 = tile[t + 56u];
+                let v4 = tile[t + 74u];
+                let v5 = tile[t + 92u];
+                let v6 = tile[t + 110u];
+                let v7 = tile[t + 128u];
+                let v8 = tile[t + 146u];
+                let v9 = tile[t + 164u];
+                let w0 = taps[k + 2u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 2u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 5u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 5u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 8u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 8u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+        }
+    }
+    let o = 4u * (stack * WIDTH + own);
+    let row = corner.y + strip * 8u;
+    let column = corner.x + lane % 16u;
+    put_plain(image, o + 0u, row + 0u, column, a00);
+    put_plain(image, o + 0u, row + 1u, column, a01);
+    put_plain(image, o + 0u, row + 2u, column, a02);
+    put_plain(image, o + 0u, row + 3u, column, a03);
+    put_plain(image, o + 0u, row + 4u, column, a04);
+    put_plain(image, o + 0u, row + 5u, column, a05);
+    put_plain(image, o + 0u, row + 6u, column, a06);
+    put_plain(image, o + 0u, row + 7u, column, a07);
+    if DEPTH > 1u {
+        put_plain(image, o + 4u, row + 0u, column, a10);
+        put_plain(image, o + 4u, row + 1u, column, a11);
+        put_plain(image, o + 4u, row + 2u, column, a12);
+        put_plain(image, o + 4u, row + 3u, column, a13);
+        put_plain(image, o + 4u, row + 4u, column, a14);
+        put_plain(image, o + 4u, row + 5u, column, a15);
+        put_plain(image, o + 4u, row + 6u, column, a16);
+        put_plain(image, o + 4u, row + 7u, column, a17);
+    }
+    var sum0 = vec4f();
+    var top0 = LOWEST;
+    if row + 0u < p.h && column < p.w {
+        sum0 += activate(a00);
+        top0 = max(top0, activate(a00));
+    }
+    if row + 1u < p.h && column < p.w {
+        sum0 += activate(a01);
+        top0 = max(top0, activate(a01));
+    }
+    if row + 2u < p.h && column < p.w {
+        sum0 += activate(a02);
+        top0 = max(top0, activate(a02));
+    }
+    if row + 3u < p.h && column < p.w {
+        sum0 += activate(a03);
+        top0 = max(top0, activate(a03));
+    }
+    if row + 4u < p.h && column < p.w {
+        sum0 += activate(a04);
+        top0 = max(top0, activate(a04));
+    }
+    if row + 5u < p.h && column < p.w {
+        sum0 += activate(a05);
+        top0 = max(top0, activate(a05));
+    }
+    if row + 6u < p.h && column < p.w {
+        sum0 += activate(a06);
+        top0 = max(top0, activate(a06));
+    }
+    if row + 7u < p.h && column < p.w {
+        sum0 += activate(a07);
+        top0 = max(top0, activate(a07));
+    }
+    var sum1 = vec4f();
+    var top1 = LOWEST;
+    if row + 0u < p.h && column < p.w {
+        sum1 += activate(a10);
+        top1 = max(top1, activate(a10));
+    }
+    if row + 1u < p.h && column < p.w {
+        sum1 += activate(a11);
+        top1 = max(top1, activate(a11));
+    }
+    if row + 2u < p.h && column < p.w {
+        sum1 += activate(a12);
+        top1 = max(top1, activate(a12));
+    }
+    if row + 3u < p.h && column < p.w {
+        sum1 += activate(a13);
+        top1 = max(top1, activate(a13));
+    }
+    if row + 4u < p.h && column < p.w {
+        sum1 += activate(a14);
+        top1 = max(top1, activate(a14));
+    }
+    if row + 5u < p.h && column < p.w {
+        sum1 += activate(a15);
+        top1 = max(top1, activate(a15));
+    }
+    if row + 6u < p.h && column < p.w {
+        sum1 += activate(a16);
+        top1 = max(top1, activate(a16));
+    }
+    if row + 7u < p.h && column < p.w {
+        sum1 += activate(a17);
+        top1 = max(top1, activate(a17));
+    }
+    let channel = lane % (4u * WIDTH);
+    let line = lane / (4u * WIDTH);
+    let tile_row = group.y * STRIPS + line;
+    let output = 4u * stack * WIDTH + channel;
+    let counts = line < STRIPS && tile_row * 8u < p.h && output < p.co;
+    workgroupBarrier();
+    taps[stat_at(own, strip, lane % 16u)] = sum0;
+    if DEPTH > 1u {
+        taps[stat_at(own + 1u, strip, lane % 16u)] = sum1;
+    }
+    workgroupBarrier();
+    if counts {
+        var v = 0.0;
+        for (var i = 0u; i < 16u; i++) {
+            let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % 16u)][channel % 4u];
+            v = v + e;
+        }
+        tiles[place_of_stats(image, output, vec2u(group.x, tile_row))] = v;
+    }
+    workgroupBarrier();
+    taps[stat_at(own, strip, lane % 16u)] = top0;
+    if DEPTH > 1u {
+        taps[stat_at(own + 1u, strip, lane % 16u)] = top1;
+    }
+    workgroupBarrier();
+    if counts {
+        var v = LOWEST.x;
+        for (var i = 0u; i < 16u; i++) {
+            let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % 16u)][channel % 4u];
+            v = max(v, e);
+        }
+        tiles[place_of_stats(image, p.co + output, vec2u(group.x, tile_row))] = v;
+    }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn forward_hidden(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let ci = p.cx + p.cr;
+    let stacks = p.columns / WIDTH;
+    let image = group.z / stacks;
+    let stack = group.z % stacks;
+    let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    let strip = lane / 16u % STRIPS;
+    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    let bias0 = bias(stack * WIDTH + own);
+    let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    var a00 = bias0;
+    var a01 = bias0;
+    var a02 = bias0;
+    var a03 = bias0;
+    var a04 = bias0;
+    var a05 = bias0;
+    var a06 = bias0;
+    var a07 = bias0;
+    var a10 = bias1;
+    var a11 = bias1;
+    var a12 = bias1;
+    var a13 = bias1;
+    var a14 = bias1;
+    var a15 = bias1;
+    var a16 = bias1;
+    var a17 = bias1;
+    for (var first = 0u; first < ci; first += CHUNK) {
+        let channels = min(CHUNK, ci - first);
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, first, channels);
+        stage_weights(lane, stack, first, channels);
+        workgroupBarrier();
+        for (var c = 0u; c < channels; c++) {
+            let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
+            let k = c * 9u * WIDTH + own;
+            {
+                let v0 = tile[t + 0u];
+                let v1 = tile[t + 18u];
+                let v2 = tile[t + 36u];
+                let v3 = tile[t + 54u];
+                let v4 = tile[t + 72u];
+                let v5 = tile[t + 90u];
+                let v6 = tile[t + 108u];
+                let v7 = tile[t + 126u];
+                let v8 = tile[t + 144u];
+                let v9 = tile[t + 162u];
+                let w0 = taps[k + 0u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 0u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 3u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 3u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 6u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 6u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 1u];
+                let v1 = tile[t + 19u];
+                let v2 = tile[t + 37u];
+                let v3 = tile[t + 55u];
+                let v4 = tile[t + 73u];
+                let v5 = tile[t + 91u];
+                let v6 = tile[t + 109u];
+                let v7 = tile[t + 127u];
+                let v8 = tile[t + 145u];
+                let v9 = tile[t + 163u];
+                let w0 = taps[k + 1u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 1u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 4u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 4u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 7u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 7u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 2u];
+                let v1 = tile[t + 20u];
+                let v2 = tile[t + 38u];
+                let v3 = tile[t + 56u];
+                let v4 = tile[t + 74u];
+                let v5 = tile[t + 92u];
+                let v6 = tile[t + 110u];
+                let v7 = tile[t + 128u];
+                let v8 = tile[t + 146u];
+                let v9 = tile[t + 164u];
+                let w0 = taps[k + 2u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 2u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 5u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 5u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 8u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 8u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+        }
+    }
+    let o = 4u * (stack * WIDTH + own);
+    let row = corner.y + strip * 8u;
+    let column = corner.x + lane % 16u;
+    put_hidden(image, o + 0u, row + 0u, column, a00);
+    put_hidden(image, o + 0u, row + 1u, column, a01);
+    put_hidden(image, o + 0u, row + 2u, column, a02);
+    put_hidden(image, o + 0u, row + 3u, column, a03);
+    put_hidden(image, o + 0u, row + 4u, column, a04);
+    put_hidden(image, o + 0u, row + 5u, column, a05);
+    put_hidden(image, o + 0u, row + 6u, column, a06);
+    put_hidden(image, o + 0u, row + 7u, column, a07);
+    if DEPTH > 1u {
+        put_hidden(image, o + 4u, row + 0u, column, a10);
+        put_hidden(image, o + 4u, row + 1u, column, a11);
+        put_hidden(image, o + 4u, row + 2u, column, a12);
+        put_hidden(image, o + 4u, row + 3u, column, a13);
+        put_hidden(image, o + 4u, row + 4u, column, a14);
+        put_hidden(image, o + 4u, row + 5u, column, a15);
+        put_hidden(image, o + 4u, row + 6u, column, a16);
+        put_hidden(image, o + 4u, row + 7u, column, a17);
+    }
+}
+
+@compute @workgroup_size(INVOCATIONS)
+fn forward_hidden_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let ci = p.cx + p.cr;
+    let stacks = p.columns / WIDTH;
+    let image = group.z / stacks;
+    let stack = group.z % stacks;
+    let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    let strip = lane / 16u % STRIPS;
+    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    let bias0 = bias(stack * WIDTH + own);
+    let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    var a00 = bias0;
+    var a01 = bias0;
+    var a02 = bias0;
+    var a03 = bias0;
+    var a04 = bias0;
+    var a05 = bias0;
+    var a06 = bias0;
+    var a07 = bias0;
+    var a10 = bias1;
+    var a11 = bias1;
+    var a12 = bias1;
+    var a13 = bias1;
+    var a14 = bias1;
+    var a15 = bias1;
+    var a16 = bias1;
+    var a17 = bias1;
+    for (var first = 0u; first < ci; first += CHUNK) {
+        let channels = min(CHUNK, ci - first);
+        workgroupBarrier();
+        stage_inputs(lane, image, corner, first, channels);
+        stage_weights(lane, stack, first, channels);
+        workgroupBarrier();
+        for (var c = 0u; c < channels; c++) {
+            let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
+            let k = c * 9u * WIDTH + own;
+            {
+                let v0 = tile[t + 0u];
+                let v1 = tile[t + 18u];
+                let v2 = tile[t + 36u];
+                let v3 = tile[t + 54u];
+                let v4 = tile[t + 72u];
+                let v5 = tile[t + 90u];
+                let v6 = tile[t + 108u];
+                let v7 = tile[t + 126u];
+                let v8 = tile[t + 144u];
+                let v9 = tile[t + 162u];
+                let w0 = taps[k + 0u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 0u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 3u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 3u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 6u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 6u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 1u];
+                let v1 = tile[t + 19u];
+                let v2 = tile[t + 37u];
+                let v3 = tile[t + 55u];
+                let v4 = tile[t + 73u];
+                let v5 = tile[t + 91u];
+                let v6 = tile[t + 109u];
+                let v7 = tile[t + 127u];
+                let v8 = tile[t + 145u];
+                let v9 = tile[t + 163u];
+                let w0 = taps[k + 1u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 1u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 4u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 4u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 7u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 7u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+            {
+                let v0 = tile[t + 2u];
+                let v1 = tile[t + 20u];
+                let v2 = tile[t + 38u];
+                let v3 = tile[t + 56u];
+                let v4 = tile[t + 74u];
+                let v5 = tile[t + 92u];
+                let v6 = tile[t + 110u];
+                let v7 = tile[t + 128u];
+                let v8 = tile[t + 146u];
+                let v9 = tile[t + 164u];
+                let w0 = taps[k + 2u * WIDTH];
+                a00 = fma(vec4f(v0), w0, a00);
+                a01 = fma(vec4f(v1), w0, a01);
+                a02 = fma(vec4f(v2), w0, a02);
+                a03 = fma(vec4f(v3), w0, a03);
+                a04 = fma(vec4f(v4), w0, a04);
+                a05 = fma(vec4f(v5), w0, a05);
+                a06 = fma(vec4f(v6), w0, a06);
+                a07 = fma(vec4f(v7), w0, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 2u * WIDTH + 1u];
+                    a10 = fma(vec4f(v0), w, a10);
+                    a11 = fma(vec4f(v1), w, a11);
+                    a12 = fma(vec4f(v2), w, a12);
+                    a13 = fma(vec4f(v3), w, a13);
+                    a14 = fma(vec4f(v4), w, a14);
+                    a15 = fma(vec4f(v5), w, a15);
+                    a16 = fma(vec4f(v6), w, a16);
+                    a17 = fma(vec4f(v7), w, a17);
+                }
+                let w1 = taps[k + 5u * WIDTH];
+                a00 = fma(vec4f(v1), w1, a00);
+                a01 = fma(vec4f(v2), w1, a01);
+                a02 = fma(vec4f(v3), w1, a02);
+                a03 = fma(vec4f(v4), w1, a03);
+                a04 = fma(vec4f(v5), w1, a04);
+                a05 = fma(vec4f(v6), w1, a05);
+                a06 = fma(vec4f(v7), w1, a06);
+                a07 = fma(vec4f(v8), w1, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 5u * WIDTH + 1u];
+                    a10 = fma(vec4f(v1), w, a10);
+                    a11 = fma(vec4f(v2), w, a11);
+                    a12 = fma(vec4f(v3), w, a12);
+                    a13 = fma(vec4f(v4), w, a13);
+                    a14 = fma(vec4f(v5), w, a14);
+                    a15 = fma(vec4f(v6), w, a15);
+                    a16 = fma(vec4f(v7), w, a16);
+                    a17 = fma(vec4f(v8), w, a17);
+                }
+                let w2 = taps[k + 8u * WIDTH];
+                a00 = fma(vec4f(v2), w2, a00);
+                a01 = fma(vec4f(v3), w2, a01);
+                a02 = fma(vec4f(v4), w2, a02);
+                a03 = fma(vec4f(v5), w2, a03);
+                a04 = fma(vec4f(v6), w2, a04);
+                a05 = fma(vec4f(v7), w2, a05);
+                a06 = fma(vec4f(v8), w2, a06);
+                a07 = fma(vec4f(v9), w2, a07);
+                if DEPTH > 1u {
+                    let w = taps[k + 8u * WIDTH + 1u];
+                    a10 = fma(vec4f(v2), w, a10);
+                    a11 = fma(vec4f(v3), w, a11);
+                    a12 = fma(vec4f(v4), w, a12);
+                    a13 = fma(vec4f(v5), w, a13);
+                    a14 = fma(vec4f(v6), w, a14);
+                    a15 = fma(vec4f(v7), w, a15);
+                    a16 = fma(vec4f(v8), w, a16);
+                    a17 = fma(vec4f(v9), w, a17);
+                }
+            }
+        }
+    }
+    let o = 4u * (stack * WIDTH + own);
+    let row = corner.y + strip * 8u;
+    let column = corner.x + lane % 16u;
+    put_hidden(image, o + 0u, row + 0u, column, a00);
+    put_hidden(image, o + 0u, row + 1u, column, a01);
+    put_hidden(image, o + 0u, row + 2u, column, a02);
+    put_hidden(image, o + 0u, row + 3u, column, a03);
+    put_hidden(image, o + 0u, row + 4u, column, a04);
+    put_hidden(image, o + 0u, row + 5u, column, a05);
+    put_hidden(image, o + 0u, row + 6u, column, a06);
+    put_hidden(image, o + 0u, row + 7u, column, a07);
+    if DEPTH > 1u {
+        put_hidden(image, o + 4u, row + 0u, column, a10);
+        put_hidden(image, o + 4u, row + 1u, column, a11);
+        put_hidden(image, o + 4u, row + 2u, column, a12);
+        put_hidden(image, o + 4u, row + 3u, column, a13);
+        put_hidden(image, o + 4u, row + 4u, column, a14);
+        put_hidden(image, o + 4u, row + 5u, column, a15);
+        put_hidden(image, o + 4u, row + 6u, column, a16);
+        put_hidden(image, o + 4u, row + 7u, column, a17);
+    }
+    var sum0 = vec4f();
+    var top0 = LOWEST;
+    if row + 0u < p.h && column < p.w {
+        sum0 += activate(a00);
+        top0 = max(top0, activate(a00));
+    }
+    if row + 1u < p.h && column < p.w {
+        sum0 += activate(a01);
+        top0 = max(top0, activate(a01));
+    }
+    if row + 2u < p.h && column < p.w {
+        sum0 += activate(a02);
+        top0 = max(top0, activate(a02));
+    }
+    if row + 3u < p.h && column < p.w {
+        sum0 += activate(a03);
+        top0 = max(top0, activate(a03));
+    }
+    if row + 4u < p.h && column < p.w {
+        sum0 += activate(a04);
+        top0 = max(top0, activate(a04));
+    }
+    if row + 5u < p.h && column < p.w {
+        sum0 += activate(a05);
+        top0 = max(top0, activate(a05));
+    }
+    if row + 6u < p.h && column < p.w {
+        sum0 += activate(a06);
+        top0 = max(top0, activate(a06));
+    }
+    if row + 7u < p.h && column < p.w {
+        sum0 += activate(a07);
+        top0 = max(top0, activate(a07));
+    }
+    var sum1 = vec4f();
+    var top1 = LOWEST;
+    if row + 0u < p.h && column < p.w {
+        sum1 += activate(a10);
+        top1 = max(top1, activate(a10));
+    }
+    if row + 1u < p.h && column < p.w {
+        sum1 += activate(a11);
+        top1 = max(top1, activate(a11));
+    }
+    if row + 2u < p.h && column < p.w {
+        sum1 += activate(a12);
+        top1 = max(top1, activate(a12));
+    }
+    if row + 3u < p.h && column < p.w {
+        sum1 += activate(a13);
+        top1 = max(top1, activate(a13));
+    }
+    if row + 4u < p.h && column < p.w {
+        sum1 += activate(a14);
+        top1 = max(top1, activate(a14));
+    }
+    if row + 5u < p.h && column < p.w {
+        sum1 += activate(a15);
+        top1 = max(top1, activate(a15));
+    }
+    if row + 6u < p.h && column < p.w {
+        sum1 += activate(a16);
+        top1 = max(top1, activate(a16));
+    }
+    if row + 7u < p.h && column < p.w {
+        sum1 += activate(a17);
+        top1 = max(top1, activate(a17));
+    }
+    let channel = lane % (4u * WIDTH);
+    let line = lane / (4u * WIDTH);
+    let tile_row = group.y * STRIPS + line;
+    let output = 4u * stack * WIDTH + channel;
+    let counts = line < STRIPS && tile_row * 8u < p.h && output < p.co;
+    workgroupBarrier();
+    taps[stat_at(own, strip, lane % 16u)] = sum0;
+    if DEPTH > 1u {
+        taps[stat_at(own + 1u, strip, lane % 16u)] = sum1;
+    }
+    workgroupBarrier();
+    if counts {
+        var v = 0.0;
+        for (var i = 0u; i < 16u; i++) {
+            let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % 16u)][channel % 4u];
+            v = v + e;
+        }
+        tiles[place_of_stats(image, output, vec2u(group.x, tile_row))] = v;
+    }
+    workgroupBarrier();
+    taps[stat_at(own, strip, lane % 16u)] = top0;
+    if DEPTH > 1u {
+        taps[stat_at(own + 1u, strip, lane % 16u)] = top1;
+    }
+    workgroupBarrier();
+    if counts {
+        var v = LOWEST.x;
+        for (var i = 0u; i < 16u; i++) {
+            let e = taps[stat_at(channel / 4u, line, (i + channel / 4u) % 16u)][channel % 4u];
+            v = max(v, e);
+        }
+        tiles[place_of_stats(image, p.co + output, vec2u(group.x, tile_row))] = v;
+    }
+}
