@@ -1,14 +1,19 @@
 //! Runs a plan, on the CPU or on a GPU, behind one interface.
 
+#[cfg(feature = "cpu")]
 mod check;
+#[cfg(feature = "cpu")]
 mod cpu;
 mod gpu;
 mod upload;
 
+#[cfg(feature = "cpu")]
 pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
 
-use crate::error::{Error, Limit, Result, TooLarge};
+use crate::error::{Error, Result};
+#[cfg(feature = "cpu")]
+use crate::error::{Limit, TooLarge};
 use crate::gpu::{Adapter, AdapterChoice, Gpu, GpuOptions};
 use crate::graph::Value;
 use crate::kernel::RunParams;
@@ -20,8 +25,10 @@ use std::sync::Arc;
 
 /// What runs the network.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Device {
     /// All cores, f32.
+    #[cfg(feature = "cpu")]
     Cpu,
     /// A GPU.
     Gpu(Arc<Gpu>),
@@ -60,32 +67,43 @@ impl Device {
         let kernel = kernel.as_deref().filter(|kernel| *kernel != "auto");
         let open = |adapter| {
             let options = GpuOptions { adapter, kernel: kernel.map(str::to_string), cache: cache.clone() };
-            Gpu::open(&options).map(|gpu| Device::Gpu(Arc::new(check::with_right_matrices(gpu))))
+            Gpu::open(&options).map(|gpu| Device::Gpu(Arc::new(with_right_matrices(gpu))))
         };
         match adapter.as_deref() {
-            Some(name) if name.eq_ignore_ascii_case("cpu") => match kernel {
-                None => Ok(Device::Cpu),
-                Some(kernel) => Err(Error::Invalid(format!("the CPU has no kernels to choose; leave out {kernel:?}"))),
-            },
+            Some(name) if name.eq_ignore_ascii_case("cpu") => Device::cpu(kernel),
             Some(name) => match open(AdapterChoice::Named(name.into())) {
                 Ok(gpu) => Ok(gpu),
-                Err(Error::Gpu(message)) => Err(Error::Gpu(format!("{message}; \"cpu\" needs none"))),
+                Err(Error::Gpu(message)) if cfg!(feature = "cpu") => {
+                    Err(Error::Gpu(format!("{message}; \"cpu\" needs none")))
+                }
                 Err(other) => Err(other),
             },
             None => match open(AdapterChoice::RealGpu) {
                 Ok(gpu) => Ok(gpu),
-                Err(error) if kernel.is_some() => Err(error),
+                Err(error) if kernel.is_some() || cfg!(not(feature = "cpu")) => Err(error),
                 Err(error) => {
                     log::info!("{error}; using the CPU");
-                    Ok(Device::Cpu)
+                    Device::cpu(None)
                 }
             },
         }
     }
 
+    /// The CPU, which has no kernels to choose.
+    fn cpu(kernel: Option<&str>) -> Result<Device> {
+        #[cfg(feature = "cpu")]
+        return match kernel {
+            None => Ok(Device::Cpu),
+            Some(kernel) => Err(Error::Invalid(format!("the CPU has no kernels to choose; leave out {kernel}"))),
+        };
+        #[cfg(not(feature = "cpu"))]
+        Err(Error::Invalid(format!("this program was built without the CPU executor{}", kernel.unwrap_or_default())))
+    }
+
     /// What a plan for this device must respect.
     pub fn target(&self) -> Target {
         match self {
+            #[cfg(feature = "cpu")]
             Device::Cpu => Target::Cpu { threads: rayon::current_num_threads() },
             Device::Gpu(gpu) => gpu.target(),
         }
@@ -94,15 +112,30 @@ impl Device {
     /// For people: which device it is.
     pub fn describe(&self) -> String {
         match self {
+            #[cfg(feature = "cpu")]
             Device::Cpu => format!("CPU, {} threads", rayon::current_num_threads()),
             Device::Gpu(gpu) => format!("{}, kernels {}", Adapter(gpu.info().clone()), gpu.kernels().name()),
         }
     }
 }
 
+#[cfg(feature = "cpu")]
+use check::with_right_matrices;
+
+/// Without the CPU executor there is nothing to compare cooperative matrices with.
+#[cfg(not(feature = "cpu"))]
+fn with_right_matrices(gpu: Gpu) -> Gpu {
+    use crate::kernel::Kernels;
+    match gpu.kernels() {
+        Kernels::Matrix(_) => gpu.with_kernels(Kernels::GpuF16),
+        _ => gpu,
+    }
+}
+
 /// A graph ready to run on a device.
 pub enum Executor {
     /// On the CPU.
+    #[cfg(feature = "cpu")]
     Cpu(Box<CpuExecutor<f32>>),
     /// On a GPU.
     Gpu(Box<GpuExecutor>),
@@ -115,6 +148,7 @@ impl Executor {
     /// [`Error::TooLarge`] where the device cannot hold it, [`Error::Gpu`] where the device fails.
     pub fn new(graph: Graph, device: &Device) -> Result<Executor> {
         match device {
+            #[cfg(feature = "cpu")]
             Device::Cpu => Ok(Executor::Cpu(Box::new(CpuExecutor::new(graph)?))),
             Device::Gpu(gpu) => Ok(Executor::Gpu(Box::new(GpuExecutor::new(graph, gpu.clone())?))),
         }
@@ -123,6 +157,7 @@ impl Executor {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.plan(),
             Executor::Gpu(exec) => exec.plan(),
         }
@@ -131,6 +166,7 @@ impl Executor {
     /// Shape of a value.
     pub fn shape(&self, value: Value) -> Shape {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.graph().shape(value),
             Executor::Gpu(exec) => exec.graph().shape(value),
         }
@@ -139,6 +175,7 @@ impl Executor {
     /// Bytes allocated for the graph; the plan's [`Plan::peak_bytes`] predicts them.
     pub fn allocated_bytes(&self) -> u64 {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.allocated_bytes(),
             Executor::Gpu(exec) => exec.allocated_bytes(),
         }
@@ -147,6 +184,7 @@ impl Executor {
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows. For tests.
     pub fn poison(&mut self) -> Result<()> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.poison(),
             Executor::Gpu(exec) => exec.poison()?,
         }
@@ -159,6 +197,7 @@ impl Executor {
     /// As [`CpuExecutor::write`] and [`GpuExecutor::write`].
     pub fn write(&mut self, value: Value, data: &[f32]) -> Result<()> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.write(value, data),
             Executor::Gpu(exec) => exec.write(value, data),
         }
@@ -167,6 +206,7 @@ impl Executor {
     /// Runs all nodes in order; on a GPU returns when they are submitted.
     pub fn run(&mut self, globals: &RunParams) -> Result<()> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.run(globals),
             Executor::Gpu(exec) => exec.run(globals)?,
         }
@@ -176,6 +216,7 @@ impl Executor {
     /// Waits until the device has done all that it was given.
     pub fn wait(&self) -> Result<()> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(_) => Ok(()),
             Executor::Gpu(exec) => exec.gpu().wait(),
         }
@@ -184,6 +225,7 @@ impl Executor {
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
     pub fn profile(&mut self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => Ok(Some(exec.profile(globals))),
             Executor::Gpu(exec) => exec.profile(globals),
         }
@@ -192,6 +234,7 @@ impl Executor {
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub fn read(&mut self, value: Value) -> Result<Vec<f32>> {
         match self {
+            #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
             Executor::Gpu(exec) => exec.read(value),
         }
@@ -210,6 +253,7 @@ fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -
 
 /// Without the command line nobody asks the system: the caller says how much there is ([`crate::Smoother::with_max_memory`]).
 #[cfg(not(feature = "cli"))]
+#[cfg(feature = "cpu")]
 pub(crate) fn available_memory() -> u64 {
     u64::MAX
 }
@@ -226,6 +270,7 @@ pub(crate) fn available_memory() -> u64 {
 }
 
 /// Fails where `bytes` are more than this machine's memory has left: a host that allocates them would be killed.
+#[cfg(feature = "cpu")]
 fn check_memory(bytes: u64) -> Result<()> {
     let available = available_memory();
     if bytes > available {

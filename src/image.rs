@@ -165,6 +165,7 @@ pub fn write(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
 }
 
 /// As [`write()`], 8-bit codes of a picture of `h` x `w`: red, green and blue of one pixel after the other.
+#[cfg(feature = "lab")]
 pub(crate) fn write_codes(path: impl AsRef<Path>, (h, w): (usize, usize), codes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     let format = format_of(path)?;

@@ -2,7 +2,9 @@
 //! eight. What memory it may take decides whether a picture goes through the network whole or in slabs of rows.
 
 use crate::error::{Error, Result, TooLarge};
-use crate::exec::{Device, Executor, available_memory};
+#[cfg(feature = "cpu")]
+use crate::exec::available_memory;
+use crate::exec::{Device, Executor};
 use crate::fit::{Cut, CutGraph};
 use crate::geometry::{Flip, add_back, flip_and_pad};
 use crate::graph::Value;
@@ -233,6 +235,7 @@ impl Smoother {
     /// Bytes that may be taken.
     fn memory(&self) -> u64 {
         let free = match self.device {
+            #[cfg(feature = "cpu")]
             Device::Cpu => available_memory().saturating_add(self.allocated_bytes()),
             Device::Gpu(_) => u64::MAX,
         };

@@ -98,6 +98,20 @@ impl Tensor {
 }
 /// The largest of values that are 0 or more; NaN where one is, which `max` would drop.
 pub fn worst<T: PartialOrd + Default + Copy>(values: impl IntoIterator<Item = T>) -> T {
-    let is_number = |v: T| v == v;
-    values.into_iter().fold(T::default(), |a, b| if !is_number(a) || b <= a { a } else { b })
+    let is_nan = |v: T| v.partial_cmp(&v).is_none();
+    values.into_iter().fold(T::default(), |a, b| if is_nan(a) || b <= a { a } else { b })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worst;
+
+    #[test]
+    fn the_worst_is_the_largest_or_nan() {
+        assert_eq!(worst([0.5, 2.0, 1.0]), 2.0);
+        assert_eq!(worst::<f32>([]), 0.0);
+        for values in [[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 2.0], [1.0, 2.0, f64::NAN]] {
+            assert!(worst(values).is_nan(), "{values:?}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Weights {
     }
 
     /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is kept,
-    /// half of it is at first ([`Latent::Keep`]): the last convolution of that block is 0.
+    /// half of it is at first ([`crate::Latent::Keep`]): the last convolution of that block is 0.
     pub fn initial(network: &Network, seed: u64) -> Weights {
         let layout = network.layout();
         let mut params = vec![0.0; layout.len()];
@@ -141,6 +141,7 @@ impl Weights {
     }
 
     /// The header's metadata: the network, and the rest.
+    #[cfg(feature = "files")]
     pub(crate) fn header(&self) -> BTreeMap<String, String> {
         let mut header = self.metadata.clone();
         header.extend(self.network.metadata());
@@ -179,9 +180,11 @@ pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) ->
 }
 
 /// A tensor to be written: name, dimensions, values.
+#[cfg(feature = "files")]
 pub(crate) type Named<'a> = (String, &'a [usize], &'a [f32]);
 
 /// The tensors of a flat array, under `{prefix}{name}`.
+#[cfg(feature = "files")]
 pub(crate) fn tensors<'a>(layout: &'a Layout, prefix: &str, params: &'a [f32]) -> Vec<Named<'a>> {
     let named = |e: &'a Entry| (format!("{prefix}{}", e.name), &e.dims[..], &params[e.range()]);
     layout.entries().iter().map(named).collect()
@@ -189,6 +192,7 @@ pub(crate) fn tensors<'a>(layout: &'a Layout, prefix: &str, params: &'a [f32]) -
 
 /// A safetensors file: the header's length, the header (JSON), the values. Written here and not by the crate, whose
 /// metadata is an unordered map: the same weights must give the same bytes. Refuses what [`read_tensors`] would refuse.
+#[cfg(feature = "files")]
 pub(crate) fn serialise(
     metadata: &BTreeMap<String, String>,
     tensors: &[Named],

@@ -26,6 +26,10 @@ export SASNET_CACHE=
 
 cargo fmt --check
 cargo clippy --release --locked --all-targets -- -D warnings
+# What hosts build.
+for features in "" builtin builtin,cpu files; do
+  cargo clippy --release --locked --lib --no-default-features --features "$features" -- -D warnings
+done
 RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
 cargo build --release --locked
 if ! ./target/release/sasnet devices | grep -q " GPU"; then

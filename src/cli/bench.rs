@@ -105,13 +105,13 @@ impl Bench {
     fn as_json(&self, network: &Network, device: &Device, settings: &Settings, report: &Report, full: &Plan) -> String {
         let (width, height) = self.architecture.size;
         let adapter = match device {
-            Device::Cpu => json!({ "name": "cpu", "threads": rayon::current_num_threads() }),
             Device::Gpu(gpu) => json!({
                 "name": gpu.info().name,
                 "type": format!("{:?}", gpu.info().device_type),
                 "backend": gpu.info().backend.to_string(),
                 "driver": format!("{} {}", gpu.info().driver, gpu.info().driver_info),
             }),
+            _ => json!({ "name": "cpu", "threads": rayon::current_num_threads() }),
         };
         let number = |text: &String| text.parse::<u64>().map_or_else(|_| text.clone().into(), Value::from);
         let sizes: Map<String, Value> =

@@ -27,6 +27,7 @@ pub struct Scale {
 }
 
 /// Elements that one task of an elementwise operator takes.
+#[cfg(feature = "cpu")]
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 impl Operator for Add {

@@ -8,13 +8,17 @@
 //! dpre with the flipped kernel and the channels exchanged; `dw[o, i, tap]` = sum over images and p of
 //! `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of `dpre[o]`.
 
-use super::add::{Add, CHUNK};
+#[cfg(feature = "cpu")]
+use super::Workspace;
+use super::add::Add;
+#[cfg(feature = "cpu")]
+use super::add::CHUNK;
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
 #[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::exp_scale::ExpScale;
-use super::{Graph, Node, Op, Operator, Workspace, arity, check};
+use super::{Graph, Node, Op, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{
     Lowering,

@@ -77,9 +77,9 @@ pub struct Out<'a, T> {
 pub struct Cpu<'a, T> {
     /// What changes from run to run.
     pub run: &'a RunParams,
-    /// One buffer a thread, each of [`Workspace::per_thread`].
+    /// One buffer a thread, each of [`super::Workspace::per_thread`].
     pub threads: &'a [Mutex<Vec<T>>],
-    /// One buffer of [`Workspace::shared`].
+    /// One buffer of [`super::Workspace::shared`].
     pub shared: &'a Mutex<Vec<T>>,
 }
 

@@ -26,6 +26,7 @@ fn params(y: Shape) -> [(&'static str, Param); 3] {
 }
 
 /// The four places of cell `i` of a plane in x, whose rows have `2 w` elements, in row-major order.
+#[cfg(feature = "cpu")]
 fn cell(i: usize, w: usize) -> [usize; 4] {
     let at = i / w * 4 * w + i % w * 2;
     [at, at + 1, at + 2 * w, at + 2 * w + 1]

@@ -79,7 +79,6 @@ pub trait Operator {
     }
 
     /// Working memory of [`Operator::cpu`].
-    #[cfg(feature = "cpu")]
     fn workspace(&self, _inputs: &[Shape], _outputs: &[Shape]) -> Workspace {
         Workspace::default()
     }
@@ -199,7 +198,6 @@ impl Operator for Op {
     fn same_precision(&self) -> bool {
         each!(self, o => o.same_precision())
     }
-    #[cfg(feature = "cpu")]
     fn workspace(&self, inputs: &[Shape], outputs: &[Shape]) -> Workspace {
         each!(self, o => o.workspace(inputs, outputs))
     }

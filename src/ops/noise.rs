@@ -10,7 +10,9 @@
 #[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Operator, arity};
-use crate::kernel::{Grid, Lowering, Operand::*, RunParams, Shader};
+#[cfg(feature = "cpu")]
+use crate::kernel::RunParams;
+use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
@@ -26,6 +28,7 @@ pub struct Noise {
 }
 
 /// Philox4x32-10: ten rounds over a counter of four words with a key of two.
+#[cfg(feature = "cpu")]
 fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let wide = |a: u32, b: u32| {
         let product = u64::from(a) * u64::from(b);

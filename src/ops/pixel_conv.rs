@@ -6,8 +6,10 @@
 //! over images, s and t of `dy[q, s]`.
 
 #[cfg(feature = "cpu")]
+use super::Workspace;
+#[cfg(feature = "cpu")]
 use super::cpu::*;
-use super::{Graph, Node, Operator, Workspace, arity, check};
+use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
@@ -31,6 +33,7 @@ pub struct PixelConvBackward {
 pub static SHADER: Shader = Shader::new("pixel_conv", include_str!("../../shaders/pixel_conv.wgsl"));
 
 /// Rows of a matrix that a task of the CPU makes.
+#[cfg(feature = "cpu")]
 const BLOCK: usize = 32;
 
 /// The sizes of the matrix products.
@@ -76,6 +79,7 @@ impl Sizes {
     }
 
     /// Places in a plane of y of element t of the cells of row i of x.
+    #[cfg(feature = "cpu")]
     fn places(self, i: usize, t: usize) -> impl Iterator<Item = usize> {
         let (side, w) = (self.side, self.x.w);
         let first = (i * side + t / side) * side * w + t % side;

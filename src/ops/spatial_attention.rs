@@ -50,10 +50,13 @@ fn squares(map: Shape) -> Grid {
 /// Side of the kernel.
 const SIDE: usize = 7;
 /// Its elements.
+#[cfg(feature = "cpu")]
 const TAPS: usize = SIDE * SIDE;
 /// Rows that one task takes.
+#[cfg(feature = "cpu")]
 const ROWS: usize = 32;
 /// Pixels that one task takes, so that a channel's part of them stays in the nearest cache.
+#[cfg(feature = "cpu")]
 const PIXELS: usize = 1024;
 
 impl Operator for SpatialStats {

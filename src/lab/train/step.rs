@@ -300,7 +300,6 @@ impl Trainer {
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
             average: 1.0 - self.settings.ema.min((1.0 + step as f32) / (10.0 + step as f32)),
-            ..RunParams::default()
         })?;
         let loss = self.exec.read(self.values.pass.loss)?[0];
         let norm = self.exec.read(self.values.clip)?[0];
