@@ -566,3 +566,21 @@ fn a_reader_that_stops_reading_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn shaders_are_printed_as_devices_get_them() {
+    let shader = |arguments: &[&str]| Ran::of(sasnet().arg("shader").args(arguments));
+    let list = shader(&[]).ok().stdout;
+    assert!(list.lines().any(|line| line.starts_with("conv3x3 ") && line.contains("f16")), "{list}");
+    for (arguments, golden) in [
+        (&["conv3x3"][..], "conv3x3"),
+        (&["conv3x3", "--kernel", "tiles-f16"], "conv3x3-f16"),
+        (&["conv3x3_matrix8"], "conv3x3_matrix8"),
+    ] {
+        let want = std::fs::read_to_string(format!("tests/golden/{golden}.wgsl")).unwrap();
+        assert_eq!(shader(arguments).ok().stdout.trim_end(), want.trim_end(), "{golden}");
+    }
+    assert!(shader(&["conv3x3_lanes", "--wide"]).ok().stdout.contains("alias Pair = u64;"));
+    shader(&["loom"]).fails(1, &["loom", "lists all"]);
+    shader(&["conv3x3_matrix8", "--kernel", "tiles"]).fails(1, &["takes f16 alone"]);
+}
