@@ -1,8 +1,7 @@
 //! Measuring: what is wrong is not timed, what is timed is accounted for.
 
-mod common;
+mod support;
 
-use common::{Ran, sasnet, small_weights};
 use sasnet::lab::bench::{self, Answer, Report};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
@@ -13,6 +12,7 @@ use sasnet::low_level::tensor::worst;
 use sasnet::{Error, Result};
 use serde_json::Value;
 use std::sync::Arc;
+use support::{Ran, sasnet, small_weights};
 
 fn smoothing(device: &Device) -> Result<Report> {
     bench::smoothing(&small_weights(&[2], 8, true, 1.0), device, (22, 34), 3, &mut ())
@@ -25,14 +25,14 @@ fn training(device: &Device) -> Result<Report> {
 
 /// The test's GPU with a wrong kernel, and caches of its own.
 fn broken(shader: &'static Shader, from: &str, to: &str) -> Device {
-    let gpu = common::gpu();
+    let gpu = support::gpu();
     let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone());
     Device::Gpu(Arc::new(gpu.with_shader_replacement(shader, from, to)))
 }
 
 #[test]
 fn devices_give_one_answer() {
-    let devices = [Device::Cpu, Device::Gpu(common::gpu())];
+    let devices = [Device::Cpu, Device::Gpu(support::gpu())];
     let [cpu, gpu] = devices.each_ref().map(|device| smoothing(device).unwrap());
     let (Answer::Samples(a), Answer::Samples(b)) = (&cpu.answer, &gpu.answer) else { panic!("{:?}", cpu.answer) };
     assert_eq!((a.len(), b.len()), (usize::div_ceil(3 * 22 * 34, bench::SAMPLE_STRIDE), a.len()));
@@ -48,7 +48,7 @@ fn devices_give_one_answer() {
 
 #[test]
 fn everything_is_accounted_for() {
-    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+    for device in [Device::Cpu, Device::Gpu(support::gpu())] {
         for report in [smoothing(&device).unwrap(), training(&device).unwrap()] {
             assert!(report.check.error > 0.0 && report.check.error < report.check.tolerance, "{report:?}");
             assert_eq!((report.runs, report.planned_bytes), (3, report.allocated_bytes));
@@ -90,7 +90,7 @@ fn peak(device: &Device) -> (Vec<f32>, Vec<f32>) {
         slice
     });
     let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec(), macs: 0 };
-    gpu.record(&[command]).unwrap().run(gpu, &RunParams::default(), &[]).unwrap();
+    gpu.record(&[command]).unwrap().run(gpu, &RunParams::default()).unwrap();
     (x, gpu.read(&buffers[1..]).unwrap().remove(0))
 }
 
@@ -105,7 +105,7 @@ fn peak_error(device: &Device) -> f64 {
 /// The peak is measured with multiply-adds that are really done.
 #[test]
 fn the_kernel_of_the_peak_computes() {
-    let error = peak_error(&Device::Gpu(common::gpu()));
+    let error = peak_error(&Device::Gpu(support::gpu()));
     assert!(error < 1e-5, "{error:.1e}");
     let error = peak_error(&broken(&bench::PEAK_SHADER, "round < p.rounds", "round < 1u"));
     assert!(error > 1e-5, "{error:.1e} with fewer rounds");

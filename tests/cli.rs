@@ -1,8 +1,7 @@
 //! The command as a user meets it.
 
-mod common;
+mod support;
 
-use common::{Ran, files, picture, sasnet, small_weights, write_picture};
 use sasnet::image::{self, Picture, quantise};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::geometry::Flip;
@@ -14,6 +13,7 @@ use sasnet::low_level::weights::{Precision, Weights};
 use sasnet::{Error, Limit, Sasnet, TooLarge};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use support::{Ran, files, picture, sasnet, small_weights, write_picture};
 
 /// A folder with weights and pictures.
 struct Folder {
@@ -447,7 +447,7 @@ fn a_gpu_says_to_the_pixel_what_fits() {
     let mut weights = small_weights(&[1], 1, false, 0.0);
     weights.network = Sasnet::new(&[1], 1024).unwrap().with_attention(false).into();
     weights.params = vec![0.0; weights.network.layout().len()];
-    let mut smoother = Smoother::new(weights, Device::Gpu(common::gpu()));
+    let mut smoother = Smoother::new(weights, Device::Gpu(support::gpu()));
     let error = too_large(smoother.check(1 << 20, 1 << 19));
     assert_eq!((error.limit, error.picture), (Limit::Binding, Some([1 << 19, 1 << 20])));
     assert!(error.needs > error.available && error.to_string().contains("one binding of this device"), "{error}");
@@ -488,7 +488,7 @@ fn the_gpu_smooths_as_the_cpu_does() {
         let x = picture(h, w, 4);
         let config = weights.network.clone();
         let run = |device, options: &Options| Smoother::new(weights.clone(), device).smooth(&x, options).unwrap().data;
-        let gpu = Device::Gpu(common::gpu());
+        let gpu = Device::Gpu(support::gpu());
         for options in [noise(1.0, 9), noise(0.0, 0), noise(1.0, 9).with_ensemble(true)] {
             let (a, b) = (run(gpu.clone(), &options), run(Device::Cpu, &options));
             let inside = b.iter().filter(|v| (0.01..0.99).contains(*v)).count();
@@ -505,7 +505,7 @@ fn the_gpu_smooths_as_the_cpu_does() {
 fn the_command_runs_on_a_named_adapter() {
     let f = Folder::new(1.0);
     f.picture("a.png", 9, 15);
-    let gpu = common::gpu();
+    let gpu = support::gpu();
     let name = gpu.info().name.clone();
     let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors", "--adapter", &name];
     let ran = Ran::of(f.command("smooth").args(arguments)).ok();
@@ -541,7 +541,7 @@ fn kernels_are_chosen_by_name() {
     let ran = smooth(&["--adapter", name, "--kernel", "auto"]).ok();
     assert!(ran.stderr.contains(&format!("kernels {}", can[0].name())), "{}", ran.stderr);
     smooth(&["--adapter", name, "--kernel", "loom"]).fails(1, &["\"loom\"", "auto", "lanes"]);
-    smooth(&["--adapter", "cpu", "--kernel", "tiles"]).fails(1, &["the CPU has no kernels", "\"tiles\""]);
+    smooth(&["--adapter", "cpu", "--kernel", "tiles"]).fails(1, &["the CPU has no kernels", "leave out tiles"]);
     let half = Ran::of(sasnet().args(["plan", "--kernel", "tiles-f16"])).ok().stdout;
     assert!(half.contains("(tiles-f16)"), "{half}");
     Ran::of(sasnet().args(["plan", "--kernel", "loom"])).fails(2, &["loom", "tiles-f16"]);
@@ -552,7 +552,7 @@ fn kernels_are_chosen_by_name() {
 fn compiled_kernels_are_kept() {
     let f = Folder::new(1.0);
     f.picture("a.png", 9, 15);
-    let gpu = common::gpu();
+    let gpu = support::gpu();
     let smooth = || {
         let name = gpu.info().name.clone();
         let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors", "--adapter", &name];
@@ -576,4 +576,22 @@ fn a_reader_that_stops_reading_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn shaders_are_printed_as_devices_get_them() {
+    let shader = |arguments: &[&str]| Ran::of(sasnet().arg("shader").args(arguments));
+    let list = shader(&[]).ok().stdout;
+    assert!(list.lines().any(|line| line.starts_with("conv3x3 ") && line.contains("f16")), "{list}");
+    for (arguments, golden) in [
+        (&["conv3x3"][..], "conv3x3"),
+        (&["conv3x3", "--kernel", "tiles-f16"], "conv3x3-f16"),
+        (&["conv3x3_matrix8"], "conv3x3_matrix8"),
+    ] {
+        let want = std::fs::read_to_string(format!("tests/golden/{golden}.wgsl")).unwrap();
+        assert_eq!(shader(arguments).ok().stdout.trim_end(), want.trim_end(), "{golden}");
+    }
+    assert!(shader(&["conv3x3_lanes", "--wide"]).ok().stdout.contains("alias Pair = u64;"));
+    shader(&["loom"]).fails(1, &["loom", "lists all"]);
+    shader(&["conv3x3_matrix8", "--kernel", "tiles"]).fails(1, &["takes f16 alone"]);
 }

@@ -1,8 +1,7 @@
 //! `sasnet eval`: networks side by side on sets of pictures.
 
-mod common;
+mod support;
 
-use common::{Ran, picture, sasnet, small_weights, write_picture};
 use sasnet::image;
 use sasnet::lab::eval::Worst;
 use sasnet::lab::metrics::{Row, Scores, score};
@@ -13,6 +12,7 @@ use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::low_level::weights::{Precision, Weights};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use support::{Ran, picture, sasnet, small_weights, write_picture};
 
 /// Seeds of the pictures: an input's, which its ground truth's is 5 more than.
 const SETS: [(&str, &[(&str, usize)]); 2] = [("kodim", &[("a", 0), ("b", 1)]), ("traced", &[("S1T1", 2)])];

@@ -1,6 +1,6 @@
 //! Every tensor of the outside fixtures (float64 results of independent JAX models), on each executor.
 
-mod common;
+mod support;
 
 use safetensors::{Dtype, SafeTensors};
 use sasnet::low_level::exec::{CpuExecutor, GpuExecutor};
@@ -100,7 +100,7 @@ struct On<const LANES: bool>(GpuExecutor);
 impl<const LANES: bool> Executor for On<LANES> {
     fn new(graph: Graph) -> Self {
         let kernels = if LANES { Kernels::SoftwareSimd } else { Kernels::Gpu };
-        let executor = GpuExecutor::new(graph, common::gpu_with(kernels)).unwrap();
+        let executor = GpuExecutor::new(graph, support::gpu_with(kernels)).unwrap();
         executor.poison().unwrap();
         On(executor)
     }
@@ -434,7 +434,7 @@ const HALF_UNET: f64 = 3.0 * HALF;
 /// Inference with hidden maps in f16.
 #[test]
 fn gpu_hidden() {
-    for kernels in common::half_kernels() {
+    for kernels in support::half_kernels() {
         for fixture in Fixture::all().iter().filter(|fixture| !fixture.is_subnet()) {
             let config = fixture.config();
             let mut graph = Graph::new(config.layout());
@@ -450,7 +450,7 @@ fn gpu_hidden() {
                 outputs.extend([(y_cor, "y_cor"), (upscale(&mut graph, sasnet(&config), y_cor, latent).unwrap(), "y")]);
             }
             outputs.iter().for_each(|(v, _)| graph.output(*v));
-            let exec = GpuExecutor::new(graph.clone(), common::gpu_with(kernels)).unwrap();
+            let exec = GpuExecutor::new(graph.clone(), support::gpu_with(kernels)).unwrap();
             exec.poison().unwrap();
             let f32s = |data: &[f64]| data.iter().map(|v| *v as f32).collect::<Vec<_>>();
             if fixture.is_unet() {

@@ -3,9 +3,9 @@
 
 #[path = "operators/cases.rs"]
 mod cases;
-mod common;
 #[path = "operators/mutations.rs"]
 mod mutations;
+mod support;
 
 use cases::*;
 use mutations::{MUTATIONS, Mutation};
@@ -291,18 +291,18 @@ fn all<'a>(title: &str, cases: impl IntoIterator<Item = &'a Case>, device: &Devi
 
 #[test]
 fn gpu_tiles_agree_with_f64_and_with_themselves() {
-    all("GPU, tiles", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::Gpu)));
+    all("GPU, tiles", CASES.iter(), &Device::Gpu(support::gpu_with(Kernels::Gpu)));
 }
 
 #[test]
 fn gpu_lanes_agree_with_f64_and_with_themselves() {
-    all("GPU, lanes", CASES.iter(), &Device::Gpu(common::gpu_with(Kernels::SoftwareSimd)));
+    all("GPU, lanes", CASES.iter(), &Device::Gpu(support::gpu_with(Kernels::SoftwareSimd)));
 }
 
 /// Devices without 64-bit integers load pairs otherwise.
 #[test]
 fn gpu_lanes_of_32_bits_agree_with_f64_and_with_themselves() {
-    let gpu = common::gpu_with(Kernels::SoftwareSimd);
+    let gpu = support::gpu_with(Kernels::SoftwareSimd);
     let gpu = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(Kernels::SoftwareSimd);
     let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
     all("GPU, lanes of 32 bits", convolutions, &Device::Gpu(Arc::new(gpu.with_words_of_32_bits())));
@@ -316,12 +316,12 @@ fn cpu_agrees_with_f64_and_with_itself() {
 /// Without hidden maps these kernels are those for tiles, which another test runs.
 #[test]
 fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
-    for kernels in common::half_kernels() {
+    for kernels in support::half_kernels() {
         for case in HALF_CASES.iter() {
             let plan = Plan::new(&case.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
             assert!(plan.regions.iter().flatten().any(|at| at.half), "{} has hidden maps", case.name);
         }
-        all(&format!("GPU, {}", kernels.name()), HALF_CASES.iter(), &Device::Gpu(common::gpu_with(kernels)));
+        all(&format!("GPU, {}", kernels.name()), HALF_CASES.iter(), &Device::Gpu(support::gpu_with(kernels)));
     }
 }
 
@@ -330,7 +330,7 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
 #[test]
 fn rows_alone_are_those_of_the_whole() {
     let (config, halo, w) = (Network::from(Sasnet::new(&[1], 20).unwrap().with_attention(false)), 3, 37);
-    let all = [vec![Kernels::SoftwareSimd, Kernels::Gpu], common::half_kernels()].concat();
+    let all = [vec![Kernels::SoftwareSimd, Kernels::Gpu], support::half_kernels()].concat();
     let x = Random::new(7).vec(9 * 80 * w);
     for kernels in all {
         let run = |first: usize, rows: usize| {
@@ -339,7 +339,7 @@ fn rows_alone_are_those_of_the_whole() {
             let y = residual(&mut graph, "blocks.0.g1", input).unwrap();
             graph.output(y);
             let params = Random::new(3).vec(graph.layout().len()).into_iter().map(|v| v / 8.0).collect::<Vec<_>>();
-            let mut exec = Executor::new(graph.clone(), &Device::Gpu(common::gpu_with(kernels))).unwrap();
+            let mut exec = Executor::new(graph.clone(), &Device::Gpu(support::gpu_with(kernels))).unwrap();
             exec.poison().unwrap();
             exec.write(graph.params(), &params).unwrap();
             let part: Vec<f32> = (0..9).flat_map(|c| &x[(c * 80 + first) * w..][..rows * w]).copied().collect();
@@ -368,7 +368,7 @@ fn a_long_grid_is_folded() {
     let x = graph.input("x", Shape::new(1, 1, 1, len));
     let y = graph.apply1("scale", Scale { k: 2.0 }, &[x]).unwrap();
     graph.output(y);
-    let mut exec = Executor::new(graph, &Device::Gpu(common::gpu())).unwrap();
+    let mut exec = Executor::new(graph, &Device::Gpu(support::gpu())).unwrap();
     exec.poison().unwrap();
     let data: Vec<f32> = (0..len).map(|i| i as f32).collect();
     exec.write(x, &data).unwrap();
@@ -464,7 +464,7 @@ fn gradients_agree_with_finite_differences() {
 /// A comparison that nothing can fail proves nothing: each of the wrong kernels must fail it.
 #[test]
 fn wrong_kernels_are_caught() {
-    let half = common::half_kernels();
+    let half = support::half_kernels();
     let matrix = matrix_stem(&half);
     // A run that is there for these kernels need not repeat the others.
     let only_matrix = std::env::var("SASNET_KERNELS").is_ok_and(|kernels| kernels == "matrix");
@@ -483,7 +483,7 @@ fn wrong_kernels_are_caught() {
                 _ => (Kernels::Gpu, *stem),
             };
             // The same device with caches of its own.
-            let gpu = common::gpu_with(kernels);
+            let gpu = support::gpu_with(kernels);
             let broken = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_kernels(kernels);
             let device = Device::Gpu(Arc::new(broken.with_shader_replacement(shader(stem).unwrap(), from, to)));
             let cases = CASES.iter().chain(HALF_CASES.iter());
@@ -505,7 +505,7 @@ fn matrix_stem(half: &[Kernels]) -> Option<&'static str> {
 #[test]
 #[should_panic(expected = "occurs nowhere in shaders/add.wgsl")]
 fn a_replacement_must_be_there() {
-    let gpu = common::gpu();
+    let gpu = support::gpu();
     let _ = Gpu::from_device(gpu.device().clone(), gpu.queue().clone()).with_shader_replacement(
         &add::SHADER,
         "nowhere",

@@ -1,7 +1,7 @@
 //! Plans: no two live values share memory, what is planned is what is allocated, and the network costs what the paper
 //! says.
 
-mod common;
+mod support;
 
 use proptest::prelude::*;
 use sasnet::Error;
@@ -286,7 +286,7 @@ fn a_shared_buffer_is_noticed() {
 
 #[test]
 fn planned_bytes_are_allocated_bytes() {
-    let shared = common::gpu();
+    let shared = support::gpu();
     // A graph without parameters, too.
     let mut plain = Graph::new(Layout::default());
     let x = plain.input("x", Shape::new(1, 3, 5, 7));
@@ -420,7 +420,7 @@ fn parameters_can_be_written_again() {
     let entry = graph.layout().entries()[0].clone();
     let view = graph.param(&entry.name).unwrap();
     let run = |writes: &[&[f32]]| {
-        let mut exec = Executor::new(graph.clone(), &Device::Gpu(common::gpu())).unwrap();
+        let mut exec = Executor::new(graph.clone(), &Device::Gpu(support::gpu())).unwrap();
         exec.poison().unwrap();
         for params in writes {
             exec.write(graph.params(), params).unwrap();
@@ -446,7 +446,7 @@ fn what_does_not_fit_is_not_written() {
     graph.output(y);
     let mut larger = graph.clone();
     let unknown = larger.input("unknown", Shape::SCALAR);
-    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+    for device in [Device::Cpu, Device::Gpu(support::gpu())] {
         let mut exec = Executor::new(graph.clone(), &device).unwrap();
         let mut message = |value, len| match exec.write(value, &vec![0.0; len]) {
             Err(Error::Invalid(message)) => message,

@@ -1,6 +1,6 @@
 //! A training pass that rebuilds activations gives the gradient of one that keeps them.
 
-mod common;
+mod support;
 
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
@@ -41,7 +41,7 @@ struct Result {
 impl Case {
     fn new(config: &Network, seed: u64) -> Case {
         let shape = Shape::new(2, 3, 16 * config.scale(), 20 * config.scale());
-        Case { config: config.clone(), shape, params: common::with_latent(Weights::initial(config, seed)).params }
+        Case { config: config.clone(), shape, params: support::with_latent(Weights::initial(config, seed)).params }
     }
 
     fn graph(&self, store_activations: bool) -> (Graph, [Value; 2], Pass) {
@@ -55,7 +55,7 @@ impl Case {
 
     fn pictures(&self) -> [Vec<f32>; 2] {
         [1, 4].map(|seed| {
-            let picture = |seed| common::picture(self.shape.h, self.shape.w, seed).data;
+            let picture = |seed| support::picture(self.shape.h, self.shape.w, seed).data;
             [picture(seed), picture(seed + 1)].concat()
         })
     }
@@ -161,7 +161,7 @@ fn cpu_f32() {
 #[test]
 fn gpu() {
     for kernels in [Kernels::Gpu, Kernels::SoftwareSimd] {
-        let device = Device::Gpu(common::gpu_with(kernels));
+        let device = Device::Gpu(support::gpu_with(kernels));
         agree(&format!("{kernels:?}"), |case, store| case.on(&device, store), 3, 1e-4);
     }
 }
@@ -171,8 +171,8 @@ fn gpu() {
 /// 5e-4, and activations near 0 take the other side of the LeakyReLU.
 #[test]
 fn gradients_hold_in_mixed_precision() {
-    for kernels in common::half_kernels() {
-        let device = Device::Gpu(common::gpu_with(kernels));
+    for kernels in support::half_kernels() {
+        let device = Device::Gpu(support::gpu_with(kernels));
         for config in configs() {
             let case = Case::new(&config, 0);
             let (mixed, want) = (case.on(&device, false), case.in_f64(false));

@@ -1,6 +1,6 @@
 //! Pictures in slabs of rows: the same result as in one piece, bit for bit, in no more memory than was given.
 
-mod common;
+mod support;
 
 use proptest::prelude::*;
 use sasnet::Error;
@@ -24,7 +24,7 @@ static NETWORKS: LazyLock<Vec<Weights>> = LazyLock::new(|| {
         [weights(&[2], 6, true), weights(&[1], 5, false), weights(&[1, 1], 4, true), weights(&[1, 1, 1], 4, true)];
     let keep = |blocks: &[usize], attention| {
         let config = Network::from(Sasnet::new(blocks, 5).unwrap().with_attention(attention).with_latent(Latent::Keep));
-        common::with_latent(Weights::initial(&config, 5))
+        support::with_latent(Weights::initial(&config, 5))
     };
     paper.into_iter().chain([keep(&[2], true), keep(&[1, 1], false)]).collect()
 });
@@ -82,7 +82,7 @@ proptest! {
         tiles in any::<bool>(),
     ) {
         let kernels = if tiles { Kernels::Gpu } else { Kernels::SoftwareSimd };
-        let device = if gpu { Device::Gpu(common::gpu_with(kernels)) } else { Device::Cpu };
+        let device = if gpu { Device::Gpu(support::gpu_with(kernels)) } else { Device::Cpu };
         compare(&NETWORKS[network], &device, (w, h), part);
     }
 }
@@ -90,7 +90,7 @@ proptest! {
 /// Among such sizes there are all ways of cutting.
 #[test]
 fn few_slabs_many_slabs_and_features_computed_twice() {
-    for device in [Device::Cpu, Device::Gpu(common::gpu())] {
+    for device in [Device::Cpu, Device::Gpu(support::gpu())] {
         let network = weights(&[2], 24, true);
         let tried: Vec<_> =
             [0.99, 0.95, 0.9, 0.7, 0.5, 0.4, 0.3].map(|part| compare(&network, &device, (70, 600), part)).into();

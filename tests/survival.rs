@@ -1,9 +1,7 @@
 //! Training runs that are killed, stopped, or run out of disk, device or finite numbers: nothing is lost.
 
-mod common;
+mod support;
 
-use common::runs::{Data, NEW, same, settings, small};
-use common::{Ran, picture};
 use sasnet::Error;
 use sasnet::lab::dataset::source::Batch;
 use sasnet::lab::train::checkpoint::{Checkpoint, PARTS};
@@ -16,6 +14,8 @@ use sasnet::low_level::weights::Weights;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use support::runs::{Data, NEW, same, settings, small};
+use support::{Ran, picture};
 
 /// Ends a child whatever happens to the test.
 struct Running(Child);
@@ -193,7 +193,7 @@ fn a_lost_device_ends_a_run_clearly_and_loses_nothing() {
     let data = Data::new();
     let settings = settings(6);
     let open = || {
-        let adapter = Some(common::gpu().info().name.clone());
+        let adapter = Some(support::gpu().info().name.clone());
         let Device::Gpu(gpu) = Device::open(adapter.as_deref()).unwrap() else { unreachable!("it is a GPU") };
         gpu
     };

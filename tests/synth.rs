@@ -1,12 +1,12 @@
 //! Data without data: `sasnet synth`, and `sasnet train` without folders and with several.
 
-mod common;
+mod support;
 
-use common::{Ran, files, sasnet, write_picture};
 use sasnet::image;
 use sasnet::lab::dataset::source::{STRENGTH, Source};
 use sasnet::low_level::tensor::Shape;
 use std::path::Path;
+use support::{Ran, files, sasnet, write_picture};
 
 fn synth(folder: &Path, arguments: &[&str]) -> Ran {
     Ran::of(sasnet().current_dir(folder).arg("synth").args(arguments))

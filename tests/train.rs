@@ -1,9 +1,7 @@
 //! Training runs: the same from one seed whatever happens on the way, and clear about what goes wrong.
 
-mod common;
+mod support;
 
-use common::runs::{Data, NEW, same, settings, small};
-use common::{Ran, picture, sasnet, write_picture};
 use sasnet::lab::dataset::source::Batch;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
@@ -12,6 +10,8 @@ use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Network, Sasnet};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::Weights;
+use support::runs::{Data, NEW, same, settings, small};
+use support::{Ran, picture, sasnet, write_picture};
 
 /// Everything that a complete run leaves.
 const FILES: [&str; 6] = [CHECKPOINT, "loss.csv", "loss.svg", SAMPLES, "validation.csv", WEIGHTS];
@@ -138,7 +138,7 @@ fn old_runs_go_on() {
 #[test]
 fn the_gpu_gives_the_same_files_too() {
     let data = Data::new();
-    let device = Device::Gpu(common::gpu());
+    let device = Device::Gpu(support::gpu());
     let train = |out: &str, steps| data.train(out, &small(1), &settings(steps), &device, 4).unwrap();
     train("a", 8);
     train("b", 8);

@@ -1,14 +1,14 @@
 //! The auto-encoder and the U-net go everywhere that SASNet goes: command line, files, training, smoothing.
 
-mod common;
+mod support;
 
-use common::{Ran, files, picture, sasnet, write_picture};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::kernel::Kernels;
 use sasnet::low_level::net::{Network, Unet};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::weights::{Precision, Weights};
 use std::path::Path;
+use support::{Ran, files, picture, sasnet, write_picture};
 
 const BOTH: [&str; 2] = ["autoencoder", "unet"];
 
@@ -74,7 +74,7 @@ fn any_size_is_smoothed_alike_by_cpu_and_gpu() {
             let want = smooth(Device::Cpu, h, w);
             assert_eq!(want.shape, picture(h, w, 1).shape);
             for kernels in [Kernels::Gpu, Kernels::SoftwareSimd] {
-                let got = smooth(Device::Gpu(common::gpu_with(kernels)), h, w);
+                let got = smooth(Device::Gpu(support::gpu_with(kernels)), h, w);
                 let error = got.data.iter().zip(&want.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(error < 1e-5, "{architecture:?}, {h}x{w}, {}: {error}", kernels.name());
             }

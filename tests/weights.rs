@@ -1,8 +1,7 @@
 //! The weights file: what is written is read again, and nothing else is.
 
-mod common;
+mod support;
 
-use common::{picture, small_weights};
 use proptest::prelude::*;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Latent, Network, Sasnet};
@@ -11,6 +10,7 @@ use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::{MODELS, Precision, Weights};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use support::{picture, small_weights};
 
 /// A folder with a path for a weights file.
 fn temporary() -> (tempfile::TempDir, PathBuf) {
@@ -193,7 +193,7 @@ fn the_noise_scale_is_that_of_the_file_or_the_papers() {
 #[test]
 fn the_latent_is_that_of_the_file() {
     let config = Network::from(Sasnet::new(&[1], 4).unwrap().with_latent(Latent::Keep));
-    let keep = common::with_latent(Weights::initial(&config, 5));
+    let keep = support::with_latent(Weights::initial(&config, 5));
     let mut file = Parts::of(&bytes(&keep, Precision::F32));
     assert_eq!(file.metadata()["latent"], "keep");
     assert_eq!((Weights::parse(&file.bytes()).unwrap(), keep.noise().unwrap()), (keep.clone(), 0.0));
@@ -407,12 +407,12 @@ fn results_stay_in_half_precision() {
     let folder = tempfile::tempdir().unwrap();
     let [full, half] = ["full.safetensors", "half.safetensors"].map(|name| folder.path().join(name));
     small_weights(&[2], 16, true, 0.0).write(&full, Precision::F32).unwrap();
-    let ran = common::Ran::of(common::sasnet().arg("weights").arg(&full).args(["--f16", "-o"]).arg(&half)).ok();
+    let ran = support::Ran::of(support::sasnet().arg("weights").arg(&full).args(["--f16", "-o"]).arg(&half)).ok();
     assert!(ran.stdout.contains("2 blocks, 16 features, x2"), "{}", ran.stdout);
     let sizes = [&full, &half].map(|path| path.metadata().unwrap().len());
     assert!((sizes[1] as f64) < 0.6 * sizes[0] as f64, "{sizes:?}");
     let [y, y_half] = [full, half].map(|path| {
-        let picture = common::picture(48, 64, 3);
+        let picture = support::picture(48, 64, 3);
         let mut smoother = Smoother::new(Weights::read(&path).unwrap(), Device::Cpu);
         smoother.smooth(&picture, &Options::default()).unwrap()
     });
@@ -436,14 +436,14 @@ fn shipped_models_are_small() {
 
 #[test]
 fn a_grown_network_is_trained_from_its_file() {
-    let data = common::runs::Data::new();
+    let data = support::runs::Data::new();
     let run = |arguments: &[&str]| {
-        let mut command = common::sasnet();
+        let mut command = support::sasnet();
         command.current_dir(data.path("")).args(arguments);
-        common::Ran::of(&mut command)
+        support::Ran::of(&mut command)
     };
     let small = ["--blocks", "1", "--features", "4", "--latent", "keep", "--steps", "2", "--ema", "0.5"];
-    common::Ran::of(&mut data.command("small", &small)).ok();
+    support::Ran::of(&mut data.command("small", &small)).ok();
     let grow = ["weights", "small/weights.safetensors", "--grow", "--blocks", "2", "--features", "6", "-o"];
     run(&[&grow[..], &["large.safetensors"]].concat()).ok();
     let large = Weights::read(&data.path("large.safetensors")).unwrap();
@@ -452,7 +452,7 @@ fn a_grown_network_is_trained_from_its_file() {
 
     let file = data.path("large.safetensors").display().to_string();
     let from = ["--from", &file, "--steps", "1", "--rate", "1e-9", "--decay-from", "0"];
-    common::Ran::of(&mut data.command("run", &from)).ok();
+    support::Ran::of(&mut data.command("run", &from)).ok();
     let trained = Weights::read(&data.path("run/weights.safetensors")).unwrap();
     assert_eq!((&trained.network, trained.metadata["steps"].as_str()), (&large.network, "1"));
     let off = trained.params.iter().zip(&large.params).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -466,30 +466,30 @@ fn a_grown_network_is_trained_from_its_file() {
     for (other, value) in [("--blocks", "3"), ("--resume", ""), ("--init", "uniform")] {
         let more =
             [&["--from", &file, other][..], if value.is_empty() { &[] } else { std::slice::from_ref(&value) }].concat();
-        common::Ran::of(&mut data.command("new", &more)).fails(2, &["--from", other]);
+        support::Ran::of(&mut data.command("new", &more)).fails(2, &["--from", other]);
     }
     let nothing = ["--from", "nothing.safetensors"];
-    common::Ran::of(&mut data.command("new", &nothing)).fails(1, &["nothing.safetensors", "No such file"]);
+    support::Ran::of(&mut data.command("new", &nothing)).fails(1, &["nothing.safetensors", "No such file"]);
     let noisy = ["--from", &file, "--noise", "1"];
-    common::Ran::of(&mut data.command("new", &noisy)).fails(1, &["noise scale is 1", "latent keep"]);
+    support::Ran::of(&mut data.command("new", &noisy)).fails(1, &["noise scale is 1", "latent keep"]);
     assert!(!data.path("new").exists());
 }
 
 /// A checkpoint becomes a weights file: without the moments, with the weights' average where there is one.
 #[test]
 fn a_checkpoint_becomes_weights() {
-    let data = common::runs::Data::new();
-    let arguments = [&common::runs::NEW[..], &["--steps", "3", "--ema", "0.5"]].concat();
-    common::Ran::of(&mut data.command("run", &arguments)).ok();
+    let data = support::runs::Data::new();
+    let arguments = [&support::runs::NEW[..], &["--steps", "3", "--ema", "0.5"]].concat();
+    support::Ran::of(&mut data.command("run", &arguments)).ok();
     let convert = |out: &str| {
-        let mut command = common::sasnet();
+        let mut command = support::sasnet();
         command.arg("weights").arg(data.path("run/checkpoint.safetensors")).arg("-o").arg(data.path(out));
-        common::Ran::of(&mut command)
+        support::Ran::of(&mut command)
     };
     convert("w.safetensors").ok();
     let [weights, result] = ["w.safetensors", "run/weights.safetensors"].map(|f| std::fs::read(data.path(f)).unwrap());
     assert!(weights == result);
     convert("w.png").fails(1, &["w.png", "no .safetensors"]);
-    common::Ran::of(common::sasnet().args(["weights", "nothing"])).fails(1, &["nothing", "No such file"]);
-    common::Ran::of(common::sasnet().args(["weights", "small", "--f16"])).fails(2, &["--out"]);
+    support::Ran::of(support::sasnet().args(["weights", "nothing"])).fails(1, &["nothing", "No such file"]);
+    support::Ran::of(support::sasnet().args(["weights", "small", "--f16"])).fails(2, &["--out"]);
 }

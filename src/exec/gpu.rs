@@ -94,7 +94,7 @@ impl GpuExecutor {
     /// Runs all nodes in order; returns when they are submitted.
     pub fn run(&self, globals: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu)?;
-        self.recorded.run(&self.gpu, globals, &[])
+        self.recorded.run(&self.gpu, globals)
     }
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
@@ -150,11 +150,6 @@ impl GpuExecutor {
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub fn read(&self, value: Value) -> Result<Vec<f32>> {
         Ok(self.gpu.read(&[self.slice(value)])?.remove(0))
-    }
-
-    /// Reads several values at once.
-    pub fn read_all(&self, values: &[Value]) -> Result<Vec<Vec<f32>>> {
-        self.gpu.read(&values.iter().map(|v| self.slice(*v)).collect::<Vec<_>>())
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.

@@ -110,7 +110,7 @@ impl ParameterUpload {
             }
         }
         gpu.copy(&self.copies)?;
-        self.kernels.as_ref().map_or(Ok(()), |kernels| kernels.run(gpu, &RunParams::default(), &[]))
+        self.kernels.as_ref().map_or(Ok(()), |kernels| kernels.run(gpu, &RunParams::default()))
     }
 
     /// Packs the parameters without waiting for a run, where these have been packed before.

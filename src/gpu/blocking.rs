@@ -95,8 +95,8 @@ impl Gpu {
 
 impl Recorded {
     /// Runs all dispatches ([`Recorded::run_async`]).
-    pub fn run(&self, gpu: &Gpu, run: &RunParams, uploads: &[(&Slice, &[f32])]) -> Result<()> {
-        gpu.drive(self.run_async(gpu, run, uploads))
+    pub fn run(&self, gpu: &Gpu, run: &RunParams) -> Result<()> {
+        gpu.drive(self.run_async(gpu, run))
     }
 
     /// Puts all dispatches into a pass of the host's ([`Recorded::record_into_async`]).

@@ -32,11 +32,20 @@ pub(super) enum Checks {
     AsDeclared,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ModuleKey {
     stem: &'static str,
     half: bool,
     unchecked: bool,
+}
+
+impl ModuleKey {
+    /// The module that a dispatch needs. `replaced`: the text is not the one that the shader's record speaks of.
+    fn of(dispatch: &Dispatch, checks: Checks, replaced: bool) -> ModuleKey {
+        let shader = dispatch.shader;
+        let unchecked = checks == Checks::AsDeclared && shader.unchecked.is_some() && !replaced;
+        ModuleKey { stem: shader.stem, half: dispatch.half && shader.has_act(), unchecked }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,8 +73,9 @@ impl Gpu {
     pub(super) fn source(&self, shader: &Shader, half: bool) -> String {
         let text = shader.source(Variant { half, wide: self.wide });
         self.replaced.get(shader.stem).into_iter().flatten().fold(text, |text, (from, to)| {
-            assert!(text.contains(from), "{from:?} occurs nowhere in shaders/{}.wgsl", shader.stem);
-            text.replace(from, to)
+            let (text, count) = replace_words(&text, from, to);
+            assert!(count > 0, "{from:?} occurs nowhere in shaders/{}.wgsl", shader.stem);
+            text
         })
     }
 
@@ -93,9 +103,7 @@ impl Gpu {
     pub(super) async fn pipeline(&self, dispatch: &Dispatch, checks: Checks) -> Result<Arc<Pipeline>> {
         let shader = dispatch.shader;
         let (stem, name) = (shader.stem, dispatch.entry);
-        let declared = shader.unchecked.is_some() && !self.replaced.contains_key(stem);
-        let half = dispatch.half && shader.has_act();
-        let module = ModuleKey { stem, half, unchecked: declared && checks == Checks::AsDeclared };
+        let module = ModuleKey::of(dispatch, checks, self.replaced.contains_key(stem));
         let constants = dispatch.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
         let key = PipelineKey { module, entry: name, constants };
         if let Some(pipeline) = self.compiled.pipelines.lock().unwrap().get(&key) {
@@ -162,5 +170,85 @@ impl Gpu {
             cache: self.cache.as_ref().map(cache::Cache::raw),
         });
         (pipeline, layout)
+    }
+}
+
+/// Replaces each occurrence of `from`, and counts them. White space matches any other: how a line is broken or indented does not
+/// matter.
+fn replace_words(text: &str, from: &str, to: &str) -> (String, usize) {
+    let (mut out, mut rest, mut count) = (String::with_capacity(text.len()), text, 0);
+    while let Some(first) = rest.chars().next() {
+        match match_words(rest, from) {
+            Some(len) => {
+                out += to;
+                rest = &rest[len..];
+                count += 1;
+            }
+            None => {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    (out, count)
+}
+
+/// Bytes of the occurrence of `from` that `text` begins with.
+fn match_words(text: &str, from: &str) -> Option<usize> {
+    let (mut left, mut wanted) = (text, from);
+    while let Some(c) = wanted.chars().next() {
+        if c.is_whitespace() {
+            let after = left.trim_start();
+            (after.len() < left.len()).then_some(())?;
+            (left, wanted) = (after, wanted.trim_start());
+        } else {
+            left = left.strip_prefix(c)?;
+            wanted = &wanted[c.len_utf8()..];
+        }
+    }
+    Some(text.len() - left.len())
+}
+
+#[cfg(test)]
+mod replacement_tests {
+    use super::replace_words;
+
+    #[test]
+    fn white_space_matches_any_other() {
+        let text = "if i >= n {\n        return;\n    }\n    y[i] = a[i]; y[i] = a[i];";
+        assert_eq!(
+            replace_words(text, "{ return; } y[i] = a", "{} y[i] = b"),
+            ("if i >= n {} y[i] = b[i]; y[i] = a[i];".into(), 1)
+        );
+        assert_eq!(replace_words("a a  a", "a ", "b"), ("bba".into(), 2));
+        assert_eq!(replace_words(text, "returns", "x").1, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Grid;
+
+    /// Most drivers keep to a buffer's end by themselves, so that no run shows what is compiled.
+    #[test]
+    fn only_what_is_declared_and_vouched_for_is_unchecked() {
+        static DECLARED: Shader = Shader { unchecked: Some("it has no index"), ..Shader::new("declared", "") };
+        static OTHER: Shader = Shader::new("other", "");
+        let dispatch = |shader| Dispatch {
+            shader,
+            half: true,
+            entry: "main",
+            constants: vec![],
+            bindings: vec![],
+            params: vec![],
+            grid: Grid::Linear(1),
+        };
+        let unchecked = |shader, checks, replaced| ModuleKey::of(&dispatch(shader), checks, replaced).unchecked;
+        assert!(unchecked(&DECLARED, Checks::AsDeclared, false));
+        assert!(!unchecked(&DECLARED, Checks::All, false), "commands that anybody may record");
+        assert!(!unchecked(&DECLARED, Checks::AsDeclared, true), "a test's wrong text");
+        assert!(!unchecked(&OTHER, Checks::AsDeclared, false));
+        assert!(!ModuleKey::of(&dispatch(&OTHER), Checks::All, false).half, "no activations");
     }
 }

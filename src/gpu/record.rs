@@ -174,12 +174,11 @@ fn groups(dispatch: &Dispatch, size: [u32; 3]) -> [u32; 3] {
 }
 
 impl Recorded {
-    /// Runs all dispatches in order after uploading `run` and `uploads`. Returns when everything is submitted;
+    /// Runs all dispatches in order after uploading `run`. Returns when everything is submitted;
     /// [`Gpu::read_async`] waits.
-    pub async fn run_async(&self, gpu: &Gpu, run: &RunParams, uploads: &[(&Slice, &[f32])]) -> Result<()> {
+    pub async fn run_async(&self, gpu: &Gpu, run: &RunParams) -> Result<()> {
         let submit = || {
             gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-            uploads.iter().for_each(|(slice, data)| gpu.upload(slice, data));
             // A device begins with the first while the next are recorded.
             self.command_buffers(gpu).for_each(|commands| {
                 gpu.queue.submit([commands]);

@@ -461,7 +461,7 @@ pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
         let recorded = gpu.record(&[command])?;
         gpu.wait()?;
         let start = Instant::now();
-        recorded.run(gpu, &RunParams::default(), &[])?;
+        recorded.run(gpu, &RunParams::default())?;
         gpu.wait()?;
         let seconds = start.elapsed().as_secs_f64();
         if seconds < 0.02 && rounds < 1 << 20 {
