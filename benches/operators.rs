@@ -1,7 +1,7 @@
 //! Time of every operator, of a subnet and of the whole network on each device that there is: `cargo bench`.
 //!
-//! Layers, subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they would
-//! see in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
+//! Layers, subnet and network are checked against the CPU in f64 before they are timed; operators, which get what they
+//! would see in a training step, against the CPU in f32. `sasnet bench` times operators within a run.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sasnet::lab::bench;
@@ -50,8 +50,8 @@ fn devices() -> Vec<Device> {
     std::iter::once(Device::Cpu).chain(gpu).collect()
 }
 
-/// A training step of two blocks with 64 features on 256x192, smoothing that in slabs, and a training step of a U-net with
-/// 32 features: every operator's operands.
+/// A training step of two blocks with 64 features on 256x192, smoothing that in slabs, and a training step of a U-net
+/// with 32 features: every operator's operands.
 fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
     let config = Network::from(Sasnet::new(&[2], 64).unwrap());
     let unet = Network::from(Unet::new(32, true).unwrap());
@@ -107,7 +107,7 @@ fn operators(c: &mut Criterion) {
         let outputs =
             graph.apply_in_place("bench", node.op.clone(), &inputs, &updates).expect("shapes of the training step");
         outputs.iter().for_each(|value| graph.output(*value));
-        let globals = RunParams { noise_scale: 1.0, ..RunParams::default() };
+        let run_params = RunParams { noise_scale: 1.0, ..RunParams::default() };
         let mut group = c.benchmark_group(name.clone());
         group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
         for device in &devices {
@@ -115,7 +115,7 @@ fn operators(c: &mut Criterion) {
             for (value, from) in inputs.iter().zip(&node.inputs) {
                 exec.write(*value, values.get(*from)).expect("inputs are written");
             }
-            exec.run(&globals).expect("the operator runs");
+            exec.run(&run_params).expect("the operator runs");
             // The first output: what attention keeps beside it are partly indices, bits in f32.
             for (value, of) in outputs.iter().zip(&node.outputs).take(1) {
                 let want: Vec<f64> = values.get(*of).iter().map(|v| f64::from(*v)).collect();
@@ -125,7 +125,7 @@ fn operators(c: &mut Criterion) {
             group.throughput(Throughput::Elements(2 * exec.plan().macs()));
             group.bench_function(device.describe(), |b| {
                 b.iter(|| {
-                    exec.run(&globals).expect("the operator runs");
+                    exec.run(&run_params).expect("the operator runs");
                     exec.wait().expect("the device works");
                 });
             });
@@ -137,10 +137,10 @@ fn operators(c: &mut Criterion) {
     }
 }
 
-/// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What the
-/// latter could save (`src/plan/fuse.rs` says why it is not done).
+/// The first convolutions of g2 and g3, which read the same map: each alone, and with the channels of both as one. What
+/// the latter could save (`src/plan/fuse.rs` says why it is not done).
 fn together(c: &mut Criterion) {
-    let globals = RunParams::default();
+    let run_params = RunParams::default();
     let mut group = c.benchmark_group("first convolutions of g2 and g3, 256x192");
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     for (name, widths) in [("apart", vec![64, 64]), ("as one", vec![128])] {
@@ -166,7 +166,7 @@ fn together(c: &mut Criterion) {
             let mut exec = checked(&device, &oracle, name, &params, (x, &picture), &outputs);
             group.bench_function(format!("{name}, {}", device.describe()), |b| {
                 b.iter(|| {
-                    exec.run(&globals).expect("the layer runs");
+                    exec.run(&run_params).expect("the layer runs");
                     exec.wait().expect("the device works");
                 });
             });
@@ -210,7 +210,7 @@ fn networks(c: &mut Criterion) {
     for Case { name, config, graph, input, output } in cases() {
         let weights = Weights::initial(&config, 1);
         let x = bench::picture(graph.shape(input), 7919).data;
-        let globals = RunParams::default();
+        let run_params = RunParams::default();
         let oracle = oracle(&graph, &weights.params, (input, &x));
         let mut group = c.benchmark_group(name);
         group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));
@@ -223,7 +223,7 @@ fn networks(c: &mut Criterion) {
             group.bench_function(device.describe(), |b| {
                 b.iter(|| {
                     exec.write(input, &x).expect("the input is written");
-                    exec.run(&globals).expect("the network runs");
+                    exec.run(&run_params).expect("the network runs");
                     exec.read(output).expect("the output is read")
                 });
             });

@@ -49,8 +49,8 @@ impl Graph {
         self.vjp(&[(loss, None)], wrt)
     }
 
-    /// Appends the vector-Jacobian product: as [`Graph::backward`], of any values with given upstream gradients (None: the
-    /// value is a loss, gradient 1).
+    /// Appends the vector-Jacobian product: as [`Graph::backward`], of any values with given upstream gradients (None:
+    /// the value is a loss, gradient 1).
     pub fn vjp(&mut self, of: &[(Value, Option<Value>)], wrt: &[Value]) -> Result<(Value, Vec<Value>)> {
         let tape = self.nodes().to_vec();
         let mut needs: Vec<bool> =

@@ -1,4 +1,5 @@
-//! The one error type of the crate. Every message names the thing, the value and what to do; what a caller may act on is data.
+//! The one error type of the crate. Every message names the thing, the value and what to do; what a caller may act on
+//! is data.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -204,11 +204,11 @@ impl Executor {
     }
 
     /// Runs all nodes in order; on a GPU returns when they are submitted.
-    pub fn run(&mut self, globals: &RunParams) -> Result<()> {
+    pub fn run(&mut self, run_params: &RunParams) -> Result<()> {
         match self {
             #[cfg(feature = "cpu")]
-            Executor::Cpu(exec) => exec.run(globals),
-            Executor::Gpu(exec) => exec.run(globals)?,
+            Executor::Cpu(exec) => exec.run(run_params),
+            Executor::Gpu(exec) => exec.run(run_params)?,
         }
         Ok(())
     }
@@ -223,11 +223,11 @@ impl Executor {
     }
 
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
-    pub fn profile(&mut self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&mut self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
             #[cfg(feature = "cpu")]
-            Executor::Cpu(exec) => Ok(Some(exec.profile(globals))),
-            Executor::Gpu(exec) => exec.profile(globals),
+            Executor::Cpu(exec) => Ok(Some(exec.profile(run_params))),
+            Executor::Gpu(exec) => exec.profile(run_params),
         }
     }
 
@@ -251,7 +251,8 @@ fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -
     }
 }
 
-/// Without the command line nobody asks the system: the caller says how much there is ([`crate::Smoother::with_max_memory`]).
+/// Without the command line nobody asks the system: the caller says how much there is
+/// ([`crate::Smoother::with_max_memory`]).
 #[cfg(not(feature = "cli"))]
 #[cfg(feature = "cpu")]
 pub(crate) fn available_memory() -> u64 {

@@ -51,7 +51,8 @@ pub fn atomic_write(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<&mu
     Ok(())
 }
 
-/// Makes the folder that `path` goes into, and finds out now what would stop [`atomic_write`] there after hours of work.
+/// Makes the folder that `path` goes into, and finds out now what would stop [`atomic_write`] there after hours of
+/// work.
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be made or written to, [`Error::File`] where `path` is a folder.

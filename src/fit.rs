@@ -1,8 +1,9 @@
 //! Fits a picture of any size into a given memory: in slabs of rows, as few as it takes.
 //!
-//! Each slab goes through a residual block with a halo of rows, and all of them before the next one begins, since channel
-//! attention needs the whole map's mean and maximum. The result is that of one slab, bit for bit; what more slabs cost is
-//! the work on the halos and, where not even one map of features has room, on computing all features twice.
+//! Each slab goes through a residual block with a halo of rows, and all of them before the next one begins, since
+//! channel attention needs the whole map's mean and maximum. The result is that of one slab, bit for bit; what more
+//! slabs cost is the work on the halos and, where not even one map of features has room, on computing all features
+//! twice.
 
 use crate::error::{Error, Limit, Result, TooLarge};
 use crate::graph::Value;

@@ -13,16 +13,16 @@ pub fn reflect(i: usize, n: usize) -> usize {
     i.min(2 * n - 2 - i)
 }
 
-/// Rows of the flipped picture, which is padded right and bottom by reflection (NumPy's `reflect`) so that both sides are
-/// multiples of `multiple`; any size from 1x1.
+/// Rows of the flipped picture, which is padded right and bottom by reflection (NumPy's `reflect`) so that both sides
+/// are multiples of `multiple`; any size from 1x1.
 pub fn flip_and_pad(x: &Tensor, flip: Flip, multiple: usize, rows: Range<usize>) -> Tensor {
     let (h, w) = flip.size(x.shape);
     let columns: Vec<usize> = (0..w.next_multiple_of(multiple)).map(|x| reflect(x, w)).collect();
     resample(x, rows, columns.len(), |y, x| flip.source(reflect(y, h), columns[x], h, w))
 }
 
-/// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by [`flip_and_pad`], to where
-/// they come from in `sum`; what is padding is left out.
+/// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by [`flip_and_pad`],
+/// to where they come from in `sum`; what is padding is left out.
 pub fn add_back(sum: &mut Tensor, flip: Flip, first: usize, part: &Tensor, factor: f32) {
     let ((h, w), width) = (flip.size(sum.shape), sum.shape.w);
     let planes = sum.data.chunks_exact_mut(sum.shape.plane()).zip(part.data.chunks_exact(part.shape.plane()));

@@ -4,8 +4,8 @@
 //! array, their gradients and Adam's moments in others of the same layout ([`Layout`]), so that the optimiser and
 //! checkpoints see four arrays.
 //!
-//! A graph knows of an operator only its [`ShapeRule`], so that operators may speak of graphs and graphs need not speak of
-//! operators.
+//! A graph knows of an operator only its [`ShapeRule`], so that operators may speak of graphs and graphs need not speak
+//! of operators.
 
 use crate::error::{Error, Result};
 use crate::tensor::Shape;

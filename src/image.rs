@@ -72,7 +72,8 @@ impl Picture {
     }
 }
 
-/// Red, green and blue one after the other, and alpha where it is wanted, of codes from 0 to `top` that are interleaved.
+/// Red, green and blue one after the other, and alpha where it is wanted, of codes from 0 to `top` that are
+/// interleaved.
 fn planes<T: Copy + Into<f32>>(codes: &[T], top: f32, has_alpha: bool) -> (Vec<f32>, Option<Vec<f32>>) {
     let channel = |c: usize| codes.iter().skip(c).step_by(4).map(move |&code| code.into() / top);
     let mut colours = Vec::with_capacity(codes.len() / 4 * 3);
@@ -95,8 +96,8 @@ pub fn quantise(x: &Tensor) -> Vec<u8> {
     x.data.iter().map(|&v| code8(v)).collect()
 }
 
-/// What a decoder may allocate: the crate's default of 512 MiB rejects panoramas, but some limit must hold off files that
-/// only claim a size.
+/// What a decoder may allocate: the crate's default of 512 MiB rejects panoramas, but some limit must hold off files
+/// that only claim a size.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(4 << 30);

@@ -1,5 +1,5 @@
-//! The lab: training, evaluation and measuring, as the command line offers them. For programs that do the same; not a part
-//! of what is kept stable.
+//! The lab: training, evaluation and measuring, as the command line offers them. For programs that do the same; not a
+//! part of what is kept stable.
 
 pub mod bench;
 pub mod dataset;

@@ -22,9 +22,9 @@
 //! | build networks, plan, run kernels | [`low_level`], which is not stable |
 //! | train and measure | [`lab`], neither |
 //!
-//! Tensors are (N, C, H, W), row-major, f32; pictures RGB in [0, 1], in the file's own code values (as they are stored: mostly
-//! sRGB, not linear light). Everything that can go wrong is an [`Error`]; nothing is printed and nothing panics on what a
-//! caller passes. `ARCHITECTURE.md` walks through the parts.
+//! Tensors are (N, C, H, W), row-major, f32; pictures RGB in [0, 1], in the file's own code values (as they are stored:
+//! mostly sRGB, not linear light). Everything that can go wrong is an [`Error`]; nothing is printed and nothing panics
+//! on what a caller passes. `ARCHITECTURE.md` walks through the parts.
 
 // What is public is the face, low_level or the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
@@ -64,8 +64,8 @@ pub use tensor::{Shape, Tensor};
 pub use weights::{Precision, Weights};
 pub use wgpu;
 
-/// The engine's rooms: graph, planner, operators, executors, GPU. For programs that build networks of their own, and for the
-/// tests. Not stable: what is here may change with any release.
+/// The engine's rooms: graph, planner, operators, executors, GPU. For programs that build networks of their own, and
+/// for the tests. Not stable: what is here may change with any release.
 pub mod low_level {
     /// Re-exports a room.
     macro_rules! rooms {

@@ -1,7 +1,8 @@
 //! The networks. Each is one file; what differs from one to the next is asked of [`Network`], and nowhere else.
 //!
-//! - [`sasnet`]: the paper's page, as a list of steps that can be undone. [`residual`] is the block that they are made of,
-//!   [`slabs`] how it goes over a map in slabs of rows, [`reversible`] how gradients are pulled back through undone steps.
+//! - [`sasnet`]: the paper's page, as a list of steps that can be undone. [`residual`] is the block that they are made
+//!   of, [`slabs`] how it goes over a map in slabs of rows, [`reversible`] how gradients are pulled back through undone
+//!   steps.
 //! - [`unet`]: the two networks that the paper's Table 3 compares with.
 //! - [`training`]: the pass forward and back; [`count`]: operations as the paper's Table 2 has them.
 //!
@@ -28,7 +29,8 @@ pub use unet::Unet;
 
 use training::Pass;
 
-/// What can be said of a network by whoever builds one from names; each architecture takes what it has, and refuses the rest.
+/// What can be said of a network by whoever builds one from names; each architecture takes what it has, and refuses the
+/// rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sizes {
@@ -113,13 +115,14 @@ pub trait Architecture: Sized {
     /// The same with other numbers of [`Architecture::repeats`].
     fn with_repeats(&self, _repeats: Vec<usize>) -> Self;
 
-    /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and slabs, not
-    /// clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. `keep_features`: where there
-    /// are several slabs, the features of all wait for the channel gates, instead of being computed twice.
+    /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and
+    /// slabs, not clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale.
+    /// `keep_features`: where there are several slabs, the features of all wait for the channel gates, instead of being
+    /// computed twice.
     fn smooth(&self, g: &mut Graph, x: &[Value], keep_features: bool) -> Result<Slabs>;
 
-    /// Its pass in training: x and target (N, 3, H, W), noise as in [`Architecture::noise_shape`]. `store_activations`: the way
-    /// back reads the activations of the way forward, instead of computing them once more.
+    /// Its pass in training: x and target (N, 3, H, W), noise as in [`Architecture::noise_shape`]. `store_activations`:
+    /// the way back reads the activations of the way forward, instead of computing them once more.
     fn training(
         &self,
         g: &mut Graph,
@@ -203,8 +206,8 @@ impl Network {
         Err(format!("the header's \"architecture\" is {name:?}; give one of: {}", names().join(", ")))
     }
 
-    /// What a weights file's metadata says of it. The name only where it is no SASNet: files did not say it before there were
-    /// others.
+    /// What a weights file's metadata says of it. The name only where it is no SASNet: files did not say it before
+    /// there were others.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = each!(self, n => n.metadata());
         metadata.insert("scale".into(), self.scale().to_string());
@@ -286,10 +289,10 @@ impl Network {
         each!(self, n => n.with_repeats(repeats).into())
     }
 
-    /// Appends the whole network to a graph: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape
-    /// and slabs, not clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale. Noise has the
-    /// scale and seed of [`crate::low_level::kernel::RunParams`]. `keep_features`: where there are several slabs, the features of
-    /// all wait for the channel gates, instead of being computed twice.
+    /// Appends the whole network to a graph: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the
+    /// same shape and slabs, not clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the
+    /// scale. Noise has the scale and seed of [`crate::low_level::kernel::RunParams`]. `keep_features`: where there are
+    /// several slabs, the features of all wait for the channel gates, instead of being computed twice.
     pub fn smooth(&self, g: &mut Graph, x: &[Value], keep_features: bool) -> Result<Slabs> {
         if x.len() != 1 && !self.takes_slabs() {
             return Err(Error::Invalid(format!(
@@ -301,8 +304,8 @@ impl Network {
         each!(self, n => n.smooth(g, x, keep_features))
     }
 
-    /// Appends its pass in training: x and target (N, 3, H, W), noise as in [`Network::noise_shape`]. `store_activations`: the
-    /// way back reads the activations of the way forward, instead of computing them once more.
+    /// Appends its pass in training: x and target (N, 3, H, W), noise as in [`Network::noise_shape`].
+    /// `store_activations`: the way back reads the activations of the way forward, instead of computing them once more.
     pub fn training(
         &self,
         g: &mut Graph,

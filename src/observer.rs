@@ -55,8 +55,8 @@ pub enum Progress<'a> {
     },
 }
 
-/// Watches long work. `ControlFlow::Break` stops it, soon and with nothing half-written; what that leaves, says the function
-/// that was stopped.
+/// Watches long work. `ControlFlow::Break` stops it, soon and with nothing half-written; what that leaves, says the
+/// function that was stopped.
 pub trait Observer {
     /// Hears how far the work has come.
     fn observe(&mut self, progress: &Progress) -> ControlFlow<()>;

@@ -135,9 +135,9 @@ impl Smoother {
     /// The same; the observer hears of each [`Progress::Pass`].
     ///
     /// # Errors
-    /// [`Error::Cancelled`] where the observer asked to stop;
-    /// [`Error::TooLarge`] as [`Smoother::check`]; [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another
-    /// shape or a noise scale that is no number from 0 on.
+    /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
+    /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape or a noise scale that is no number
+    /// from 0 on.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let noise = match options.noise {
             Some(scale) if scale >= 0.0 && scale.is_finite() => scale,
@@ -162,18 +162,18 @@ impl Smoother {
         for (i, flip) in Flip::all().take(passes).enumerate() {
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
-            let globals =
+            let run_params =
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
-            self.pass(x, flip, &globals, &mut mean, 1.0 / passes as f32)?;
+            self.pass(x, flip, &run_params, &mut mean, 1.0 / passes as f32)?;
             tell(observer, Progress::Pass { done: i + 1, of: passes })?;
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
     }
 
-    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too. (With a
-    /// GPU, wgpu has a copy of what is written until the run is submitted.)
-    fn pass(&mut self, x: &Tensor, flip: Flip, globals: &RunParams, sum: &mut Tensor, share: f32) -> Result<()> {
+    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too.
+    /// (With a GPU, wgpu has a copy of what is written until the run is submitted.)
+    fn pass(&mut self, x: &Tensor, flip: Flip, run_params: &RunParams, sum: &mut Tensor, share: f32) -> Result<()> {
         let scale = self.weights.network.scale();
         let (h, w) = flip.size(x.shape);
         let padded = Shape { h: h.next_multiple_of(scale), w: w.next_multiple_of(scale), ..x.shape };
@@ -184,7 +184,7 @@ impl Smoother {
             first = rows.end;
             exec.write(slab, &flip_and_pad(x, flip, scale, rows).data)?;
         }
-        exec.run(globals)?;
+        exec.run(run_params)?;
         first = 0;
         for &slab in &*y {
             let part = Tensor::new(exec.shape(slab), exec.read(slab)?);
@@ -248,8 +248,8 @@ impl Smoother {
         Cut::fit(&self.weights.network, shape, self.device.target(), max_memory)
     }
 
-    /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where it
-    /// were asked for anew, what fitted a moment ago might not, as other programs take some.
+    /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where
+    /// it were asked for anew, what fitted a moment ago might not, as other programs take some.
     fn too_large(&self, h: usize, w: usize, max_memory: u64, error: Error) -> Error {
         let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));

@@ -57,8 +57,8 @@ impl Weights {
         Some(Weights::parse(bytes).expect("the shipped weights are good"))
     }
 
-    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is kept,
-    /// half of it is at first ([`crate::Latent::Keep`]): the last convolution of that block is 0.
+    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is
+    /// kept, half of it is at first ([`crate::Latent::Keep`]): the last convolution of that block is 0.
     pub fn initial(network: &Network, seed: u64) -> Weights {
         let layout = network.layout();
         let mut params = vec![0.0; layout.len()];
@@ -89,8 +89,8 @@ impl Weights {
         self
     }
 
-    /// The noise scale to smooth with: that of training. Where the file does not say, 1, the paper's, or 0 for a network that
-    /// takes none.
+    /// The noise scale to smooth with: that of training. Where the file does not say, 1, the paper's, or 0 for a
+    /// network that takes none.
     pub fn noise(&self) -> Result<f32> {
         let unsaid = if self.network.takes_noise() { 1.0 } else { 0.0 };
         self.metadata.get("noise").map_or(Ok(unsaid), |text| match text.parse::<f32>() {
@@ -113,7 +113,8 @@ impl Weights {
             header.metadata().clone().unwrap_or_default().into_iter().collect();
         let network = Network::parse(&mut metadata)?;
         let layout = network.layout();
-        // A checkpoint holds Adam's moments beside the weights, and may hold their average: it can be smoothed with, too.
+        // A checkpoint holds Adam's moments beside the weights, and may hold their average: it can be smoothed with,
+        // too.
         let average = file.names().iter().any(|name| name.starts_with(AVERAGE));
         let params = read_tensors(&file, &layout, if average { AVERAGE } else { "" })?;
         let weights = Weights { network, params, metadata };

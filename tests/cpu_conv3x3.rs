@@ -1,5 +1,5 @@
-//! The CPU's convolutions in f32 at sizes where they are cut into cells, chunks and blocks: against f64, and bit for bit
-//! against themselves with other numbers of threads and on parts of the picture.
+//! The CPU's convolutions in f32 at sizes where they are cut into cells, chunks and blocks: against f64, and bit for
+//! bit against themselves with other numbers of threads and on parts of the picture.
 
 use sasnet::low_level::exec::CpuExecutor;
 use sasnet::low_level::graph::{Layout, Value};

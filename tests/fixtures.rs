@@ -91,7 +91,7 @@ trait Executor {
     fn new(graph: Graph) -> Self;
     fn set(&mut self, value: Value, data: &[f64]);
     fn get(&mut self, value: Value) -> Vec<f64>;
-    fn run(&mut self, globals: &RunParams);
+    fn run(&mut self, run_params: &RunParams);
 }
 
 /// A GPU executor with the lanes kernels, or with the tiles kernels.
@@ -110,8 +110,8 @@ impl<const LANES: bool> Executor for On<LANES> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         self.0.read(value).unwrap().into_iter().map(f64::from).collect()
     }
-    fn run(&mut self, globals: &RunParams) {
-        self.0.run(globals).unwrap();
+    fn run(&mut self, run_params: &RunParams) {
+        self.0.run(run_params).unwrap();
     }
 }
 
@@ -129,8 +129,8 @@ impl<T: Real> Executor for CpuExecutor<T> {
     fn get(&mut self, value: Value) -> Vec<f64> {
         CpuExecutor::get(self, value).iter().map(|v| v.to_f64().unwrap()).collect()
     }
-    fn run(&mut self, globals: &RunParams) {
-        CpuExecutor::run(self, globals);
+    fn run(&mut self, run_params: &RunParams) {
+        CpuExecutor::run(self, run_params);
     }
 }
 
@@ -254,7 +254,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
         for (value, name) in [(Some(x), "x"), (Some(target), "target"), (noise, "noise")] {
             value.into_iter().for_each(|value| exec.set(value, fixture.data(name)));
         }
-        exec.run(&globals(fixture, step));
+        exec.run(&run_params(fixture, step));
         losses.push(exec.get(loss)[0]);
         if step == 1 {
             report.compare("output", "y_cor", &exec.get(y_cor), fixture.data("y_cor"), tolerance.output);
@@ -313,13 +313,13 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     }
     report.compare("round trip", "round_trip = x", &exec.get(round_trip), fixture.data("x"), tolerance.output);
 
-    // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice, and there
-    // are as many gradients as parameters.
+    // All but x, target, noise and the parameters are results; gradients, loss and round trip are compared twice, and
+    // there are as many gradients as parameters.
     report.finish(&fixture.name, fixture.tensors.len() - if noise.is_some() { 3 } else { 2 } + 2);
 }
 
-/// The parameters of a network of Table 3, flat: a linear congruential generator's numbers in [-1, 1) times sqrt(6 / fan_in)
-/// of the weight, all in f32.
+/// The parameters of a network of Table 3, flat: a linear congruential generator's numbers in [-1, 1) times sqrt(6 /
+/// fan_in) of the weight, all in f32.
 fn generated(fixture: &Fixture) -> Vec<f64> {
     let layout = fixture.config().layout();
     let mut params = vec![0.0; layout.len()];
@@ -366,7 +366,7 @@ fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut losses = vec![];
     for step in 1..=fixture.data("train.losses").len() {
         [(x, "x"), (target, "target")].into_iter().for_each(|(value, name)| exec.set(value, fixture.data(name)));
-        exec.run(&globals(fixture, step));
+        exec.run(&run_params(fixture, step));
         losses.push(exec.get(loss)[0]);
         if step == 1 {
             report.compare("output", "y", &exec.get(y), fixture.data("y"), tolerance.output);
@@ -381,7 +381,7 @@ fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     report.finish(&fixture.name, fixture.tensors.len() - 2);
 }
 
-fn globals(fixture: &Fixture, step: usize) -> RunParams {
+fn run_params(fixture: &Fixture, step: usize) -> RunParams {
     RunParams {
         clip: fixture.number("clip") as f32,
         learning_rate: fixture.number("lr") as f32,
@@ -422,9 +422,9 @@ fn gpu_lanes() {
     all::<On<true>>(&F32);
 }
 
-/// For hidden maps and weights in f16: two roundings of an output's largest value, each half a unit of f16's 11 bits. Every
-/// factor of a sum is off by at most one; the errors are independent, so that a sum is off by about 2^0.5 / 3^0.5 of one, of
-/// its size; and g's outputs, which three such layers make, are a part of what they are added to.
+/// For hidden maps and weights in f16: two roundings of an output's largest value, each half a unit of f16's 11 bits.
+/// Every factor of a sum is off by at most one; the errors are independent, so that a sum is off by about 2^0.5 / 3^0.5
+/// of one, of its size; and g's outputs, which three such layers make, are a part of what they are added to.
 const HALF: f64 = 2.0 / 2048.0;
 
 /// A U-net has nine hidden maps one behind the other, each a whole input of the next level instead of a part of a sum:

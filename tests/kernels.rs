@@ -60,11 +60,11 @@ impl Kernel<'_> {
         Command { dispatch, slices, macs: 0 }
     }
 
-    fn run(&self, globals: &RunParams) -> Vec<Vec<f32>> {
+    fn run(&self, run_params: &RunParams) -> Vec<Vec<f32>> {
         let gpu = gpu();
         let command = self.command(&gpu);
         let outputs = command.slices[self.inputs.len()..].to_vec();
-        gpu.record(&[command]).unwrap().run(&gpu, globals).unwrap();
+        gpu.record(&[command]).unwrap().run(&gpu, run_params).unwrap();
         gpu.read(&outputs).unwrap()
     }
 }
@@ -230,7 +230,7 @@ fn noise_is_normal_and_the_same_everywhere() {
     // Known answer of Philox's authors.
     assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     let (n, c, h, w, y0) = (2, 9, 61, 67, 1000);
-    let noise = |globals: &RunParams| {
+    let noise = |run_params: &RunParams| {
         let params = [("n", n), ("c", c), ("h", h), ("w", w), ("first_row", y0)].map(|(n, v)| (n, Param::from(v)));
         let kernel = Kernel {
             name: (&noise::SHADER, "noise"),
@@ -240,7 +240,7 @@ fn noise_is_normal_and_the_same_everywhere() {
             outputs: &[("y", n * c * h * w)],
             grid: Grid::Linear(n * c * h * w),
         };
-        kernel.run(globals).remove(0)
+        kernel.run(run_params).remove(0)
     };
     let seed = [0x1234_5678, 0x9abc_def0];
     let got = noise(&RunParams { seed, noise_scale: 1.0, ..Default::default() });
@@ -304,8 +304,8 @@ fn a_run_of_several_submissions() {
     assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
 }
 
-/// The network in a host's own pass, between its own copies, one submission for a frame; new weights come between recording and
-/// submitting.
+/// The network in a host's own pass, between its own copies, one submission for a frame; new weights come between
+/// recording and submitting.
 #[test]
 fn a_host_records_the_network_into_its_pass() {
     let weights = support::small_weights(&[2], 8, true, 0.5);
@@ -324,11 +324,11 @@ fn a_host_records_the_network_into_its_pass() {
     let other = Weights::initial(&weights.network, 9).params;
     for seed in [1, 2, 3] {
         let picture = bench::picture(shape, 7919 - 12 * seed).data;
-        let globals = RunParams { seed: [seed as u32, 0], noise_scale: 0.5, ..RunParams::default() };
+        let run_params = RunParams { seed: [seed as u32, 0], noise_scale: 0.5, ..RunParams::default() };
         shared.write(&frame.slice(), &picture).unwrap();
         let mut encoder = device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(frame.raw(), 0, from.buffer.raw(), from.offset, size);
-        exec.record_into(&globals, &mut encoder.begin_compute_pass(&Default::default())).unwrap();
+        exec.record_into(&run_params, &mut encoder.begin_compute_pass(&Default::default())).unwrap();
         encoder.copy_buffer_to_buffer(to.buffer.raw(), to.offset, smoothed.raw(), 0, size);
         if seed == 2 {
             exec.write(exec.graph().params(), &other).unwrap();
@@ -336,7 +336,7 @@ fn a_host_records_the_network_into_its_pass() {
         queue.submit([encoder.finish()]);
         let got = shared.read(&[smoothed.slice()]).unwrap().remove(0);
         exec.write(x, &picture).unwrap();
-        exec.run(&globals).unwrap();
+        exec.run(&run_params).unwrap();
         assert_eq!(got, exec.read(y).unwrap());
         assert!(got.iter().zip(&picture).any(|(y, x)| (y - x).abs() > 1e-3), "the network does something");
     }

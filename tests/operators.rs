@@ -168,10 +168,10 @@ impl Case {
         };
         self.want.clear();
         set(&mut exec, &self.state);
-        for globals in &self.runs {
+        for run_params in &self.runs {
             exec.poison();
             set(&mut exec, &self.inputs);
-            exec.run(globals);
+            exec.run(run_params);
             self.want.extend(self.compared.iter().map(|c| {
                 let all = exec.get(c.value);
                 all[c.range.clone().unwrap_or(0..all.len())].to_vec()
@@ -180,8 +180,8 @@ impl Case {
         self
     }
 
-    fn with_globals(self, globals: RunParams) -> Case {
-        Case { runs: vec![globals], ..self }.finish()
+    fn with_run_params(self, run_params: RunParams) -> Case {
+        Case { runs: vec![run_params], ..self }.finish()
     }
 
     /// Everything that is compared, for each run.
@@ -190,7 +190,7 @@ impl Case {
         for (value, data) in &self.state {
             exec.write(*value, data).unwrap();
         }
-        for globals in &self.runs {
+        for run_params in &self.runs {
             exec.poison().unwrap();
             // The flat array of gradients is no reusable buffer.
             for c in self.compared.iter().filter(|c| c.range.is_some()) {
@@ -199,7 +199,7 @@ impl Case {
             for (value, data) in &self.inputs {
                 exec.write(*value, data).unwrap();
             }
-            exec.run(globals).unwrap();
+            exec.run(run_params).unwrap();
             for c in &self.compared {
                 let all = exec.read(c.value).unwrap();
                 out.push(all[c.range.clone().unwrap_or(0..all.len())].to_vec());
@@ -325,8 +325,8 @@ fn gpu_hidden_maps_agree_with_f64_and_with_themselves() {
     }
 }
 
-/// An output does not depend on how high the image is, nor where its tile begins: rows computed alone, from a multiple of 16
-/// on and with those around them, are those of the whole, to the bit.
+/// An output does not depend on how high the image is, nor where its tile begins: rows computed alone, from a multiple
+/// of 16 on and with those around them, are those of the whole, to the bit.
 #[test]
 fn rows_alone_are_those_of_the_whole() {
     let (config, halo, w) = (Network::from(Sasnet::new(&[1], 20).unwrap().with_attention(false)), 3, 37);

@@ -347,8 +347,8 @@ fn memory_stays_within_its_budget() {
     }
 }
 
-/// A GPU's convolutions do what follows a subnet, but where gradients need their outputs. Of two blocks: on the way down
-/// two sums and, as z is not kept, one scale and one coupling; on the way up two of each.
+/// A GPU's convolutions do what follows a subnet, but where gradients need their outputs. Of two blocks: on the way
+/// down two sums and, as z is not kept, one scale and one coupling; on the way up two of each.
 #[test]
 fn what_follows_a_subnet_is_done_by_its_convolution() {
     let config = Network::from(Sasnet::new(&[2], 8).unwrap());

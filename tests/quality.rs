@@ -1,15 +1,16 @@
 //! The shipped model is as good as it was: a floor for its PSNR on a few pictures.
 //!
 //! `tests/pictures/` has six pairs of 128x128: smoothed Kodak photographs (free of rights) with generated textures,
-//! `sasnet synth --blend plain --count 6 --size 128 --seed 5 --structures DIR --textures synthetic`. None was trained on.
+//! `sasnet synth --blend plain --count 6 --size 128 --seed 5 --structures DIR --textures synthetic`. None was trained
+//! on.
 
 use sasnet::lab::dataset::pairs::find_pairs;
 use sasnet::lab::metrics::{Scores, score};
 use sasnet::{Device, Options, Smoother, Weights};
 use std::path::Path;
 
-/// Mean PSNR of the inputs, and what every shipped model reaches, in dB. Raised when a better model is shipped: less is a mistake,
-/// in the file or in what smooths with it.
+/// Mean PSNR of the inputs, and what every shipped model reaches, in dB. Raised when a better model is shipped: less is
+/// a mistake, in the file or in what smooths with it.
 const INPUT: f64 = 24.98;
 const FLOOR: f64 = 33.0;
 

@@ -14,7 +14,7 @@ use sasnet::low_level::plan::Target;
 use sasnet::low_level::tensor::{Shape, worst};
 use sasnet::low_level::weights::Weights;
 
-const GLOBALS: RunParams = RunParams {
+const RUN_PARAMS: RunParams = RunParams {
     seed: [3, 5],
     noise_scale: 1.0,
     clip: f32::INFINITY,
@@ -69,7 +69,7 @@ impl Case {
         for (value, data) in [(inputs[0], &x), (inputs[1], &target), (params, &self.params)] {
             exec.get_mut(value).iter_mut().zip(data).for_each(|(to, from)| *to = f64::from(*from));
         }
-        exec.run(&GLOBALS);
+        exec.run(&RUN_PARAMS);
         Result::of(&pass, |value| exec.get(value).to_vec())
     }
 
@@ -82,7 +82,7 @@ impl Case {
         for (value, data) in [(inputs[0], &x), (inputs[1], &target), (params, &self.params)] {
             exec.write(value, data).unwrap();
         }
-        exec.run(&GLOBALS).unwrap();
+        exec.run(&RUN_PARAMS).unwrap();
         Result::of(&pass, |value| exec.read(value).unwrap().into_iter().map(f64::from).collect())
     }
 
@@ -109,7 +109,8 @@ impl Result {
     }
 }
 
-/// x2, x4 and x8, with attention and without, z kept and dropped; a last level of one block has only the part of it that y_cor needs.
+/// x2, x4 and x8, with attention and without, z kept and dropped; a last level of one block has only the part of it
+/// that y_cor needs.
 fn configs() -> Vec<Network> {
     let blocks: [&[usize]; 4] = [&[4], &[2, 2], &[1], &[1, 2, 1]];
     let network = |blocks: &[usize], attention, latent| {

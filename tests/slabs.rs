@@ -36,8 +36,8 @@ fn picture(w: usize, h: usize) -> Tensor {
     Tensor::new(shape, (0..shape.len()).map(|i| value(i) as f32 / 1009.0).collect())
 }
 
-/// Smooths in one piece and within a part of the memory that this takes; checks that they agree. Returns how many slabs it
-/// took, and whether features were kept; None where so little memory does not do.
+/// Smooths in one piece and within a part of the memory that this takes; checks that they agree. Returns how many slabs
+/// it took, and whether features were kept; None where so little memory does not do.
 fn compare(weights: &Weights, device: &Device, (w, h): (usize, usize), part: f64) -> Option<(usize, bool)> {
     let noise = if weights.network.takes_noise() { 0.7 } else { 0.0 };
     compare_with(Options::default().with_noise(noise).with_seed(3), weights, device, (w, h), part)

@@ -27,8 +27,8 @@ impl Drop for Running {
     }
 }
 
-/// Kills runs at random times, and again as they go on, until 200 kills have hit: alone, or with the checkpoint in parts, or
-/// with one now and the other then. In the end every run must have left what an uninterrupted one leaves.
+/// Kills runs at random times, and again as they go on, until 200 kills have hit: alone, or with the checkpoint in
+/// parts, or with one now and the other then. In the end every run must have left what an uninterrupted one leaves.
 #[test]
 fn killed_runs_go_on_as_if_nothing_had_happened() {
     const KILLS: usize = 200;
@@ -38,7 +38,8 @@ fn killed_runs_go_on_as_if_nothing_had_happened() {
     Ran::of(&mut data.command("whole", &arguments)).ok();
     let took = began.elapsed();
     let want = data.files("whole");
-    // SASNET_SEED=N draws what a run that failed has drawn; how far a child has come when it is killed, is the machine's.
+    // SASNET_SEED=N draws what a run that failed has drawn; how far a child has come when it is killed, is the
+    // machine's.
     let seed = match std::env::var("SASNET_SEED") {
         Ok(text) => text.parse().expect("SASNET_SEED is a number"),
         Err(_) => began.elapsed().subsec_nanos().into(),

@@ -189,7 +189,8 @@ fn the_noise_scale_is_that_of_the_file_or_the_papers() {
     assert_eq!([weights(None), weights(Some("0")), weights(Some("0.25"))], [1.0, 0.0, 0.25]);
 }
 
-/// A network that keeps what is structure in z takes no noise, and says so; files of the paper's form do not say what they are.
+/// A network that keeps what is structure in z takes no noise, and says so; files of the paper's form do not say what
+/// they are.
 #[test]
 fn the_latent_is_that_of_the_file() {
     let config = Network::from(Sasnet::new(&[1], 4).unwrap().with_latent(Latent::Keep));

@@ -47,8 +47,8 @@ pub struct Blended {
     /// Folder of textures, grey or colour (all subfolders), in the same way [default: synthetic]
     #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
     textures: Vec<Weighted>,
-    /// How textures are laid on structures: plain = added, as strong as --strength says; varied = also multiplied, cut as
-    /// joints, stronger, larger, smaller, none [default: varied; with --paper: plain]
+    /// How textures are laid on structures: plain = added, as strong as --strength says; varied = also multiplied, cut
+    /// as joints, stronger, larger, smaller, none [default: varied; with --paper: plain]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     #[serde(default)]
     blend: Option<BlendArg>,
@@ -110,8 +110,8 @@ pub struct Data {
 const FILE: &str = "data.json";
 
 impl Data {
-    /// What is given, blended as `blend` where it is not said how; for a run that goes on and is given nothing, what it was
-    /// trained on so far.
+    /// What is given, blended as `blend` where it is not said how; for a run that goes on and is given nothing, what it
+    /// was trained on so far.
     pub fn of_run(&self, folder: &Path, resume: bool, blend: BlendArg) -> Result<Data> {
         if !resume || !self.is_empty() {
             let mut data = self.clone();

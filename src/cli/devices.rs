@@ -6,7 +6,8 @@ use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::list_kernels;
 use sasnet::low_level::kernel::Kernels;
 
-/// List the adapters that --adapter can name, with the kernels that --kernel can name; the first real GPU is the default.
+/// List the adapters that --adapter can name, with the kernels that --kernel can name; the first real GPU is the
+/// default.
 pub fn run() -> Result<()> {
     for (adapter, kernels) in list_kernels() {
         say!("{adapter}");

@@ -23,8 +23,8 @@ pub struct Eval {
     inputs: Option<PathBuf>,
     /// Folder of ground truths: of the same names, or an input's name without its texture (S3.png for S3T7.png)
     truths: Option<PathBuf>,
-    /// A set of pictures, a row of the table: a folder with input/ and gt/ in it, or with side-by-side pictures, or with
-    /// S3T7.png beside S3.png. Several sets: --set A=DIR --set B=DIR
+    /// A set of pictures, a row of the table: a folder with input/ and gt/ in it, or with side-by-side pictures, or
+    /// with S3T7.png beside S3.png. Several sets: --set A=DIR --set B=DIR
     #[arg(long = "set", value_name = "[NAME=]DIR")]
     sets: Vec<String>,
     /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `small` is the shipped model
@@ -54,8 +54,8 @@ pub struct Eval {
     /// Write everything as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the pictures of each set that gain least PSNR by the first network as a contact sheet: input, results, ground
-    /// truth, differences
+    /// Write the pictures of each set that gain least PSNR by the first network as a contact sheet: input, results,
+    /// ground truth, differences
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
     /// How many of each set are on the sheet

@@ -51,8 +51,8 @@ pub struct Smoothing {
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Most memory of the device to use, as in 800MB or 2GB: large pictures then go through in slabs, with the same result
-    /// [default: what there is]
+    /// Most memory of the device to use, as in 800MB or 2GB: large pictures then go through in slabs, with the same
+    /// result [default: what there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     max_memory: Option<u64>,
     #[command(flatten)]
@@ -192,7 +192,8 @@ impl Adapter {
     }
 }
 
-/// Where compiled kernels are kept: in the folder that `SASNET_CACHE` names (empty: nowhere), else in the user's for caches.
+/// Where compiled kernels are kept: in the folder that `SASNET_CACHE` names (empty: nowhere), else in the user's for
+/// caches.
 fn cache_folder() -> Option<PathBuf> {
     match std::env::var_os("SASNET_CACHE") {
         Some(folder) if folder.is_empty() => None,

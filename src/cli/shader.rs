@@ -13,7 +13,8 @@ use sasnet::{Error, Result};
 pub struct Shader_ {
     /// Its name, as in the list: its file in `shaders/`
     name: Option<String>,
-    /// As these kernels use it: lanes, tiles, tiles-f16 or matrix (see `sasnet devices`) [default: in f32 where there is]
+    /// As these kernels use it: lanes, tiles, tiles-f16 or matrix (see `sasnet devices`) [default: in f32 where there
+    /// is]
     #[arg(long, value_name = "NAME", value_parser = parse_family, requires = "name")]
     kernel: Option<&'static Family>,
     /// As on a device with 64-bit integers, where that makes a difference

@@ -18,7 +18,8 @@ pub struct Smooth {
     /// Pictures, or folders of pictures
     #[arg(required = true, value_name = "IN")]
     inputs: Vec<PathBuf>,
-    /// File for one picture (its extension is the format; may be the picture's own); folder for several, which keep their names
+    /// File for one picture (its extension is the format; may be the picture's own); folder for several, which keep
+    /// their names
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
     /// Shipped model to smooth with [default: small]

@@ -24,8 +24,8 @@ pub struct Train {
     out: PathBuf,
     #[command(flatten)]
     data: Data,
-    /// Validate on these inputs (with --validate-truths, as --inputs and --truths), or on a set with both in it; without
-    /// it, samples.png shows samples of the kind that it trains on
+    /// Validate on these inputs (with --validate-truths, as --inputs and --truths), or on a set with both in it;
+    /// without it, samples.png shows samples of the kind that it trains on
     #[arg(long, value_name = "FOLDER", help_heading = "Validation and checkpoints")]
     validate: Option<PathBuf>,
     /// Ground truths of --validate
@@ -96,7 +96,8 @@ pub struct Train {
     /// [default: identity; uniform where there are no blocks]
     #[arg(long, value_name = "HOW", conflicts_with = "resume", help_heading = "Settings")]
     init: Option<InitArg>,
-    /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default: 0]
+    /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default:
+    /// 0]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = "Settings")]
     ema: Option<f32>,
     /// Standard deviation of blended textures, of 255 [default: 8,25]
@@ -145,7 +146,8 @@ fn stop_on_signal() -> Arc<AtomicBool> {
     stop
 }
 
-/// Shows how far a run has come: a bar, or where there is no terminal to draw one on, a line now and then. Ends it on a signal.
+/// Shows how far a run has come: a bar, or where there is no terminal to draw one on, a line now and then. Ends it on a
+/// signal.
 struct Watch {
     bar: ProgressBar,
     said: Instant,

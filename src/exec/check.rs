@@ -33,7 +33,8 @@ pub(super) fn with_right_matrices(gpu: Gpu) -> Gpu {
     gpu.with_kernels(Kernels::GpuF16)
 }
 
-/// Largest error of three convolutions, of the largest output, against the CPU: channels and pixels that fill no matrix.
+/// Largest error of three convolutions, of the largest output, against the CPU: channels and pixels that fill no
+/// matrix.
 fn error(gpu: &Arc<Gpu>) -> Result<f32> {
     let mut g = Graph::new(Layout::default());
     let x = g.input("x", Shape::new(1, 3, 11, 37));

@@ -91,24 +91,24 @@ impl<T: Real> CpuExecutor<T> {
     }
 
     /// Runs all nodes in order.
-    pub fn run(&mut self, globals: &RunParams) {
+    pub fn run(&mut self, run_params: &RunParams) {
         for i in 0..self.graph.nodes().len() {
-            self.step(i, globals);
+            self.step(i, run_params);
         }
     }
 
     /// As [`Self::run`], with the seconds that each node took.
-    pub fn profile(&mut self, globals: &RunParams) -> Vec<f64> {
+    pub fn profile(&mut self, run_params: &RunParams) -> Vec<f64> {
         let mut seconds = Vec::with_capacity(self.graph.nodes().len());
         for i in 0..self.graph.nodes().len() {
             let start = Instant::now();
-            self.step(i, globals);
+            self.step(i, run_params);
             seconds.push(start.elapsed().as_secs_f64());
         }
         seconds
     }
 
-    fn step(&mut self, i: usize, globals: &RunParams) {
+    fn step(&mut self, i: usize, run_params: &RunParams) {
         let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
         // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
         let mut written: Vec<(usize, Vec<T>)> = vec![];
@@ -137,7 +137,7 @@ impl<T: Real> CpuExecutor<T> {
         parts.sort_by_key(|(o, _)| *o);
         let shapes = node.outputs.iter().chain(&node.updates).map(shape);
         let mut outputs: Vec<Out<T>> = shapes.zip(parts).map(|(shape, (_, data))| Out { shape, data }).collect();
-        T::run(&node.op, &inputs, &mut outputs, &Cpu { run: globals, threads: &self.threads, shared: &self.shared });
+        T::run(&node.op, &inputs, &mut outputs, &Cpu { run: run_params, threads: &self.threads, shared: &self.shared });
         for (buffer, data) in written {
             self.buffers[buffer] = data;
         }

@@ -35,8 +35,8 @@ impl GpuExecutor {
             step.dispatches.iter().map(share)
         });
         let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(&buffers, dispatch, macs)).collect();
-        // SAFETY: the plan gives every operand of its dispatches the length that the operator's shape rule says, and the
-        // dispatches' parameters are of the same shapes.
+        // SAFETY: the plan gives every operand of its dispatches the length that the operator's shape rule says, and
+        // the dispatches' parameters are of the same shapes.
         let recorded = unsafe { gpu.record_unchecked(&commands)? };
         let parameters = ParameterUpload::new(&gpu, &plan.prepack, &buffers)?;
         Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, parameters })
@@ -74,8 +74,8 @@ impl GpuExecutor {
     /// ([`crate::low_level::plan::Prepack::upload`]) are written all together, or one by one before the first run.
     ///
     /// # Errors
-    /// [`crate::Error::Invalid`] where the value is not in the plan or has another length, and for one parameter alone after
-    /// a run which kept no others; [`crate::Error::Gpu`] where the device fails.
+    /// [`crate::Error::Invalid`] where the value is not in the plan or has another length, and for one parameter alone
+    /// after a run which kept no others; [`crate::Error::Gpu`] where the device fails.
     pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
         let uploaded = self.plan.prepack.uploaded(&self.graph, value);
         let region = super::to_write(&self.graph, value, uploaded.or(self.plan.region(value)), data.len())?;
@@ -92,21 +92,24 @@ impl GpuExecutor {
     }
 
     /// Runs all nodes in order; returns when they are submitted.
-    pub fn run(&self, globals: &RunParams) -> Result<()> {
+    pub fn run(&self, run_params: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu)?;
-        self.recorded.run(&self.gpu, globals)
+        self.recorded.run(&self.gpu, run_params)
     }
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
-    /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the outputs.
+    /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the
+    /// outputs.
     ///
-    /// The inputs' memory is used for other maps during a run: they are to be written for each. `globals` are uploaded ahead of
-    /// the next submission, so record, submit, and only then record the next run. The pass's pipeline and bind group 0 are ours
-    /// afterwards. All of the run is in the one pass, however large the picture ([`GpuExecutor::run`] cuts at what takes a
-    /// watchdog's time). Parameters may be written from when the outputs of the last run have been read.
+    /// The inputs' memory is used for other maps during a run: they are to be written for each. `run_params` are uploaded
+    /// ahead of the next submission, so record, submit, and only then record the next run. The pass's pipeline and bind
+    /// group 0 are ours afterwards. All of the run is in the one pass, however large the picture ([`GpuExecutor::run`]
+    /// cuts at what takes a watchdog's time). Parameters may be written from when the outputs of the last run have been
+    /// read.
     ///
     /// # Errors
-    /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is finished.
+    /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is
+    /// finished.
     ///
     /// ```no_run
     /// # use sasnet::{Shape, Weights, embed::{self, RunParams, Gpu, GpuExecutor}, wgpu};
@@ -124,9 +127,9 @@ impl GpuExecutor {
     /// queue.submit([encoder.finish()]);
     /// # Ok(()) }
     /// ```
-    pub fn record_into(&self, globals: &RunParams, pass: &mut ComputePass) -> Result<()> {
+    pub fn record_into(&self, run_params: &RunParams, pass: &mut ComputePass) -> Result<()> {
         self.parameters.pack(&self.gpu)?;
-        self.recorded.record_into(&self.gpu, globals, pass)
+        self.recorded.record_into(&self.gpu, run_params, pass)
     }
 
     /// Records a run's commands and drops them ([`Recorded::encode`]).
@@ -141,10 +144,10 @@ impl GpuExecutor {
 
     /// As [`Self::run`], but waits, and returns the seconds that each node took, what is packed for them left out; None
     /// where the device has no timestamps.
-    pub fn profile(&self, globals: &RunParams) -> Result<Option<Vec<f64>>> {
+    pub fn profile(&self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         self.parameters.pack(&self.gpu)?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
-        self.recorded.profile(&self.gpu, globals, &dispatches)
+        self.recorded.profile(&self.gpu, run_params, &dispatches)
     }
 
     /// Reads an output, a persistent value or a view of one; waits for the device.

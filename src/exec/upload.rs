@@ -1,7 +1,7 @@
 //! The parameters' way onto a GPU: a host writes them, and kernels pack them before a run ([`Prepack`]).
 //!
-//! A run must see the parameters that were written last, but packing them for each would cost more than small runs do. So
-//! it is noted how far they have come:
+//! A run must see the parameters that were written last, but packing them for each would cost more than small runs do.
+//! So it is noted how far they have come:
 //!
 //! | state | after a write | before a run |
 //! |---|---|---|

@@ -27,8 +27,8 @@ impl Gpu {
     /// Opens a device ([`Gpu::open_async`]).
     ///
     /// # Errors
-    /// [`crate::Error::Invalid`] for an unknown name of kernels, [`crate::Error::Gpu`] where there is no such adapter, where
-    /// it cannot run these kernels, or where it fails.
+    /// [`crate::Error::Invalid`] for an unknown name of kernels, [`crate::Error::Gpu`] where there is no such adapter,
+    /// where it cannot run these kernels, or where it fails.
     pub fn open(options: &GpuOptions) -> Result<Gpu> {
         pollster::block_on(Gpu::open_async(options))
     }

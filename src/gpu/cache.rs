@@ -1,9 +1,10 @@
 //! Compiled kernels on disk, where the backend hands them out (Vulkan): the next start need not compile them again.
 //!
-//! One file an adapter, in the folder that the program gives ([`super::GpuOptions::cache`]). Drivers of desktops keep such files
-//! themselves, so that little is gained there: on Mesa's lavapipe, which puts nothing but a header into ours, the first picture
-//! takes 1.4 s with or without it, and 0.4 s with Mesa's own. It is for those that do not, as on phones. A file that is not whole, or of another driver, is as good as none, and
-//! failures to write are only logged.
+//! One file an adapter, in the folder that the program gives ([`super::GpuOptions::cache`]). Drivers of desktops keep
+//! such files themselves, so that little is gained there: on Mesa's lavapipe, which puts nothing but a header into
+//! ours, the first picture takes 1.4 s with or without it, and 0.4 s with Mesa's own. It is for those that do not, as
+//! on phones. A file that is not whole, or of another driver, is as good as none, and failures to write are only
+//! logged.
 
 use crate::Error;
 use std::path::{Path, PathBuf};

@@ -101,7 +101,8 @@ impl Gpu {
         self.checked(|| "copy".into(), copy).await
     }
 
-    /// Reads slices back when all work is done. On a native device somebody must poll it meanwhile, as [`Gpu::read`] does.
+    /// Reads slices back when all work is done. On a native device somebody must poll it meanwhile, as [`Gpu::read`]
+    /// does.
     pub async fn read_async(&self, slices: &[Slice]) -> Result<Vec<Vec<f32>>> {
         let bytes = slices.iter().map(|s| s.size).sum::<u64>();
         if bytes == 0 {

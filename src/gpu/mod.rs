@@ -1,12 +1,12 @@
 //! The only module that drives wgpu: adapter, device, buffers, pipelines, running and reading back.
 //!
 //! A [`Gpu`] makes [`Buffer`]s and turns a list of [`Command`]s (a [`crate::kernel::Dispatch`] and the memory of its
-//! operands) into a [`Recorded`], which runs any number of times with different [`crate::kernel::RunParams`]. Failures of
-//! the device are [`Error::Gpu`]: errors are caught in wgpu's error scopes, and no handler is installed on a device that a
-//! host brings along.
+//! operands) into a [`Recorded`], which runs any number of times with different [`crate::kernel::RunParams`]. Failures
+//! of the device are [`Error::Gpu`]: errors are caught in wgpu's error scopes, and no handler is installed on a device
+//! that a host brings along.
 //!
-//! What may wait is asynchronous (`..._async`), without threads, timers or blocking, as a browser needs it; functions of
-//! the same names without the ending run it to its end.
+//! What may wait is asynchronous (`..._async`), without threads, timers or blocking, as a browser needs it; functions
+//! of the same names without the ending run it to its end.
 
 mod adapter;
 #[cfg(not(target_arch = "wasm32"))]
@@ -54,8 +54,8 @@ impl Gpu {
     /// Opens a device with the largest buffers and workgroups that its adapter has.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an unknown name of kernels, [`Error::Gpu`] where there is no such adapter, where it cannot run
-    /// these kernels, or where it fails.
+    /// [`Error::Invalid`] for an unknown name of kernels, [`Error::Gpu`] where there is no such adapter, where it
+    /// cannot run these kernels, or where it fails.
     pub async fn open_async(options: &GpuOptions) -> Result<Gpu> {
         let (adapter, kernels) = adapter::choose(options).await?;
         let (device, queue) = adapter::open(&adapter, kernels).await?;
@@ -104,9 +104,9 @@ impl Gpu {
         Gpu { wide: false, ..self }
     }
 
-    /// For tests that must fail on a wrong kernel: uses a shader with the text `from` replaced by `to`, everywhere, as some
-    /// kernels are written out several times. Panics unless `from` occurs, so that a test does not outlive what it was written
-    /// for.
+    /// For tests that must fail on a wrong kernel: uses a shader with the text `from` replaced by `to`, everywhere, as
+    /// some kernels are written out several times. Panics unless `from` occurs, so that a test does not outlive what it
+    /// was written for.
     #[must_use]
     pub fn with_shader_replacement(mut self, shader: &'static Shader, from: &str, to: &str) -> Gpu {
         self.replaced.entry(shader.stem).or_default().push((from.into(), to.into()));

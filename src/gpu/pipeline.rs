@@ -27,8 +27,8 @@ impl Compiled {
 pub(super) enum Checks {
     /// Always: whatever buffers it is given, it stays inside them.
     All,
-    /// Not where the shader's record has an argument for that ([`Shader::unchecked`]), which holds for buffers as long as
-    /// the kernel's parameters say.
+    /// Not where the shader's record has an argument for that ([`Shader::unchecked`]), which holds for buffers as long
+    /// as the kernel's parameters say.
     AsDeclared,
 }
 
@@ -86,8 +86,8 @@ impl Gpu {
         let source = wgpu::ShaderSource::Wgsl(self.source(shader, key.half).into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(shader.stem), source };
         let create = || match key.unchecked {
-            // SAFETY: who asked for kernels without checks answers for the buffers' lengths (`Gpu::record_unchecked`), and
-            // for these the shader's record says why no index passes an end. The text is our own.
+            // SAFETY: who asked for kernels without checks answers for the buffers' lengths (`Gpu::record_unchecked`),
+            // and for these the shader's record says why no index passes an end. The text is our own.
             true => unsafe {
                 self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             },
@@ -173,8 +173,8 @@ impl Gpu {
     }
 }
 
-/// Replaces each occurrence of `from`, and counts them. White space matches any other: how a line is broken or indented does not
-/// matter.
+/// Replaces each occurrence of `from`, and counts them. White space matches any other: how a line is broken or indented
+/// does not matter.
 fn replace_words(text: &str, from: &str, to: &str) -> (String, usize) {
     let (mut out, mut rest, mut count) = (String::with_capacity(text.len()), text, 0);
     while let Some(first) = rest.chars().next() {

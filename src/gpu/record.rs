@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 /// Workgroups a dimension that every device allows.
 const MAX_GROUPS: u32 = 65_535;
-/// Multiply-accumulates after which a new submission begins: watchdogs end what takes a device seconds, two on Windows. The full
-/// network on 512x384 is one submission, a larger picture several, but with an integrated GPU, which may reach a tenth of a
-/// TFLOP/s: as many as 7 (0.7 s each at that). What they cost: recording all in one pass takes 0.3 ms, and in three, too.
+/// Multiply-accumulates after which a new submission begins: watchdogs end what takes a device seconds, two on Windows.
+/// The full network on 512x384 is one submission, a larger picture several, but with an integrated GPU, which may reach
+/// a tenth of a TFLOP/s: as many as 7 (0.7 s each at that). What they cost: recording all in one pass takes 0.3 ms, and
+/// in three, too.
 fn macs_per_submission(device: wgpu::DeviceType) -> u64 {
     if device == wgpu::DeviceType::IntegratedGpu { 1 << 35 } else { 1 << 38 }
 }
@@ -54,8 +55,8 @@ impl Step {
 }
 
 impl Gpu {
-    /// Builds what commands need, of kernels that check their indices: no slice is too short for that. Panics where a command
-    /// does not fit its shader: wrong names are a bug of ours.
+    /// Builds what commands need, of kernels that check their indices: no slice is too short for that. Panics where a
+    /// command does not fit its shader: wrong names are a bug of ours.
     pub async fn record_async(&self, commands: &[Command]) -> Result<Recorded> {
         self.record_with(commands, Checks::All).await
     }
@@ -64,8 +65,8 @@ impl Gpu {
     /// ([`crate::kernel::Shader::unchecked`]).
     ///
     /// # Safety
-    /// Each slice must be as long as its command's parameters say, as those are that a [`crate::plan::Plan`] gives to the
-    /// operands of its own dispatches.
+    /// Each slice must be as long as its command's parameters say, as those are that a [`crate::plan::Plan`] gives to
+    /// the operands of its own dispatches.
     pub(crate) async unsafe fn record_unchecked_async(&self, commands: &[Command]) -> Result<Recorded> {
         self.record_with(commands, Checks::AsDeclared).await
     }
@@ -144,7 +145,8 @@ impl Gpu {
     }
 }
 
-/// The submission, from 0 on, of each of consecutive dispatches with so many multiply-accumulates; a new one after `most`.
+/// The submission, from 0 on, of each of consecutive dispatches with so many multiply-accumulates; a new one after
+/// `most`.
 fn submissions(macs: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item = u64> {
     macs.scan(0, move |sum, macs| {
         let before = *sum;
@@ -197,8 +199,8 @@ impl Recorded {
         gpu.checked(|| "record".into(), encode).await
     }
 
-    /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a driver
-    /// may not return from submitting before the run is done.
+    /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a
+    /// driver may not return from submitting before the run is done.
     pub async fn encode_async(&self, gpu: &Gpu) -> Result<()> {
         gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop)).await
     }
@@ -217,9 +219,10 @@ impl Recorded {
         })
     }
 
-    /// As [`Recorded::run_async`], but waits, and returns the seconds that each group of dispatches took, from the device's
-    /// own timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them together. A group is
-    /// a pass of its own, because only there may WebGPU put timestamps, so that the sum may be more than a run takes.
+    /// As [`Recorded::run_async`], but waits, and returns the seconds that each group of dispatches took, from the
+    /// device's own timestamps; None where it has none. `groups` are numbers of consecutive dispatches, all of them
+    /// together. A group is a pass of its own, because only there may WebGPU put timestamps, so that the sum may be
+    /// more than a run takes.
     pub async fn profile_async(&self, gpu: &Gpu, run: &RunParams, groups: &[usize]) -> Result<Option<Vec<f64>>> {
         assert_eq!(groups.iter().sum::<usize>(), self.steps.len(), "groups hold all dispatches");
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {

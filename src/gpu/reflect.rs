@@ -63,8 +63,8 @@ pub struct Reflection {
     pub constants: Vec<String>,
 }
 
-/// Parses and validates a shader's text as naga's baseline has it, with f16, 64-bit integers and matrices where it takes
-/// them; the message of a failure shows the line.
+/// Parses and validates a shader's text as naga's baseline has it, with f16, 64-bit integers and matrices where it
+/// takes them; the message of a failure shows the line.
 pub fn parse(shader: &Shader, variant: Variant) -> (naga::Module, ModuleInfo) {
     let (stem, source) = (shader.stem, shader.source(variant));
     let module = naga::front::wgsl::parse_str(&source)

@@ -68,8 +68,8 @@ impl Shader {
     }
 }
 
-/// The type of activations and of weights packed for them, f16 or f32, and rounding to it. f16 has no number above 65,504;
-/// what is larger becomes that.
+/// The type of activations and of weights packed for them, f16 or f32, and rounding to it. f16 has no number above
+/// 65,504; what is larger becomes that.
 fn activations(half: bool) -> String {
     let (enable, ty, rounded) = match half {
         true => ("enable f16;\n", "f16", "f16(clamp(v, -65504.0, 65504.0))"),

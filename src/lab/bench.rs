@@ -1,5 +1,5 @@
-//! What a network costs on a device: time, by operator too, memory, and the share of the device's peak; after its answer
-//! was checked.
+//! What a network costs on a device: time, by operator too, memory, and the share of the device's peak; after its
+//! answer was checked.
 //!
 //! Inputs are a formula ([`picture`]), so that other implementations can be fed the same and their answers compared.
 
@@ -170,8 +170,8 @@ fn batch(settings: &Settings) -> Batch {
     Batch { input: picture(shape, 7919), target: picture(shape, 7907) }
 }
 
-/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1. The observer
-/// hears what is being done.
+/// Measures smoothing a picture of `h` x `w`, multiples of the network's scale, in one piece, with noise of scale 1.
+/// The observer hears what is being done.
 ///
 /// # Errors
 /// [`Error::Wrong`] where the answer is wrong; as [`Executor::new`].
@@ -279,7 +279,7 @@ impl Times {
         check: Check,
         answer: Answer,
         exec: &mut Executor,
-        globals: &RunParams,
+        run_params: &RunParams,
         observer: &mut dyn Observer,
     ) -> Result<Report> {
         // Before the profile and the peak ask for more.
@@ -290,7 +290,7 @@ impl Times {
         };
         tell(observer, Progress::Measuring { what: "timing operators" })?;
         let profiles: Option<Vec<Vec<f64>>> =
-            (0..PROFILES.min(self.run.len())).map(|_| exec.profile(globals)).collect::<Result<_>>()?;
+            (0..PROFILES.min(self.run.len())).map(|_| exec.profile(run_params)).collect::<Result<_>>()?;
         let seconds = profiles.map(|profiles| {
             let of_step = |i: usize| {
                 let mut times: Vec<f64> = profiles.iter().map(|p| p[i]).collect();
@@ -396,17 +396,17 @@ fn check_smoothing(
         [h, w] = [h, w].map(|side| (side / 2).next_multiple_of(scale));
     };
     tell(observer, Progress::Measuring { what: &format!("checking against f64 at {w}x{h}") })?;
-    let globals = RunParams { noise_scale: 1.0, ..RunParams::default() };
+    let run_params = RunParams { noise_scale: 1.0, ..RunParams::default() };
     let (params, data) = (graph.params(), picture(Shape::new(1, 3, h, w), 7919).data);
     let mut oracle = CpuExecutor::<f64>::new(graph.clone())?;
     widen(oracle.get_mut(params), &weights.params);
     widen(oracle.get_mut(x), &data);
-    oracle.run(&globals);
+    oracle.run(&run_params);
     let mut exec = Executor::new(graph, device)?;
     exec.poison()?;
     exec.write(params, &weights.params)?;
     exec.write(x, &data)?;
-    exec.run(&globals)?;
+    exec.run(&run_params)?;
     let error = relative_error(&exec.read(y)?, oracle.get(y));
     Check::passed(format!("the smoothed picture of {w}x{h}"), error, TOLERANCE)
 }

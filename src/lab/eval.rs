@@ -72,8 +72,8 @@ pub struct Network {
     pub file: String,
     /// Weights and biases.
     pub parameters: usize,
-    /// 10^9 multiply-accumulates for [`COUNTED`], the full network as the paper counts it: both directions complete, without
-    /// biases and activations.
+    /// 10^9 multiply-accumulates for [`COUNTED`], the full network as the paper counts it: both directions complete,
+    /// without biases and activations.
     pub gmac: f64,
     /// Scale of the noise that it smoothed with.
     pub noise: f32,

@@ -81,7 +81,8 @@ impl Scores {
 /// Scores `x` against `truth`, both (1, 3, H, W) in [0, 1], after rounding both to 8 bits.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the sizes differ, are not of one RGB picture, or are below the 11 x 11 pixels of SSIM's window.
+/// [`Error::Invalid`] where the sizes differ, are not of one RGB picture, or are below the 11 x 11 pixels of SSIM's
+/// window.
 pub fn score(x: &Tensor, truth: &Tensor) -> Result<Scores> {
     let shape = x.shape;
     if shape != truth.shape || (shape.n, shape.c) != (1, 3) {
@@ -131,9 +132,9 @@ fn luma(rgb: &[Vec<f64>]) -> Vec<f64> {
 const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
 
-/// Wang et al. 2004 on 0..255: means, variances and covariance under a Gaussian window (divided by n, not n - 1), averaged
-/// over the windows that lie in the picture. As scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5,
-/// use_sample_covariance=False, data_range=255)`.
+/// Wang et al. 2004 on 0..255: means, variances and covariance under a Gaussian window (divided by n, not n - 1),
+/// averaged over the windows that lie in the picture. As scikit-image's `structural_similarity(gaussian_weights=True,
+/// sigma=1.5, use_sample_covariance=False, data_range=255)`.
 fn ssim(x: &[f64], y: &[f64], w: usize) -> f64 {
     let (c1, c2) = ((0.01 * PEAK).powi(2), (0.03 * PEAK).powi(2));
     let mean_of = |f: fn(f64, f64) -> f64| blur(x.iter().zip(y).map(|(&x, &y)| f(x, y)).collect(), w);

@@ -179,7 +179,8 @@ pub fn shrink(x: &Tensor, side: usize) -> Tensor {
 
 /// For each of `m` equal parts of `n` pixels: which pixels it covers, and which part of it each is.
 fn cover(n: usize, m: usize) -> Vec<Vec<(usize, f64)>> {
-    // In units of 1/m of a pixel all borders are whole numbers: part i is i n to (i + 1) n, pixel k is k m to (k + 1) m.
+    // In units of 1/m of a pixel all borders are whole numbers: part i is i n to (i + 1) n, pixel k is k m to (k + 1)
+    // m.
     let shared = |i: usize, k: usize| ((i + 1) * n).min((k + 1) * m) - (i * n).max(k * m);
     let part = |i: usize| (i * n / m..((i + 1) * n).div_ceil(m)).map(|k| (k, shared(i, k) as f64 / n as f64)).collect();
     (0..m).map(part).collect()

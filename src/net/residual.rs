@@ -1,4 +1,5 @@
-//! The residual block g of the paper's subnets (lineage: InvDN's block with CBAM in it): x (N, c_in, h, w) -> (N, c_out, h, w).
+//! The residual block g of the paper's subnets (lineage: InvDN's block with CBAM in it): x (N, c_in, h, w) -> (N,
+//! c_out, h, w).
 //!
 //! ```text
 //! r = LeakyReLU(conv1(x))            c_in -> F
@@ -42,7 +43,8 @@ pub(super) fn layout(layout: &mut Layout, name: &str, (c_in, c_out): (usize, usi
 impl Traversal<'_> {
     /// The block of a map in slabs. Each slab of the result goes to `then` as soon as it is there, with its number.
     ///
-    /// The channel gates need the mean and the maximum of the whole map: with several slabs the features of all come first.
+    /// The channel gates need the mean and the maximum of the whole map: with several slabs the features of all come
+    /// first.
     pub(super) fn residual(
         &mut self,
         name: &str,

@@ -5,12 +5,13 @@
 //! y_cor, and in z's place n ~ N(0, I) -> L inverse blocks -> inverse Haar -> y
 //! ```
 //!
-//! A block is two steps: a1' = a1 + g1(a2), then a2' = a2 exp(s) + g3(a1') with s = tanh(g2(a1') / 2). At scale x4 and x8 the
-//! transform and the blocks come two and three times. Layer names are those of the weights file.
+//! A block is two steps: a1' = a1 + g1(a2), then a2' = a2 exp(s) + g3(a1') with s = tanh(g2(a1') / 2). At scale x4 and
+//! x8 the transform and the blocks come two and three times. Layer names are those of the weights file.
 //!
-//! That is the paper's form ([`Latent::Drop`]), in which all of the result comes from the three half-size channels of y_cor: the
-//! limit on sharp edges. In ours ([`Latent::Keep`]) one more residual block h says how much of each element of z is structure,
-//! and z sigmoid(h([y_cor, z])) stands in z's place. h begins as 0 (its last convolution is): half of z is kept.
+//! That is the paper's form ([`Latent::Drop`]), in which all of the result comes from the three half-size channels of
+//! y_cor: the limit on sharp edges. In ours ([`Latent::Keep`]) one more residual block h says how much of each element
+//! of z is structure, and z sigmoid(h([y_cor, z])) stands in z's place. h begins as 0 (its last convolution is): half
+//! of z is kept.
 
 use super::reversible::Traversal;
 use super::slabs::Slabs;
@@ -41,8 +42,8 @@ pub enum Step {
     Affine(usize),
 }
 
-/// The way down as a list; without z all but the last step, which makes nothing else. The way up is the same list backwards,
-/// each step undone.
+/// The way down as a list; without z all but the last step, which makes nothing else. The way up is the same list
+/// backwards, each step undone.
 pub fn steps(c: &Sasnet, z: bool) -> Vec<Step> {
     let mut block = 0..;
     let mut steps = vec![];

@@ -1,5 +1,5 @@
-//! Slabs: a map in rows, from top to bottom, each computed with a halo. Mostly the one slab is the whole map; in several, a
-//! network runs in less memory, with the same result bit for bit.
+//! Slabs: a map in rows, from top to bottom, each computed with a halo. Mostly the one slab is the whole map; in
+//! several, a network runs in less memory, with the same result bit for bit.
 
 use crate::graph::Value;
 use crate::ops::Graph;
@@ -12,8 +12,8 @@ pub type Slabs = Vec<Value>;
 /// Rows of a slab are a multiple of this, but for the last's: the kernels' tiles are no higher.
 pub const SLAB_ROWS: usize = 16;
 
-/// Rows that a residual block reads above and below those that it computes. The convolutions need 1 each and the spatial
-/// attention 3; with 8 the tiles of [`crate::ops::channel_attention::ChannelStats`] keep their places.
+/// Rows that a residual block reads above and below those that it computes. The convolutions need 1 each and the
+/// spatial attention 3; with 8 the tiles of [`crate::ops::channel_attention::ChannelStats`] keep their places.
 const HALO: usize = 8;
 
 const _: () = assert!(SLAB_ROWS.is_multiple_of(TILE_ROWS), "slabs begin where tiles of statistics do");

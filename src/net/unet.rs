@@ -9,11 +9,11 @@
 //!                                      pool -> down.4
 //! ```
 //!
-//! The paper does not define them. These are the original U-net's layers (Ronneberger et al. 2015) with zero padding: at each
-//! level two 3x3 convolutions with ReLU, twice the features of the level above; 2x2 max pooling down, 2x2 transposed
-//! convolutions up, skips by concatenation (the skip first, as PyTorch implementations have it), and at the end a 1x1
-//! convolution to the picture itself, without activation. 64 features make 31.03 M parameters and 144.5 GMAC on 512x384,
-//! without skips 27.90 M and 115.5.
+//! The paper does not define them. These are the original U-net's layers (Ronneberger et al. 2015) with zero padding:
+//! at each level two 3x3 convolutions with ReLU, twice the features of the level above; 2x2 max pooling down, 2x2
+//! transposed convolutions up, skips by concatenation (the skip first, as PyTorch implementations have it), and at the
+//! end a 1x1 convolution to the picture itself, without activation. 64 features make 31.03 M parameters and 144.5 GMAC
+//! on 512x384, without skips 27.90 M and 115.5.
 
 use super::slabs::Slabs;
 use super::training::{self, Pass};

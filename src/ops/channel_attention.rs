@@ -5,9 +5,8 @@
 //!
 //! Gradients: dpre = dgate gate (1 - gate); through M for the mean and for the maximum, whose weight gradients add:
 //! dfc2 = dpre (x) hidden, dhidden = fc2^T dpre where hidden > 0, dfc1 = dhidden (x) stat, dstat = fc1^T dhidden. All
-//! tiles of a channel have the same dstat, which is kept once a channel instead of once a tile; it gives
-//! dr = dmean / (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient goes to one winner, the first in row-major
-//! order.
+//! tiles of a channel have the same dstat, which is kept once a channel instead of once a tile; it gives dr = dmean /
+//! (h w) + (p is the maximum's ? dmax : 0). The maximum's gradient goes to one winner, the first in row-major order.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;

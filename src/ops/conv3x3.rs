@@ -3,9 +3,9 @@
 //!
 //! Two inputs, because g's last convolution reads concat[x, r] and a copy of 64 channels would cost a pass.
 //!
-//! Gradients. With dpre = dy where y > 0, slope dy elsewhere (the output tells: LeakyReLU keeps the sign, and ReLU, of slope
-//! 0, makes 0 of all that is not above): dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the convolution of
-//! dpre with the flipped kernel and the channels exchanged; `dw[o, i, tap]` = sum over images and p of
+//! Gradients. With dpre = dy where y > 0, slope dy elsewhere (the output tells: LeakyReLU keeps the sign, and ReLU, of
+//! slope 0, makes 0 of all that is not above): dx[i, p] = sum over o, tap of w[o, i, tap] dpre[o, p - tap]: the
+//! convolution of dpre with the flipped kernel and the channels exchanged; `dw[o, i, tap]` = sum over images and p of
 //! `dpre[o, p] x[i, p + tap]`; `db[o]` = sum of `dpre[o]`.
 
 #[cfg(feature = "cpu")]
@@ -163,8 +163,8 @@ impl Operator for Conv3x3 {
         d
     }
 
-    /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first. Nor
-    /// the output of two maps: kernels that write f16 read the second as f16, which it need not be.
+    /// The last map, and an output with an activation: hidden maps. Not the image or the half of it that comes first.
+    /// Nor the output of two maps: kernels that write f16 read the second as f16, which it need not be.
     fn accepts_f16(&self, inputs: usize, operand: Operand) -> bool {
         match operand {
             Output(_) => self.slope.is_some() && inputs == 3,

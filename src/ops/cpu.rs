@@ -1,5 +1,5 @@
-//! What the CPU implementations of the operators share: number types, operands, working memory, sums and products. One `use` brings
-//! all of it into an operator's file.
+//! What the CPU implementations of the operators share: number types, operands, working memory, sums and products. One
+//! `use` brings all of it into an operator's file.
 
 pub(crate) use rayon::prelude::*;
 
@@ -23,8 +23,8 @@ pub trait Real:
     /// Rounds `v`.
     fn of(v: f64) -> Self;
 
-    /// Runs an operator. Not generic, so that the implementations are compiled here, once for each type, and not in every
-    /// program that uses them.
+    /// Runs an operator. Not generic, so that the implementations are compiled here, once for each type, and not in
+    /// every program that uses them.
     fn run(op: &Op, x: &[In<Self>], y: &mut [Out<Self>], cpu: &Cpu<Self>);
 }
 

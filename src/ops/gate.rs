@@ -1,7 +1,7 @@
 //! The gates of CBAM's two attentions applied: y = r cgate sgate.
 //!
-//! Gradients, a product's: dr = dy cgate sgate; dcgate = the sum over a channel's pixels of dy r sgate; dsgate = the sum over a
-//! pixel's channels of dy r cgate.
+//! Gradients, a product's: dr = dy cgate sgate; dcgate = the sum over a channel's pixels of dy r sgate; dsgate = the
+//! sum over a pixel's channels of dy r cgate.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;

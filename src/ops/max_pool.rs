@@ -1,7 +1,7 @@
 //! 2x2 max pooling: y[i, j] is the largest of the cell x[2i..2i+2, 2j..2j+2].
 //!
-//! Gradient: y[i, j] is one element of its cell, so dx = dy there and 0 at the other three. Of equal ones that is the first
-//! in row-major order.
+//! Gradient: y[i, j] is one element of its cell, so dx = dy there and 0 at the other three. Of equal ones that is the
+//! first in row-major order.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;

@@ -151,7 +151,7 @@ mod tests {
         exec.get(y).to_vec()
     }
 
-    const GLOBALS: RunParams = RunParams {
+    const RUN_PARAMS: RunParams = RunParams {
         seed: [0x1234_5678, 0x9abc_def0],
         noise_scale: 1.0,
         clip: f32::INFINITY,
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_a_normal_distribution() {
-        let y = noise::<f64>(Shape::new(2, 9, 101, 103), 1000, &GLOBALS);
+        let y = noise::<f64>(Shape::new(2, 9, 101, 103), 1000, &RUN_PARAMS);
         let moment = |k: i32| y.iter().map(|v| v.powi(k)).sum::<f64>() / y.len() as f64;
         // Four standard errors.
         let root = (y.len() as f64).sqrt();
@@ -202,24 +202,24 @@ mod tests {
     #[test]
     fn a_slab_has_the_noise_of_its_place_in_the_image() {
         let (whole, part, top) = (Shape::new(2, 3, 13, 17), Shape::new(2, 3, 5, 17), 6);
-        let all = noise::<f32>(whole, 1000, &GLOBALS);
-        let slab = noise::<f32>(part, 1000 + top, &GLOBALS);
+        let all = noise::<f32>(whole, 1000, &RUN_PARAMS);
+        let slab = noise::<f32>(part, 1000 + top, &RUN_PARAMS);
         for (i, v) in slab.iter().enumerate() {
             let (plane, row, column) = (i / part.plane(), i / part.w % part.h, i % part.w);
             assert_eq!(*v, all[(plane * whole.h + top + row) * whole.w + column], "{plane} {row} {column}");
         }
-        let seed = [GLOBALS.seed[0], GLOBALS.seed[1] ^ 1];
-        let other = noise::<f32>(part, 1000 + top, &RunParams { seed, ..GLOBALS });
+        let seed = [RUN_PARAMS.seed[0], RUN_PARAMS.seed[1] ^ 1];
+        let other = noise::<f32>(part, 1000 + top, &RunParams { seed, ..RUN_PARAMS });
         assert!(other.iter().zip(&slab).all(|(a, b)| a != b), "another seed, other noise");
     }
 
     #[test]
     fn the_scale_is_a_factor_and_scale_0_is_exactly_0() {
         let shape = Shape::new(1, 3, 5, 7);
-        let one = noise::<f64>(shape, 1000, &GLOBALS);
-        let half = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.5, ..GLOBALS });
+        let one = noise::<f64>(shape, 1000, &RUN_PARAMS);
+        let half = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.5, ..RUN_PARAMS });
         assert!(one.iter().zip(&half).all(|(a, b)| a * 0.5 == *b));
-        let none = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.0, ..GLOBALS });
+        let none = noise::<f64>(shape, 1000, &RunParams { noise_scale: 0.0, ..RUN_PARAMS });
         assert!(none.iter().all(|v| v.to_bits() == 0));
     }
 }

@@ -1,9 +1,10 @@
-//! Convolutions in which each pixel of x makes a cell of side x side pixels of y by itself: the 1x1 convolution, and the 2x2
-//! transposed convolution of stride 2. With q = (o, t) counting the elements t of all cells, s the pixels of x, and a weight
-//! w(c, q) that lies in memory as PyTorch has it for either, `y[q, s] = b[o] + sum over c of w(c, q) x[c, s]`.
+//! Convolutions in which each pixel of x makes a cell of side x side pixels of y by itself: the 1x1 convolution, and
+//! the 2x2 transposed convolution of stride 2. With q = (o, t) counting the elements t of all cells, s the pixels of x,
+//! and a weight w(c, q) that lies in memory as PyTorch has it for either, `y[q, s] = b[o] + sum over c of w(c, q) x[c,
+//! s]`.
 //!
-//! Gradients: `dx[c, s] = sum over q of w(c, q) dy[q, s]`; `dw(c, q) = sum over images and s of x[c, s] dy[q, s]`; `db[o]` = sum
-//! over images, s and t of `dy[q, s]`.
+//! Gradients: `dx[c, s] = sum over q of w(c, q) dy[q, s]`; `dw(c, q) = sum over images and s of x[c, s] dy[q, s]`;
+//! `db[o]` = sum over images, s and t of `dy[q, s]`.
 
 #[cfg(feature = "cpu")]
 use super::Workspace;
@@ -240,8 +241,8 @@ impl Operator for PixelConvBackward {
     fn gpu(&self, l: &mut Lowering) {
         let sizes = Sizes::of(self.side, l.inputs[0], l.inputs[2].c);
         let Sizes { x, rows, .. } = sizes;
-        // Enough workgroups to fill a GPU (some hundreds) where the matrix alone is not, but at least 8 pieces of 16 pixels
-        // for each.
+        // Enough workgroups to fill a GPU (some hundreds) where the matrix alone is not, but at least 8 pieces of 16
+        // pixels for each.
         let blocks = rows.div_ceil(64) * (x.c + 1).div_ceil(64);
         let pieces = x.n * x.plane().div_ceil(16);
         let splits = 512usize.div_ceil(blocks).min(pieces.div_ceil(8));

@@ -1,5 +1,5 @@
-//! Some rows of a map that comes in slabs: cuts a slab with its halo out, a slab out of its halo, and puts slabs together.
-//! For inference only: it has no gradient.
+//! Some rows of a map that comes in slabs: cuts a slab with its halo out, a slab out of its halo, and puts slabs
+//! together. For inference only: it has no gradient.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;

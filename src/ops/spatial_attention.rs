@@ -1,11 +1,12 @@
 //! CBAM's spatial gate, with a bias and without batch normalisation (running statistics would mix the two directions):
 //! gate = sigmoid(conv7x7([max_c z, mean_c z]) + b), zero padding 3, of z = r cgate, the map behind the channel gate.
 //!
-//! Two operators: [`SpatialStats`] pools the channels, [`SpatialGate`] makes the gates; [`super::gate::Gate`] applies them.
+//! Two operators: [`SpatialStats`] pools the channels, [`SpatialGate`] makes the gates; [`super::gate::Gate`] applies
+//! them.
 //!
 //! Gradients: dpre = dgate gate (1 - gate); dstats = dpre convolved with the flipped kernel; dw = correlation of stats
-//! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax : 0),
-//! the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
+//! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax
+//! : 0), the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;

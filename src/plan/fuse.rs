@@ -1,11 +1,11 @@
-//! Fusion: nodes of a graph put together where a GPU's kernels can do the work of several in one, which saves a pass over a
-//! map of many channels. Pure: nodes in, nodes out. Each rule is a file of its own.
+//! Fusion: nodes of a graph put together where a GPU's kernels can do the work of several in one, which saves a pass
+//! over a map of many channels. Pure: nodes in, nodes out. Each rule is a file of its own.
 //!
-//! Not put together: g2 and g3, which begin with the same map. Their first convolutions as one would read its 3 channels once
-//! instead of twice, beside 64 channels that each writes: the same time on a CPU and on a software driver, within what a run
-//! differs from the next (`cargo bench -- "first convolutions"` measures it on any device). And what g3 goes on from would lie
-//! in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the peaks are 41.4 and 26.8 MB
-//! (`tests/bands.rs` asks for 48 and 30).
+//! Not put together: g2 and g3, which begin with the same map. Their first convolutions as one would read its 3
+//! channels once instead of twice, beside 64 channels that each writes: the same time on a CPU and on a software
+//! driver, within what a run differs from the next (`cargo bench -- "first convolutions"` measures it on any device).
+//! And what g3 goes on from would lie in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the
+//! peaks are 41.4 and 26.8 MB (`tests/bands.rs` asks for 48 and 30).
 
 mod channel_stats;
 mod epilogue;

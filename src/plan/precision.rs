@@ -1,7 +1,7 @@
 //! Precision: which values lie in memory as f16.
 //!
-//! A value does where the operator that writes it and all that read it take it so ([`Operator::accepts_f16`]). In a graph
-//! with gradients there is none.
+//! A value does where the operator that writes it and all that read it take it so ([`Operator::accepts_f16`]). In a
+//! graph with gradients there is none.
 
 use crate::graph::{Storage, Value};
 use crate::kernel::{Kernels, Operand};

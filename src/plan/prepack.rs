@@ -1,8 +1,8 @@
 //! Prepacking: what kernels make of parameters before the steps, such as weights in the order that a convolution wants.
 //!
-//! What is packed ([`Lowering::prepack`]) shares one buffer, from run to run, and is made again only where parameters have
-//! changed. Where no step changes the parameters, a GPU keeps nothing else of them: the array as it is written lies in a
-//! reusable buffer until it has been packed, and the few parameters that steps read directly are copied.
+//! What is packed ([`Lowering::prepack`]) shares one buffer, from run to run, and is made again only where parameters
+//! have changed. Where no step changes the parameters, a GPU keeps nothing else of them: the array as it is written
+//! lies in a reusable buffer until it has been packed, and the few parameters that steps read directly are copied.
 
 use super::{Region, Target};
 use crate::graph::{Storage, Value};
@@ -155,7 +155,8 @@ impl Packing {
         region
     }
 
-    /// Gives the parameters the regions in which they lie before the steps: in `upload`, or else where the steps find them.
+    /// Gives the parameters the regions in which they lie before the steps: in `upload`, or else where the steps find
+    /// them.
     pub(super) fn resolve(self, graph: &Graph, upload: Option<Region>, regions: &[Option<Region>]) -> Prepack {
         let prepack = Prepack { upload, every_run: self.every_run, ..Prepack::default() };
         let written = |v: Value| {

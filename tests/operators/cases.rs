@@ -228,16 +228,17 @@ pub fn noise(shape: Shape) -> [Case; 3] {
     let some = RunParams { seed: [0x1234_5678, 0x9abc_def0], noise_scale: 0.7, ..RunParams::default() };
     let settings = [some, RunParams { seed: [1, 2], ..some }, RunParams { noise_scale: 0.0, ..some }];
     let mut first_row = 1000;
-    settings.map(|globals| {
+    settings.map(|run_params| {
         first_row += 5;
-        Case::new("noise", Noise { shape, first_row }, vec![], &[]).with_globals(globals)
+        Case::new("noise", Noise { shape, first_row }, vec![], &[]).with_run_params(run_params)
     })
 }
 
 pub fn grad_norm(len: usize, clip: f32) -> Case {
     let shape = Shape::new(1, 1, 1, len);
     let grad = Random::new(len).vec(len);
-    Case::new("grad_norm", GradNorm, vec![(shape, grad)], &[]).with_globals(RunParams { clip, ..RunParams::default() })
+    Case::new("grad_norm", GradNorm, vec![(shape, grad)], &[])
+        .with_run_params(RunParams { clip, ..RunParams::default() })
 }
 
 /// Four steps with the clipping in front; `size` is that of the gradient, so that `eps` matters where it is small.
@@ -553,8 +554,8 @@ pub fn hidden_conv((n, cx, cr, co, h, w): (usize, usize, usize, usize, usize, us
     })
 }
 
-/// A hidden map's convolution whose output's statistics are taken, itself hidden or not: batch, channels of r and y, rows,
-/// columns.
+/// A hidden map's convolution whose output's statistics are taken, itself hidden or not: batch, channels of r and y,
+/// rows, columns.
 pub fn hidden_conv_and_stats((n, cr, co, h, w): (usize, usize, usize, usize, usize), hides: bool) -> Case {
     let what = format!("hidden convolution with statistics {n}x{cr}x{h}x{w} to {co}, hidden {hides}");
     hidden("conv3x3", what, Shape::new(n, cr, h, w), |hidden, r| {

@@ -1,7 +1,7 @@
 //! The wrong kernels of tests/operators.rs.
 
-/// One kernel made wrong: shader, entry point, what is replaced by what, everywhere: some kernels are written out several
-/// times. A case of that entry point must fail, though perhaps by another.
+/// One kernel made wrong: shader, entry point, what is replaced by what, everywhere: some kernels are written out
+/// several times. A case of that entry point must fail, though perhaps by another.
 pub type Mutation = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // a table

@@ -51,7 +51,8 @@ fn open(kernel: Option<&str>) -> Gpu {
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
 }
 
-/// The binary, started as cargo starts the tests: through the runner (`CARGO_TARGET_<TRIPLE>_RUNNER`) where there is one.
+/// The binary, started as cargo starts the tests: through the runner (`CARGO_TARGET_<TRIPLE>_RUNNER`) where there is
+/// one.
 pub fn sasnet() -> Command {
     let binary = env!("CARGO_BIN_EXE_sasnet");
     let is_runner = |name: &str| name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");

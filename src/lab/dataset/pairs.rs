@@ -96,10 +96,10 @@ pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
 /// What names of folders of ground truths begin with, but for case and what is no letter.
 const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
 
-/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what lies in
-/// its two folders, one called as inputs are ([`INPUT_FOLDERS`]) or anything, one as ground truths are (`gt`, `truths`,
-/// ...); or each picture with the one that it is named after; or takes them as side-by-side pictures. In the order of the
-/// inputs' names.
+/// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what
+/// lies in its two folders, one called as inputs are ([`INPUT_FOLDERS`]) or anything, one as ground truths are (`gt`,
+/// `truths`, ...); or each picture with the one that it is named after; or takes them as side-by-side pictures. In the
+/// order of the inputs' names.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;

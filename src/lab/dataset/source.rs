@@ -32,8 +32,10 @@ pub struct Batch {
 pub const STRENGTH: (f32, f32) = (8.0, 25.0);
 
 /// How far a grey texture is coloured: the standard deviation of each channel's gain around 1, and of the gain by which
-/// another place of the same texture is added to it. In `input - truth` of the NKS stand-ins the channels' gains scatter by
-/// 0.1 around 1 (0.82 to 1.22), and up to 4 % of the variance is a smooth colour that no gain explains, which is what the
+/// another place of the same texture is added to it. In `input - truth` of the NKS stand-ins the channels' gains
+/// scatter by
+/// 0.1 around 1 (0.82 to 1.22), and up to 4 % of the variance is a smooth colour that no gain explains, which is what
+/// the
 /// second term imitates. Somewhat more than seen, since a network should not rely on textures being nearly grey.
 const COLOUR: f32 = 0.15;
 
@@ -46,12 +48,12 @@ pub enum Origin {
     Synthetic,
 }
 
-/// What to train on, each with a weight: a sample's target is drawn from structures and pairs together, by their weights;
-/// a structure then gets a texture, by theirs. A weight of 0 leaves a place out, unread.
+/// What to train on, each with a weight: a sample's target is drawn from structures and pairs together, by their
+/// weights; a structure then gets a texture, by theirs. A weight of 0 leaves a place out, unread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
-    /// Structures, to be blended with textures. Of a folder each subfolder is drawn equally often, however many pictures
-    /// it has: kinds of structure go into folders of their own.
+    /// Structures, to be blended with textures. Of a folder each subfolder is drawn equally often, however many
+    /// pictures it has: kinds of structure go into folders of their own.
     pub structures: Vec<(Origin, f32)>,
     /// Textures, half of the time in grey.
     pub textures: Vec<(Origin, f32)>,
@@ -231,9 +233,9 @@ impl Source {
         Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
     }
 
-    /// The `batch` samples of `crop` x `crop` of the step number `step`; those of folders flipped and rotated at random,
-    /// smaller pictures extended by reflection. A function of its arguments alone: a resumed run draws what it would have
-    /// drawn.
+    /// The `batch` samples of `crop` x `crop` of the step number `step`; those of folders flipped and rotated at
+    /// random, smaller pictures extended by reflection. A function of its arguments alone: a resumed run draws what it
+    /// would have drawn.
     pub fn batch(&self, seed: u64, step: u64, batch: usize, crop: usize) -> Batch {
         let shape = Shape::new(batch, 3, crop, crop);
         let (mut input, mut target) = (Tensor::zeros(shape), Tensor::zeros(shape));

@@ -3,9 +3,10 @@
 //! Samples and noise are functions of (seed, step), so that this is all there is to a run: a resumed one is bit-equal
 //! to one that was never stopped.
 //!
-//! A run's folder holds its newest checkpoint as [`CHECKPOINT`], or in parts that no file system or upload limit refuses:
-//! `checkpoint-500.part0`, `checkpoint-500.part1` and so on of step 500 are that file, one behind the other, and
-//! [`PARTS`] says which ones belong together. It is replaced last, so that a complete checkpoint is there at any moment.
+//! A run's folder holds its newest checkpoint as [`CHECKPOINT`], or in parts that no file system or upload limit
+//! refuses: `checkpoint-500.part0`, `checkpoint-500.part1` and so on of step 500 are that file, one behind the other,
+//! and [`PARTS`] says which ones belong together. It is replaced last, so that a complete checkpoint is there at any
+//! moment.
 
 use super::step::{Settings, Trainer};
 use crate::error::{Error, Result};

@@ -1,15 +1,16 @@
-//! Enlarges a trained SASNet to more blocks and features without changing what it computes, so that a large network need not
-//! begin where the small one did.
+//! Enlarges a trained SASNet to more blocks and features without changing what it computes, so that a large network
+//! need not begin where the small one did.
 //!
 //! - Block i of L goes to place i L' / L; the blocks between are the identity (their last convolutions are 0).
-//! - A new feature is 0 at first, and nothing old reads it: conv2's new rows are 0, and 0 in its old rows stands where they
-//!   would read conv1's new features. conv1's new features and conv3's new columns are random, so that all have gradients.
-//! - The channel gates' entries for new features are random, as these are 0 before and behind the gate; where the hidden layer
-//!   grows, too, the old gates do not read its new units.
+//! - A new feature is 0 at first, and nothing old reads it: conv2's new rows are 0, and 0 in its old rows stands where
+//!   they would read conv1's new features. conv1's new features and conv3's new columns are random, so that all have
+//!   gradients.
+//! - The channel gates' entries for new features are random, as these are 0 before and behind the gate; where the
+//!   hidden layer grows, too, the old gates do not read its new units.
 //! - The mean over the features, which the spatial gate reads, is over more of them: its weights are scaled by F' / F.
 //!
-//! One thing may change: the maximum over the features, which the spatial gate reads, is that of the new zeros where all old ones
-//! are negative. In the shipped model that is nowhere worth 0.01 dB.
+//! One thing may change: the maximum over the features, which the spatial gate reads, is that of the new zeros where
+//! all old ones are negative. In the shipped model that is nowhere worth 0.01 dB.
 
 use crate::error::{Error, Result};
 use crate::graph::Entry;
@@ -19,7 +20,8 @@ use crate::weights::Weights;
 /// The weights of a network of more blocks and features that computes the same; none given: as many as it has.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the network is no SASNet, or the new one is smaller, of another scale, or not larger at all.
+/// [`Error::Invalid`] where the network is no SASNet, or the new one is smaller, of another scale, or not larger at
+/// all.
 pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: u64) -> Result<Weights> {
     let Network::Sasnet(old) = &weights.network else {
         let name = weights.network.name();
@@ -78,7 +80,8 @@ fn source(name: &str, old: &Sasnet, new: &Sasnet) -> Option<String> {
     unreachable!("{name} is in one of the levels")
 }
 
-/// Puts the old values into the corner of the new ones, which are random, and 0 where something old would read something new.
+/// Puts the old values into the corner of the new ones, which are random, and 0 where something old would read
+/// something new.
 fn embed(entry: &Entry, values: &mut [f32], old: &Entry, old_values: &[f32], growth: f32) {
     let [rows, columns] = split(&entry.dims);
     let [old_rows, old_columns] = split(&old.dims);

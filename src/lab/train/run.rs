@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 /// Name of the finished weights in a run's folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// Activations that are rebuilt less exactly than this are worth a warning. Trained networks of 4 and 8 blocks have 3e-7
-/// to 5e-6. With their weights made larger, 1e-4 went with a gradient that was off by at most 3e-4 of its norm, 1e-3 with
-/// 1e-3, and 0.1 with 1e-2.
+/// Activations that are rebuilt less exactly than this are worth a warning. Trained networks of 4 and 8 blocks have
+/// 3e-7 to 5e-6. With their weights made larger, 1e-4 went with a gradient that was off by at most 3e-4 of its norm,
+/// 1e-3 with 1e-3, and 0.1 with 1e-2.
 const REBUILT_TO: f32 = 1e-3;
-/// The same where the way forward is in f16: initial weights of small networks have up to 4e-3, with gradients that are off
-/// by at most 3e-3 of their norm.
+/// The same where the way forward is in f16: initial weights of small networks have up to 4e-3, with gradients that are
+/// off by at most 3e-3 of their norm.
 const REBUILT_TO_F16: f32 = 1e-2;
 
 /// What a run does beside its steps.
@@ -135,8 +135,8 @@ pub fn begin_from(weights: Weights, settings: &Settings, folder: &Path) -> Resul
     Ok(Checkpoint { weights, step: 0, settings: settings.clone(), m: zero.clone(), v: zero, average })
 }
 
-/// A run's folder. Keeps other processes out of it for as long as this lives, but on Windows and on file systems that know no
-/// locks; the system lets go when the process ends, however it ends.
+/// A run's folder. Keeps other processes out of it for as long as this lives, but on Windows and on file systems that
+/// know no locks; the system lets go when the process ends, however it ends.
 pub struct Lock {
     folder: PathBuf,
     _open: Option<File>,
@@ -162,9 +162,9 @@ impl Lock {
     }
 }
 
-/// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end. The
-/// first checkpoint is that of the start, so that from then on there always is one to go on from. Take the lock before
-/// the checkpoint that it goes on from is read.
+/// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end.
+/// The first checkpoint is that of the start, so that from then on there always is one to go on from. Take the lock
+/// before the checkpoint that it goes on from is read.
 ///
 /// # Errors
 /// Whatever goes wrong, the last checkpoint is good, and the tables have the steps until then.
@@ -276,7 +276,8 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact sheet.
+    /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact
+    /// sheet.
     fn validate(&mut self, step: u64) -> Result<()> {
         self.smoother.set_params(&self.trainer.result()?)?;
         let options = Options::default().with_noise(self.trainer.settings().noise);

@@ -46,7 +46,8 @@ pub struct Settings {
     pub strength: (f32, f32),
     /// Seed of the initial weights, the samples and the noise.
     pub seed: u64,
-    /// Keep all activations for the gradient instead of rebuilding them ([`crate::low_level::net::reversible`]), which only SASNet can.
+    /// Keep all activations for the gradient instead of rebuilding them ([`crate::low_level::net::reversible`]), which
+    /// only SASNet can.
     #[serde(default)]
     pub store_activations: bool,
     /// How the weights begin.
@@ -283,8 +284,8 @@ impl Trainer {
     /// One step on a batch.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where the loss or the gradient is not finite, with the first tensor whose gradient is not; the
-    /// weights are spoilt then.
+    /// [`Error::Diverged`] where the loss or the gradient is not finite, with the first tensor whose gradient is not;
+    /// the weights are spoilt then.
     pub fn step(&mut self, batch: &Batch) -> Result<Progress> {
         let step = self.step + 1;
         let seed = Rng::new(&[self.settings.seed, step, u64::from(u32::MAX)]).next();

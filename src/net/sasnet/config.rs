@@ -60,8 +60,8 @@ impl Default for Sasnet {
 }
 
 impl Sasnet {
-    /// `blocks` invertible blocks at each scale, the finest first: `[16]` is the paper's, `[8, 8]` its x4, `[8, 8, 8]` its x8;
-    /// residual blocks of `features` features, with attention; z is dropped.
+    /// `blocks` invertible blocks at each scale, the finest first: `[16]` is the paper's, `[8, 8]` its x4, `[8, 8, 8]`
+    /// its x8; residual blocks of `features` features, with attention; z is dropped.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless there are one to three numbers from 1 to 64, and 1 to 1024 features.
@@ -209,8 +209,8 @@ impl Architecture for Sasnet {
         1 << self.blocks.len()
     }
 
-    /// The whole picture with attention, whose channel gates read its mean and maximum. Without, three convolutions for each step
-    /// down and up, at the level's resolution, and a cell for the pixels that share one.
+    /// The whole picture with attention, whose channel gates read its mean and maximum. Without, three convolutions for
+    /// each step down and up, at the level's resolution, and a cell for the pixels that share one.
     fn receptive_field(&self) -> Option<usize> {
         let steps = self.blocks.iter().enumerate().map(|(level, blocks)| (2 << level) * (3 * 4 * blocks + 1));
         let latent = if self.latent == Latent::Keep { 3 * self.scale() } else { 0 };

@@ -56,8 +56,8 @@ pub(super) fn complete(c: &Sasnet, g: &mut Graph, x: Value) -> Result<Value> {
     upscale(g, c, y_cor, z)
 }
 
-/// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z; without `z` the last block's g2 and g3,
-/// which feed only z, are skipped, and a2 as it was before them stands in its place.
+/// x (N, 3, H, W), sides multiples of the scale -> y_cor (N, 3, H/scale, W/scale), and z; without `z` the last block's
+/// g2 and g3, which feed only z, are skipped, and a2 as it was before them stands in its place.
 pub fn downscale(g: &mut Graph, c: &Sasnet, x: Value, z: bool) -> Result<(Value, Value)> {
     let [y_cor, a2] = Traversal::new(g, None).down(&steps(c, z), vec![x])?;
     Ok((y_cor[0], a2[0]))

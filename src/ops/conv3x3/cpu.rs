@@ -15,8 +15,8 @@ use std::any::TypeId;
 
 pub(super) use products::transpose;
 
-/// Fewest channels of either side for Winograd's method. On 256x192, 2 cores of Zen 5: 9 -> 64 in 0.96 ms, directly 1.31;
-/// 67 -> 9 in 1.11, directly 1.43; 3 -> 64 in 0.78, directly 0.61; 73 -> 3 in 0.90, directly 0.68.
+/// Fewest channels of either side for Winograd's method. On 256x192, 2 cores of Zen 5: 9 -> 64 in 0.96 ms, directly
+/// 1.31; 67 -> 9 in 1.11, directly 1.43; 3 -> 64 in 0.78, directly 0.61; 73 -> 3 in 0.90, directly 0.68.
 const WIDE: usize = 9;
 
 /// Fewest channels of the side that has more. A choice for exactness, not for time: Winograd is faster below, too (16
@@ -40,9 +40,9 @@ fn weight_is_wide(c_in: usize, c_out: usize) -> bool {
 
 /// Is a map so small that its cells are mostly empty? Then matrix products, which have none, are faster.
 ///
-/// The gradient of the weights of such a map has many elements that are exactly 0, as few pixels meet and ReLU makes zeros.
-/// Winograd's method makes rounding errors of them, and Adam makes steps of those, as large as any others: the fixtures of
-/// the U-nets were off by 3e-3 of a weight.
+/// The gradient of the weights of such a map has many elements that are exactly 0, as few pixels meet and ReLU makes
+/// zeros. Winograd's method makes rounding errors of them, and Adam makes steps of those, as large as any others: the
+/// fixtures of the U-nets were off by 3e-3 of a weight.
 fn is_small(map: Shape) -> bool {
     5 * map.n * map.plane() < 2 * cell::count(map) * cell::ROWS * cell::COLUMNS
 }

@@ -36,8 +36,8 @@ impl Sizes {
         Sizes { n: map.n, cx: channels(0), cr: channels(1), h: map.h, w: map.w, ..Sizes::default() }
     }
 
-    /// As [`forward_bindings`] binds the node's first `maps` inputs: a hidden map is always r; an only one then stands there
-    /// alone.
+    /// As [`forward_bindings`] binds the node's first `maps` inputs: a hidden map is always r; an only one then stands
+    /// there alone.
     fn as_bound(self, l: &Lowering, maps: usize) -> Sizes {
         if maps == 1 && l.half.contains(&Input(0)) { Sizes { cx: 0, cr: self.cx, ..self } } else { self }
     }

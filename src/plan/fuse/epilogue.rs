@@ -1,7 +1,7 @@
 //! A convolution's epilogue: the operator that comes next, done where the convolution stores its output.
 //!
-//! A sum, the scale of a coupling or a coupling, behind a convolution with gates ([`super::gates`]) that has no activation
-//! and whose output nothing else reads.
+//! A sum, the scale of a coupling or a coupling, behind a convolution with gates ([`super::gates`]) that has no
+//! activation and whose output nothing else reads.
 
 use super::Reads;
 use crate::ops::conv3x3::{Epilogue, GatedConv3x3};

@@ -12,9 +12,9 @@ pub enum Blend {
     /// Added: `clip(S + k (T - mean T))`, k such that T's standard deviation is uniform in the recipe's strength.
     #[default]
     Plain,
-    /// As textures are in pictures: mostly added, but also multiplied, or cut into the structure as the joints of a mosaic or
-    /// a pavement are; some much stronger, some larger or smaller than in their file, and now and then none at all, or a
-    /// structure that is flat.
+    /// As textures are in pictures: mostly added, but also multiplied, or cut into the structure as the joints of a
+    /// mosaic or a pavement are; some much stronger, some larger or smaller than in their file, and now and then none
+    /// at all, or a structure that is flat.
     Varied,
 }
 
@@ -32,8 +32,8 @@ const SCALE: f32 = 1.6;
 /// Kinds that have joints, by their names in [`synthetic::texture::KINDS`].
 const WITH_JOINTS: [&str; 5] = ["bricks", "tiles", "mosaic", "pebbles", "crackle"];
 
-/// Replaces a structure (3, crop, crop) by a flat one now and then: one colour, or one that changes slowly; often black or
-/// white, which the others rarely are.
+/// Replaces a structure (3, crop, crop) by a flat one now and then: one colour, or one that changes slowly; often black
+/// or white, which the others rarely are.
 pub(super) fn flatten(rng: &mut Rng, crop: usize, target: &mut [f32]) {
     if rng.below(FLAT_ONE_IN) > 0 {
         return;

@@ -1,10 +1,10 @@
 //! Cells: the pieces of a map, 8 rows of 64 columns, that the f32 methods work on, one a task.
 //!
-//! Cells start at multiples of 8 rows and 64 columns whatever the map's size, and a pixel's value depends on nothing but
-//! its place in its cell and the map around it. So it has the same bits whatever the number of threads is, and whether
-//! the map is the whole picture or some of its rows, from a multiple of 8 on. Winograd's method lets the rounding depend
-//! on all inputs of the pixel's tile: where such a part of a picture ends, rows are those of the whole up to the last
-//! multiple of 4 whose next row is there, too.
+//! Cells start at multiples of 8 rows and 64 columns whatever the map's size, and a pixel's value depends on nothing
+//! but its place in its cell and the map around it. So it has the same bits whatever the number of threads is, and
+//! whether the map is the whole picture or some of its rows, from a multiple of 8 on. Winograd's method lets the
+//! rounding depend on all inputs of the pixel's tile: where such a part of a picture ends, rows are those of the whole
+//! up to the last multiple of 4 whose next row is there, too.
 
 use super::super::super::In;
 use crate::tensor::Shape;

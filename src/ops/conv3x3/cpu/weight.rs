@@ -60,8 +60,8 @@ fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LANES)
 }
 
-/// From one point to the next of a transformed side, of `width` channels a tile; no power of two, whose lines would share
-/// one set of the cache.
+/// From one point to the next of a transformed side, of `width` channels a tile; no power of two, whose lines would
+/// share one set of the cache.
 fn stride(width: usize) -> usize {
     TILES * width + 16
 }

@@ -2,9 +2,9 @@
 //! "Fast Algorithms for Convolutional Neural Networks").
 //!
 //! y = A^T [sum over i of (G w G^T) * (B^T x B)] A for each tile of 4x4 outputs, whose inputs x are 6x6. With the 1-D
-//! points 0, a, -a, b, -b and infinity; a = sqrt(1/2), b = sqrt(2) leave an error of 1.5e-6 of the largest output for 64
-//! channels, where the textbook's 1 and 2 leave 5.9e-6 and the direct sum 1.0e-6 (F(2x2, 3x3): 3e-7, but 1.8 times the
-//! products).
+//! points 0, a, -a, b, -b and infinity; a = sqrt(1/2), b = sqrt(2) leave an error of 1.5e-6 of the largest output for
+//! 64 channels, where the textbook's 1 and 2 leave 5.9e-6 and the direct sum 1.0e-6 (F(2x2, 3x3): 3e-7, but 1.8 times
+//! the products).
 //!
 //! A register holds one row's neighbouring tiles; the order of its lanes is that of [`Simd::deinterleave_shfl_f32s`],
 //! which the output undoes.
@@ -28,8 +28,8 @@ pub(super) const TILES: usize = 32;
 const BLOCK: usize = 8;
 /// Most input channels whose transform is kept: 590 KiB.
 const DEPTH: usize = 128;
-/// Outputs between transforms: 16 leave the inputs their place in the level-2 cache (8 to 64 differ by under 10 %). More
-/// where each time costs a transform of the inputs.
+/// Outputs between transforms: 16 leave the inputs their place in the level-2 cache (8 to 64 differ by under 10 %).
+/// More where each time costs a transform of the inputs.
 const CHUNK: usize = 16;
 const DEEP_CHUNK: usize = 64;
 

@@ -1,8 +1,8 @@
-//! The convolution's kernels for software drivers: writes the unrolled part of `shaders/conv3x3_lanes.wgsl`, which explains
-//! it, and lowers to it.
+//! The convolution's kernels for software drivers: writes the unrolled part of `shaders/conv3x3_lanes.wgsl`, which
+//! explains it, and lowers to it.
 //!
-//! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a variable
-//! indexes would live in memory.
+//! Generated, because neither naga nor the drivers unroll loops of this size, and accumulators in an array that a
+//! variable indexes would live in memory.
 
 use super::super::{Epilogue, LANES_SHADER};
 use super::{Sizes, gate_bindings, tiles};
@@ -32,7 +32,8 @@ const FEW_ROWS: usize = 14;
 /// Elements of the shader's `shifted`: outputs of which the sums meet at a time.
 const SHIFTED: usize = 2304;
 
-/// Input channels of a workgroup of `backward_weight`, pixels that its loop takes at once, and rows and columns of its tiles.
+/// Input channels of a workgroup of `backward_weight`, pixels that its loop takes at once, and rows and columns of its
+/// tiles.
 const BLOCK: usize = 8;
 const AT_ONCE: usize = 8;
 const GRADIENT_TILE: (usize, usize) = (2, 32);
@@ -84,8 +85,8 @@ fn gradient() -> String {
     }
     format!(
         "
-// A workgroup walks over every splits-th tile of pixels, with LANES output and {BLOCK} input channels; an invocation has one
-// output x {BLOCK} inputs x 9 taps. Grid: (ceil(co / LANES), ceil((cx + cr) / {BLOCK}), splits) workgroups.
+// A workgroup walks over every splits-th tile of pixels, with LANES output and {BLOCK} input channels; an invocation
+// has one output x {BLOCK} inputs x 9 taps. Grid: (ceil(co / LANES), ceil((cx + cr) / {BLOCK}), splits) workgroups.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {{
     let ci = p.cx + p.cr;
@@ -339,8 +340,8 @@ fn forward(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) gr
     )
 }
 
-/// Stages a row of the map into the tile, zero outside the image. All loads come before the stores, so that they wait for
-/// memory together.
+/// Stages a row of the map into the tile, zero outside the image. All loads come before the stores, so that they wait
+/// for memory together.
 fn stage(map: &str) -> String {
     let loads = (0..WIDTH).map(|c| format!("                    let v{c} = {map}[at + column{c}];\n"));
     let zeros = (0..WIDTH)

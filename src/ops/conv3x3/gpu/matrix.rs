@@ -86,8 +86,8 @@ fn forward{suffix}(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u({TILE_COLUMNS}u, {TILE_ROWS}u);
-    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
-    // are for all invocations alike.
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more:
+    // matrices are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();

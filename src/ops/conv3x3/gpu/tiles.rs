@@ -55,8 +55,8 @@ fn {name}(image: u32, o: u32, row: u32, column: u32, sums: vec4f) {{
     )
 }
 
-/// The sums and maxima of the workgroup's strips: of the pixels below each other in an invocation's registers, then of the
-/// columns beside each other in workgroup memory, an invocation for each output channel.
+/// The sums and maxima of the workgroup's strips: of the pixels below each other in an invocation's registers, then of
+/// the columns beside each other in workgroup memory, an invocation for each output channel.
 fn stats_text() -> String {
     let mut columns = String::new();
     for d in 0..2 {
@@ -209,8 +209,8 @@ pub(super) enum Weights {
     Transposed,
 }
 
-/// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs, have
-/// more sums than room for them.
+/// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs,
+/// have more sums than room for them.
 pub(in super::super) fn gives_stats(outputs: usize) -> bool {
     Shape::of(outputs).strips <= 2
 }
