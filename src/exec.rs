@@ -1,5 +1,6 @@
 //! Runs a plan, on the CPU or on a GPU, behind one interface.
 
+mod blocking;
 #[cfg(feature = "cpu")]
 mod check;
 #[cfg(feature = "cpu")]
@@ -46,39 +47,31 @@ pub struct DeviceOptions {
 }
 
 impl Device {
-    /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the
-    /// CPU where there is none.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
-    pub fn open(name: Option<&str>) -> Result<Device> {
-        Device::open_with(&DeviceOptions { adapter: name.map(str::to_string), ..DeviceOptions::default() })
-    }
-
-    /// The same with all that can be chosen.
+    /// Opens a device.
     ///
     /// Kernels for cooperative matrices, a young feature of drivers and of wgpu, are compared with the CPU before;
     /// where they are wrong a warning is logged, and those for tiles in f16 are used.
     ///
     /// # Errors
     /// As [`Device::open`], and where the kernels are unknown or not for this device.
-    pub fn open_with(options: &DeviceOptions) -> Result<Device> {
+    pub async fn open_async(options: &DeviceOptions) -> Result<Device> {
         let DeviceOptions { adapter, kernel, cache } = options;
         let kernel = kernel.as_deref().filter(|kernel| *kernel != "auto");
-        let open = |adapter| {
+        let open = async |adapter| {
             let options = GpuOptions { adapter, kernel: kernel.map(str::to_string), cache: cache.clone() };
-            Gpu::open(&options).map(|gpu| Device::Gpu(Arc::new(with_right_matrices(gpu))))
+            let gpu = Gpu::open_async(&options).await?;
+            Ok(Device::Gpu(Arc::new(with_right_matrices(gpu).await)))
         };
         match adapter.as_deref() {
             Some(name) if name.eq_ignore_ascii_case("cpu") => Device::cpu(kernel),
-            Some(name) => match open(AdapterChoice::Named(name.into())) {
+            Some(name) => match open(AdapterChoice::Named(name.into())).await {
                 Ok(gpu) => Ok(gpu),
                 Err(Error::Gpu(message)) if cfg!(feature = "cpu") => {
                     Err(Error::Gpu(format!("{message}; \"cpu\" needs none")))
                 }
                 Err(other) => Err(other),
             },
-            None => match open(AdapterChoice::RealGpu) {
+            None => match open(AdapterChoice::RealGpu).await {
                 Ok(gpu) => Ok(gpu),
                 Err(error) if kernel.is_some() || cfg!(not(feature = "cpu")) => Err(error),
                 Err(error) => {
@@ -124,7 +117,7 @@ use check::with_right_matrices;
 
 /// Without the CPU executor there is nothing to compare cooperative matrices with.
 #[cfg(not(feature = "cpu"))]
-fn with_right_matrices(gpu: Gpu) -> Gpu {
+async fn with_right_matrices(gpu: Gpu) -> Gpu {
     use crate::kernel::Kernels;
     match gpu.kernels() {
         Kernels::Matrix(_) => gpu.with_kernels(Kernels::GpuF16),
@@ -146,11 +139,11 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::TooLarge`] where the device cannot hold it, [`Error::Gpu`] where the device fails.
-    pub fn new(graph: Graph, device: &Device) -> Result<Executor> {
+    pub async fn new_async(graph: Graph, device: &Device) -> Result<Executor> {
         match device {
             #[cfg(feature = "cpu")]
             Device::Cpu => Ok(Executor::Cpu(Box::new(CpuExecutor::new(graph)?))),
-            Device::Gpu(gpu) => Ok(Executor::Gpu(Box::new(GpuExecutor::new(graph, gpu.clone())?))),
+            Device::Gpu(gpu) => Ok(Executor::Gpu(Box::new(GpuExecutor::new_async(graph, gpu.clone()).await?))),
         }
     }
 
@@ -182,11 +175,11 @@ impl Executor {
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows. For tests.
-    pub fn poison(&mut self) -> Result<()> {
+    pub async fn poison_async(&mut self) -> Result<()> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.poison(),
-            Executor::Gpu(exec) => exec.poison()?,
+            Executor::Gpu(exec) => exec.poison_async().await?,
         }
         Ok(())
     }
@@ -194,49 +187,40 @@ impl Executor {
     /// Sets an input, a persistent value or a view of one.
     ///
     /// # Errors
-    /// As [`CpuExecutor::write`] and [`GpuExecutor::write`].
-    pub fn write(&mut self, value: Value, data: &[f32]) -> Result<()> {
+    /// As [`CpuExecutor::write`] and [`GpuExecutor::write_async`].
+    pub async fn write_async(&mut self, value: Value, data: &[f32]) -> Result<()> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.write(value, data),
-            Executor::Gpu(exec) => exec.write(value, data),
+            Executor::Gpu(exec) => exec.write_async(value, data).await,
         }
     }
 
     /// Runs all nodes in order; on a GPU returns when they are submitted.
-    pub fn run(&mut self, run_params: &RunParams) -> Result<()> {
+    pub async fn run_async(&mut self, run_params: &RunParams) -> Result<()> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.run(run_params),
-            Executor::Gpu(exec) => exec.run(run_params)?,
+            Executor::Gpu(exec) => exec.run_async(run_params).await?,
         }
         Ok(())
     }
 
-    /// Waits until the device has done all that it was given.
-    pub fn wait(&self) -> Result<()> {
-        match self {
-            #[cfg(feature = "cpu")]
-            Executor::Cpu(_) => Ok(()),
-            Executor::Gpu(exec) => exec.gpu().wait(),
-        }
-    }
-
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
-    pub fn profile(&mut self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
+    pub async fn profile_async(&mut self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => Ok(Some(exec.profile(run_params))),
-            Executor::Gpu(exec) => exec.profile(run_params),
+            Executor::Gpu(exec) => exec.profile_async(run_params).await,
         }
     }
 
     /// Reads an output, a persistent value or a view of one; waits for the device.
-    pub fn read(&mut self, value: Value) -> Result<Vec<f32>> {
+    pub async fn read_async(&mut self, value: Value) -> Result<Vec<f32>> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
-            Executor::Gpu(exec) => exec.read(value),
+            Executor::Gpu(exec) => exec.read_async(value).await,
         }
     }
 }

@@ -8,7 +8,7 @@
 //! let device = Device::open(None)?; // a real GPU, else the CPU
 //! let mut smoother = Smoother::new(Weights::builtin(), device);
 //! let picture = image::read("photo.jpg")?;
-//! let smoothed = smoother.smooth(&picture.tensor, &Options::default(), || ())?;
+//! let smoothed = smoother.smooth(&picture.tensor, &Options::default())?;
 //! image::write("smooth.png", &picture.with(smoothed)?)?;
 //! # Ok::<(), sasnet::Error>(())
 //! ```

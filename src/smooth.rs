@@ -139,6 +139,15 @@ impl Smoother {
     /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape or a noise scale that is no number
     /// from 0 on.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
+        let device = self.device.clone();
+        device.drive(self.smooth_async(x, options, observer))
+    }
+
+    /// The same, for programs that must not wait, as in a browser.
+    ///
+    /// # Errors
+    /// As [`Smoother::smooth_observed`].
+    pub async fn smooth_async(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let noise = match options.noise {
             Some(scale) if scale >= 0.0 && scale.is_finite() => scale,
             Some(scale) => return Err(Error::Invalid(format!("the noise scale is {scale}; give a number, 0 or more"))),
@@ -164,7 +173,7 @@ impl Smoother {
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let run_params =
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
-            self.pass(x, flip, &run_params, &mut mean, 1.0 / passes as f32)?;
+            self.pass(x, flip, &run_params, &mut mean, 1.0 / passes as f32).await?;
             tell(observer, Progress::Pass { done: i + 1, of: passes })?;
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
@@ -173,40 +182,47 @@ impl Smoother {
 
     /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too.
     /// (With a GPU, wgpu has a copy of what is written until the run is submitted.)
-    fn pass(&mut self, x: &Tensor, flip: Flip, run_params: &RunParams, sum: &mut Tensor, share: f32) -> Result<()> {
+    async fn pass(
+        &mut self,
+        x: &Tensor,
+        flip: Flip,
+        run_params: &RunParams,
+        sum: &mut Tensor,
+        share: f32,
+    ) -> Result<()> {
         let scale = self.weights.network.scale();
         let (h, w) = flip.size(x.shape);
         let padded = Shape { h: h.next_multiple_of(scale), w: w.next_multiple_of(scale), ..x.shape };
-        let Built { exec, x: slabs, y, .. } = self.built(padded)?;
+        let Built { exec, x: slabs, y, .. } = self.built(padded).await?;
         let mut first = 0;
         for &slab in &*slabs {
             let rows = first..first + exec.shape(slab).h;
             first = rows.end;
-            exec.write(slab, &flip_and_pad(x, flip, scale, rows).data)?;
+            exec.write_async(slab, &flip_and_pad(x, flip, scale, rows).data).await?;
         }
-        exec.run(run_params)?;
+        exec.run_async(run_params).await?;
         first = 0;
         for &slab in &*y {
-            let part = Tensor::new(exec.shape(slab), exec.read(slab)?);
+            let part = Tensor::new(exec.shape(slab), exec.read_async(slab).await?);
             add_back(sum, flip, first, &part, share);
             first += part.shape.h;
         }
         Ok(())
     }
 
-    fn built(&mut self, shape: Shape) -> Result<&mut Built> {
+    async fn built(&mut self, shape: Shape) -> Result<&mut Built> {
         if let Some(i) = self.built.iter().position(|b| b.shape == shape) {
             let last = self.built.len() - 1;
             self.built.swap(i, last);
         } else {
-            let built = self.build(shape)?;
+            let built = self.build(shape).await?;
             self.built.push(built);
         }
         Ok(self.built.last_mut().expect("just put there"))
     }
 
     /// Plans and allocates for a shape, after making room.
-    fn build(&mut self, shape: Shape) -> Result<Built> {
+    async fn build(&mut self, shape: Shape) -> Result<Built> {
         let mut max_memory = self.memory();
         loop {
             let (cut_graph, plan) = Cut::within(&self.weights.network, shape, self.device.target(), max_memory)
@@ -217,9 +233,9 @@ impl Smoother {
             }
             let CutGraph { graph, x, y, cut } = cut_graph;
             let params = graph.params();
-            match Executor::new(graph, &self.device) {
+            match Executor::new_async(graph, &self.device).await {
                 Ok(mut exec) => {
-                    exec.write(params, &self.weights.params)?;
+                    exec.write_async(params, &self.weights.params).await?;
                     return Ok(Built { shape, exec, x, y, cut });
                 }
                 // A GPU's free memory is known by trying only.

@@ -124,7 +124,7 @@ impl Weights {
             layout.get(prefixed.unwrap_or(name)).is_some()
         };
         if let Some(extra) = file.names().into_iter().filter(|name| !known(name)).min() {
-            return Err(format!("the tensor {extra} does not belong to {}", weights.network.describe()));
+            return Err(format!("the tensor {extra} does not belong to a network of {}", weights.network.describe()));
         }
         Ok(weights)
     }

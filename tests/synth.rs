@@ -22,7 +22,10 @@ fn train(folder: &Path, out: &str, arguments: &[&str]) -> Ran {
 #[test]
 fn pairs_are_written_as_training_sees_them() {
     let dir = tempfile::tempdir().unwrap();
-    let ran = synth(dir.path(), &["-o", "a/b", "--count", "11", "--size", "40x24", "--seed", "5"]).ok();
+    let plain = ["--blend", "plain"];
+    let ran =
+        synth(dir.path(), &[&["-o", "a/b", "--count", "11", "--size", "40x24", "--seed", "5"], &plain[..]].concat())
+            .ok();
     assert!(ran.stderr.contains("pairs of synthetic structures; textures: synthetic\n"), "{}", ran.stderr);
     let [input, truth] = ["input", "gt"].map(|name| files(&dir.path().join("a/b").join(name)));
     assert_eq!((input.len(), truth.len()), (11, 11));
@@ -40,7 +43,7 @@ fn pairs_are_written_as_training_sees_them() {
     let (h, w) = image::size(dir.path().join("a/b/overview.jpg")).unwrap();
     assert!(w > 8 * 128 && h > 3 * 24 && h < 4 * 64, "{h} x {w}");
     // The same again, to the byte, and another seed.
-    synth(dir.path(), &["-o", "same", "--count", "3", "--size", "40x24", "--seed", "5"]).ok();
+    synth(dir.path(), &[&["-o", "same", "--count", "3", "--size", "40x24", "--seed", "5"], &plain[..]].concat()).ok();
     synth(dir.path(), &["-o", "other", "--count", "3", "--size", "40x24", "--seed", "6"]).ok();
     for (name, bytes) in files(&dir.path().join("same/input")) {
         assert!(bytes == input[&name], "{name}");

@@ -110,28 +110,36 @@ pub struct Data {
 const FILE: &str = "data.json";
 
 impl Data {
-    /// What is given, blended as `blend` where it is not said how; for a run that goes on and is given nothing, what it
-    /// was trained on so far.
+    /// What is given, and for a run that goes on what it was trained on so far. `blend`: how a new run blends where it is not
+    /// said.
     pub fn of_run(&self, folder: &Path, resume: bool, blend: BlendArg) -> Result<Data> {
-        if !resume || !self.is_empty() {
-            let mut data = self.clone();
+        let mut data = self.clone();
+        if !resume {
             data.blended.or_blend(blend);
             return Ok(data);
         }
         let path = folder.join(FILE);
-        if !path.exists() {
-            let message = format!(
-                "has no {FILE} that says what it was trained on: give --structures, --textures or --inputs again \
-                 (--structures {SYNTHETIC} is the generator)"
-            );
-            return Err(Error::file(folder, message));
+        let known = if path.exists() { Some(Data::read(&path)?) } else { None };
+        if self.is_empty() {
+            data = known.ok_or_else(|| {
+                let message = format!(
+                    "has no {FILE} that says what it was trained on: give --structures, --textures or --inputs again \
+                     (--structures {SYNTHETIC} is the generator)"
+                );
+                Error::file(folder, message)
+            })?;
+            data.blended.blend = self.blended.blend.or(data.blended.blend);
+        } else if let Some(blend) = known.and_then(|known| known.blended.blend) {
+            data.blended.or_blend(blend);
         }
-        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        let wrong =
-            |e| Error::file(&path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
-        let mut data: Data = serde_json::from_slice(&bytes).map_err(wrong)?;
-        data.blended.blend = self.blended.blend.or(data.blended.blend);
         Ok(data)
+    }
+
+    fn read(path: &Path) -> Result<Data> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let wrong =
+            |e| Error::file(path, format!("{e}: remove it, and give --structures, --textures or --inputs again"));
+        serde_json::from_slice(&bytes).map_err(wrong)
     }
 
     /// Leaves for [`Data::of_run`] what a run is trained on.

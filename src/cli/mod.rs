@@ -138,7 +138,17 @@ impl Design {
         sizes.features = self.features;
         sizes.attention = self.no_attention.then_some(false);
         sizes.latent = if name == "sasnet" { Some(self.latent.unwrap_or(latent)) } else { self.latent };
-        Network::build(name, &sizes)
+        // Which option that is, what has no such thing does not know.
+        let only_sasnet = [
+            ("--blocks", sizes.blocks.is_some()),
+            ("--no-attention", sizes.attention.is_some()),
+            ("--latent", sizes.latent.is_some()),
+        ];
+        let given = only_sasnet.into_iter().find(|(_, given)| *given && name != "sasnet");
+        Network::build(name, &sizes).map_err(|error| match given {
+            Some((option, _)) => Error::Invalid(format!("{error}; leave out {option}")),
+            None => error,
+        })
     }
 }
 

@@ -226,6 +226,10 @@ impl Train {
             settings.check(&checkpoint.weights.network)?;
             return Ok((checkpoint, settings));
         }
+        if Checkpoint::exists_in(&self.out) {
+            let message = "has a run already (a checkpoint); go on with it by --resume, or give another folder";
+            return Err(Error::file(&self.out, message));
+        }
         let from = self.from.as_deref().map(super::model_or_file).transpose()?;
         let network = match &from {
             Some(weights) => weights.network.clone(),

@@ -14,12 +14,12 @@ use std::sync::Arc;
 const TOLERANCE: f32 = 3e-3;
 
 /// `gpu`, with its kernels changed to tiles where those for matrices fail or are wrong.
-pub(super) fn with_right_matrices(gpu: Gpu) -> Gpu {
+pub(super) async fn with_right_matrices(gpu: Gpu) -> Gpu {
     if !matches!(gpu.kernels(), Kernels::Matrix(_)) {
         return gpu;
     }
     let gpu = Arc::new(gpu);
-    let verdict = error(&gpu);
+    let verdict = error(&gpu).await;
     let gpu = Arc::into_inner(gpu).expect("the check keeps nothing");
     let reason = match verdict {
         Ok(error) if error <= TOLERANCE => {
@@ -35,7 +35,7 @@ pub(super) fn with_right_matrices(gpu: Gpu) -> Gpu {
 
 /// Largest error of three convolutions, of the largest output, against the CPU: channels and pixels that fill no
 /// matrix.
-fn error(gpu: &Arc<Gpu>) -> Result<f32> {
+async fn error(gpu: &Arc<Gpu>) -> Result<f32> {
     let mut g = Graph::new(Layout::default());
     let x = g.input("x", Shape::new(1, 3, 11, 37));
     let mut data: Vec<(Value, Vec<f32>)> = vec![];
@@ -50,15 +50,15 @@ fn error(gpu: &Arc<Gpu>) -> Result<f32> {
     let y = conv(&mut g, &[x, r], 9, None)?;
     data.push((x, numbers(g.shape(x).len(), 1.0)));
     g.output(y);
-    let exec = GpuExecutor::new(g.clone(), gpu.clone())?;
+    let exec = GpuExecutor::new_async(g.clone(), gpu.clone()).await?;
     let mut cpu = CpuExecutor::<f32>::new(g)?;
     for (value, data) in &data {
-        exec.write(*value, data)?;
+        exec.write_async(*value, data).await?;
         cpu.write(*value, data)?;
     }
-    exec.run(&RunParams::default())?;
+    exec.run_async(&RunParams::default()).await?;
     cpu.run(&RunParams::default());
-    let (got, want) = (exec.read(y)?, cpu.get(y));
+    let (got, want) = (exec.read_async(y).await?, cpu.get(y));
     let largest = want.iter().fold(0f32, |a, b| a.max(b.abs()));
     Ok(worst(got.iter().zip(want).map(|(g, w)| (g - w).abs())) / largest)
 }

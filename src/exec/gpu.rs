@@ -25,11 +25,12 @@ impl GpuExecutor {
     /// # Errors
     /// [`crate::Error::TooLarge`] where a value is larger than a binding can be, [`crate::Error::Gpu`] where the device
     /// fails.
-    pub fn new(graph: Graph, gpu: Arc<Gpu>) -> Result<Self> {
+    pub async fn new_async(graph: Graph, gpu: Arc<Gpu>) -> Result<Self> {
         let plan = Plan::new(&graph, gpu.target())?;
-        let buffers = plan.buffers.iter().enumerate();
-        let buffers: Vec<Buffer> =
-            buffers.map(|(i, b)| gpu.buffer(&format!("plan {i}"), b.len as u64 * 4)).collect::<Result<_>>()?;
+        let mut buffers = vec![];
+        for (i, buffer) in plan.buffers.iter().enumerate() {
+            buffers.push(gpu.buffer_async(&format!("plan {i}"), buffer.len as u64 * 4).await?);
+        }
         let dispatches = plan.steps.iter().flat_map(|step| {
             let share = |dispatch| (dispatch, step.macs / step.dispatches.len() as u64);
             step.dispatches.iter().map(share)
@@ -37,8 +38,8 @@ impl GpuExecutor {
         let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(&buffers, dispatch, macs)).collect();
         // SAFETY: the plan gives every operand of its dispatches the length that the operator's shape rule says, and
         // the dispatches' parameters are of the same shapes.
-        let recorded = unsafe { gpu.record_unchecked(&commands)? };
-        let parameters = ParameterUpload::new(&gpu, &plan.prepack, &buffers)?;
+        let recorded = unsafe { gpu.record_unchecked_async(&commands) }.await?;
+        let parameters = ParameterUpload::new(&gpu, &plan.prepack, &buffers).await?;
         Ok(GpuExecutor { gpu, graph, plan, buffers, recorded, parameters })
     }
 
@@ -76,7 +77,7 @@ impl GpuExecutor {
     /// # Errors
     /// [`crate::Error::Invalid`] where the value is not in the plan or has another length, and for one parameter alone
     /// after a run which kept no others; [`crate::Error::Gpu`] where the device fails.
-    pub fn write(&self, value: Value, data: &[f32]) -> Result<()> {
+    pub async fn write_async(&self, value: Value, data: &[f32]) -> Result<()> {
         let uploaded = self.plan.prepack.uploaded(&self.graph, value);
         let region = super::to_write(&self.graph, value, uploaded.or(self.plan.region(value)), data.len())?;
         let all = value == self.graph.params();
@@ -86,15 +87,15 @@ impl GpuExecutor {
         if self.graph.base(value).is_some() && self.plan.prepack.reads(region.buffer) {
             self.parameters.written();
         }
-        self.gpu.write(&slice(&self.buffers, region), data)?;
+        self.gpu.write_async(&slice(&self.buffers, region), data).await?;
         // At once: before the next run a host may submit a pass that it recorded, whose maps lie where this does.
-        if all { self.parameters.pack_again(&self.gpu) } else { Ok(()) }
+        if all { self.parameters.pack_again(&self.gpu).await } else { Ok(()) }
     }
 
     /// Runs all nodes in order; returns when they are submitted.
-    pub fn run(&self, run_params: &RunParams) -> Result<()> {
-        self.parameters.pack(&self.gpu)?;
-        self.recorded.run(&self.gpu, run_params)
+    pub async fn run_async(&self, run_params: &RunParams) -> Result<()> {
+        self.parameters.pack(&self.gpu).await?;
+        self.recorded.run_async(&self.gpu, run_params).await
     }
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
@@ -128,8 +129,10 @@ impl GpuExecutor {
     /// # Ok(()) }
     /// ```
     pub fn record_into(&self, run_params: &RunParams, pass: &mut ComputePass) -> Result<()> {
-        self.parameters.pack(&self.gpu)?;
-        self.recorded.record_into(&self.gpu, run_params, pass)
+        self.gpu.drive(async {
+            self.parameters.pack(&self.gpu).await?;
+            self.recorded.record_into_async(&self.gpu, run_params, pass).await
+        })
     }
 
     /// Records a run's commands and drops them ([`Recorded::encode`]).
@@ -142,25 +145,25 @@ impl GpuExecutor {
         self.recorded.passes()
     }
 
-    /// As [`Self::run`], but waits, and returns the seconds that each node took, what is packed for them left out; None
+    /// As [`Self::run_async`], but waits, and returns the seconds that each node took, what is packed for them left out; None
     /// where the device has no timestamps.
-    pub fn profile(&self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
-        self.parameters.pack(&self.gpu)?;
+    pub async fn profile_async(&self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
+        self.parameters.pack(&self.gpu).await?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
-        self.recorded.profile(&self.gpu, run_params, &dispatches)
+        self.recorded.profile_async(&self.gpu, run_params, &dispatches).await
     }
 
     /// Reads an output, a persistent value or a view of one; waits for the device.
-    pub fn read(&self, value: Value) -> Result<Vec<f32>> {
-        Ok(self.gpu.read(&[self.slice(value)])?.remove(0))
+    pub async fn read_async(&self, value: Value) -> Result<Vec<f32>> {
+        Ok(self.gpu.read_async(&[self.slice(value)]).await?.remove(0))
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.
-    pub fn poison(&self) -> Result<()> {
+    pub async fn poison_async(&self) -> Result<()> {
         // Parameters that are not kept may lie in such a buffer.
-        self.parameters.pack(&self.gpu)?;
+        self.parameters.pack(&self.gpu).await?;
         for (buffer, plan) in self.buffers.iter().zip(&self.plan.buffers).filter(|(_, plan)| !plan.persistent) {
-            self.gpu.write(&buffer.slice(), &vec![f32::NAN; plan.len])?;
+            self.gpu.write_async(&buffer.slice(), &vec![f32::NAN; plan.len]).await?;
         }
         Ok(())
     }

@@ -67,15 +67,15 @@ pub(super) struct ParameterUpload {
 
 impl ParameterUpload {
     /// Nothing written yet, in these buffers of the plan.
-    pub(super) fn new(gpu: &Gpu, prepack: &Prepack, buffers: &[Buffer]) -> Result<Self> {
+    pub(super) async fn new(gpu: &Gpu, prepack: &Prepack, buffers: &[Buffer]) -> Result<Self> {
         let commands: Vec<Command> = prepack.kernels.iter().map(|kernel| command(buffers, kernel, 0)).collect();
         // SAFETY: the plan gives every operand the length that its kernel's parameters say.
-        let record = || unsafe { gpu.record_unchecked(&commands) };
+        let record = unsafe { gpu.record_unchecked_async(&commands) };
         Ok(ParameterUpload {
             kept: prepack.upload.is_none(),
             every_run: prepack.every_run,
             copies: prepack.copies.iter().map(|(from, to)| [*from, *to].map(|at| slice(buffers, at))).collect(),
-            kernels: if commands.is_empty() { None } else { Some(record()?) },
+            kernels: if commands.is_empty() { None } else { Some(record.await?) },
             state: Mutex::new(State::Unwritten),
         })
     }
@@ -100,7 +100,7 @@ impl ParameterUpload {
     }
 
     /// Packs the parameters before a run, where they have changed.
-    pub(super) fn pack(&self, gpu: &Gpu) -> Result<()> {
+    pub(super) async fn pack(&self, gpu: &Gpu) -> Result<()> {
         if !self.every_run {
             let mut state = self.state();
             let (next, changed) = state.pack();
@@ -109,14 +109,17 @@ impl ParameterUpload {
                 return Ok(());
             }
         }
-        gpu.copy(&self.copies)?;
-        self.kernels.as_ref().map_or(Ok(()), |kernels| kernels.run(gpu, &RunParams::default()))
+        gpu.copy_async(&self.copies).await?;
+        match &self.kernels {
+            Some(kernels) => kernels.run_async(gpu, &RunParams::default()).await,
+            None => Ok(()),
+        }
     }
 
     /// Packs the parameters without waiting for a run, where these have been packed before.
-    pub(super) fn pack_again(&self, gpu: &Gpu) -> Result<()> {
+    pub(super) async fn pack_again(&self, gpu: &Gpu) -> Result<()> {
         let state = *self.state();
-        if state == State::Rewritten { self.pack(gpu) } else { Ok(()) }
+        if state == State::Rewritten { self.pack(gpu).await } else { Ok(()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,7 +3,7 @@
 //! Only here is anything blocked on or polled for. A browser, which allows neither, uses the core.
 
 use super::{Adapter, Buffer, Command, Gpu, GpuOptions, Recorded, Slice};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Kernels, RunParams};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -58,15 +58,6 @@ impl Gpu {
         self.drive(self.record_async(commands))
     }
 
-    /// Builds what commands need, of kernels without checks ([`Gpu::record_unchecked_async`]).
-    ///
-    /// # Safety
-    /// As [`Gpu::record_unchecked_async`].
-    pub(crate) unsafe fn record_unchecked(&self, commands: &[Command]) -> Result<Recorded> {
-        // SAFETY: the caller's promise is the same.
-        self.drive(unsafe { self.record_unchecked_async(commands) })
-    }
-
     /// Waits until the device has done all that it was given.
     pub fn wait(&self) -> Result<()> {
         let done = self.device.poll(wgpu::PollType::wait_indefinitely());
@@ -74,13 +65,13 @@ impl Gpu {
     }
 
     /// Runs a future of the core to its end, and the device meanwhile.
-    fn drive<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) fn drive<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
         let mut end = None;
         loop {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return value;
+                return value.map_err(|error| self.with_loss(error));
             }
             self.wait()?;
             // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the
@@ -89,6 +80,18 @@ impl Gpu {
                 return Err(self.failure("waiting", "no answer"));
             }
             std::thread::yield_now();
+        }
+    }
+}
+
+impl Gpu {
+    /// Says that the device was lost, where that is why something failed: wgpu may tell so only when it is polled next.
+    fn with_loss(&self, error: Error) -> Error {
+        let Error::Gpu(message) = error else { return error };
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        match self.lost.lock().unwrap().as_ref() {
+            Some(lost) if !message.contains(lost) => Error::Gpu(format!("{message}: {lost}")),
+            _ => Error::Gpu(message),
         }
     }
 }
