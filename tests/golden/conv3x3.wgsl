@@ -9,7 +9,6 @@ fn to_act(v: f32) -> Act {
 
 struct RunParams {
     seed: vec2u,
-    origin: vec2u,
     noise_scale: f32,
     clip: f32,
     learning_rate: f32,

@@ -9,7 +9,6 @@ fn to_act(v: f32) -> Act {
 
 struct RunParams {
     seed: vec2u,
-    origin: vec2u,
     noise_scale: f32,
     clip: f32,
     learning_rate: f32,
@@ -4402,8 +4401,8 @@ fn few_9(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) grou
     put_epilogue(((image * p.co + 8u) * p.h + own) * p.w + left + 7u, inner && 8u < p.co && 7u + left < p.w, two(packed_in[bias + min(8u, p.co - 1u)]).x + shifted[2272u + before] + s143 + shifted[2288u + after]);
 }
 
-// A workgroup walks over every splits-th tile of pixels, with LANES output and 8 input channels; an invocation has one
-// output x 8 inputs x 9 taps. Grid: (ceil(co / LANES), ceil((cx + cr) / 8), splits) workgroups.
+// A workgroup walks over every splits-th tile of pixels, with LANES output and 8 input channels; an invocation
+// has one output x 8 inputs x 9 taps. Grid: (ceil(co / LANES), ceil((cx + cr) / 8), splits) workgroups.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let ci = p.cx + p.cr;

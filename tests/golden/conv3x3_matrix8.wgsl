@@ -11,7 +11,6 @@ fn to_act(v: f32) -> Act {
 
 struct RunParams {
     seed: vec2u,
-    origin: vec2u,
     noise_scale: f32,
     clip: f32,
     learning_rate: f32,
@@ -294,8 +293,8 @@ fn forward(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
-    // are for all invocations alike.
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more:
+    // matrices are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();
@@ -702,8 +701,8 @@ fn forward_stats(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
-    // are for all invocations alike.
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more:
+    // matrices are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();
@@ -1143,8 +1142,8 @@ fn forward_hidden(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
-    // are for all invocations alike.
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more:
+    // matrices are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();
@@ -1551,8 +1550,8 @@ fn forward_hidden_stats(
     let image = group.z / stacks;
     let o = group.z % stacks * STACK;
     let corner = group.xy * vec2u(16u, 8u);
-    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more: matrices
-    // are for all invocations alike.
+    // Where subgroups are smaller than SUBGROUP_SIZE there are more than four, and the others do the same once more:
+    // matrices are for all invocations alike.
     let quarter = subgroup % 4u;
     stage_bias(lane, o);
     workgroupBarrier();
