@@ -37,6 +37,7 @@ pub enum Device {
 
 /// Which device to open, and how ([`Device::open_with`]).
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct DeviceOptions {
     /// `cpu`, or a part of an adapter's line in `sasnet devices`; None = a real GPU, or the CPU where there is none.
     pub adapter: Option<String>,

@@ -183,11 +183,16 @@ fn unwritable(path: &Path) -> impl Fn(image::ImageError) -> Error {
     }
 }
 
-/// The format that [`write()`] would choose: to be asked before a long computation.
+/// Checks that [`write()`] knows the format of the path's extension: to be asked before a long computation.
 ///
 /// # Errors
 /// [`Error::File`] where the extension is none of those that can be written.
-pub fn format_of(path: impl AsRef<Path>) -> Result<ImageFormat> {
+pub fn check_format(path: impl AsRef<Path>) -> Result<()> {
+    format_of(path).map(drop)
+}
+
+/// The format that [`write()`] chooses.
+fn format_of(path: impl AsRef<Path>) -> Result<ImageFormat> {
     let path = path.as_ref();
     extension(path).and_then(ImageFormat::from_extension).ok_or_else(|| {
         let known = EXTENSIONS.map(|e| format!(".{e}")).join(" ");

@@ -3,7 +3,7 @@
 use super::{Smoothing, count, model_or_file, progress, say};
 use clap::Args;
 use indicatif::ProgressBar;
-use sasnet::image::{Picture, format_of, write};
+use sasnet::image::{Picture, check_format, write};
 use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, find_pairs};
 use sasnet::lab::eval::{Candidate, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::low_level::file::{atomic_write, prepare};
@@ -77,7 +77,7 @@ impl Eval {
             worst: self.sheet.as_ref().map(|_| Worst::new(self.worst.into())),
         };
         [&self.markdown, &self.csv, &self.json, &self.sheet].into_iter().flatten().try_for_each(prepare)?;
-        self.sheet.as_ref().map(format_of).transpose()?;
+        self.sheet.as_ref().map(check_format).transpose()?;
 
         let device = self.smoothing.adapter.open()?;
         let options = self.smoothing.options();

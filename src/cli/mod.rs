@@ -194,8 +194,10 @@ pub struct Adapter {
 impl Adapter {
     /// Opens the device and says which one it is.
     fn open(&self) -> Result<Device> {
-        let options =
-            DeviceOptions { adapter: self.adapter.clone(), kernel: Some(self.kernel.clone()), cache: cache_folder() };
+        let mut options = DeviceOptions::default();
+        options.adapter = self.adapter.clone();
+        options.kernel = Some(self.kernel.clone());
+        options.cache = cache_folder();
         let device = Device::open_with(&options)?;
         eprintln!("running on {}", device.describe());
         Ok(device)

@@ -3,7 +3,7 @@
 use super::{Smoothing, count, hint, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use sasnet::image::{format_of, pictures, read, size, write};
+use sasnet::image::{check_format, pictures, read, size, write};
 use sasnet::low_level::file::prepare;
 use sasnet::low_level::smooth::Smoother;
 use sasnet::low_level::weights::{MODELS, Weights};
@@ -80,7 +80,7 @@ impl Smooth {
         let inputs: Vec<PathBuf> = self.inputs.iter().map(pictures).collect::<Result<Vec<_>>>()?.concat();
         let one_file = inputs.len() == 1 && !self.inputs[0].is_dir() && !self.out.is_dir();
         if one_file {
-            format_of(&self.out)?;
+            check_format(&self.out)?;
             prepare(&self.out)?;
             return Ok(vec![(inputs[0].clone(), self.out.clone())]);
         }
@@ -95,7 +95,7 @@ impl Smooth {
         let mut jobs = vec![];
         for input in &inputs {
             let output = self.out.join(input.file_name().unwrap_or(Path::new("picture").as_os_str()));
-            format_of(&output)?;
+            check_format(&output)?;
             if let Some(other) = taken.insert(output.clone(), input) {
                 let message = format!("would get the same name as {}; smooth them into two folders", other.display());
                 return Err(Error::file(input, message));

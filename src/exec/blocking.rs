@@ -13,7 +13,7 @@ impl Device {
     /// CPU where there is none.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
+    /// [`crate::Error::Gpu`] where no adapter is called so, or a named one cannot be opened.
     pub fn open(name: Option<&str>) -> Result<Device> {
         Device::open_with(&DeviceOptions { adapter: name.map(str::to_string), ..DeviceOptions::default() })
     }

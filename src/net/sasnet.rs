@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::graph::Value;
 use crate::ops::{
     add::Add, channels::Concat, channels::Split, coupling::Coupling, exp_scale::ExpScale, haar::Haar,
-    haar_inverse::HaarInverse, sigmoid_gate::SigmoidGate,
+    haar_inverse::HaarInverse,
 };
 
 mod config;
@@ -146,12 +146,5 @@ impl Traversal<'_> {
             halves.iter_mut().zip(parts).for_each(|(half, part)| half.push(part));
         }
         Ok(halves)
-    }
-
-    /// z sigmoid(h([y_cor, z])): the part of z that is structure.
-    pub(super) fn structure(&mut self, y_cor: &[Value], z: &[Value]) -> Result<Slabs> {
-        let join = |(a, z): (&Value, &Value)| self.g.apply1("latent", Concat, &[*a, *z]);
-        let joined: Slabs = y_cor.iter().zip(z).map(join).collect::<Result<_>>()?;
-        self.residual("latent", &joined, |t, k, h| t.g.apply1("latent", SigmoidGate, &[z[k], h]))
     }
 }

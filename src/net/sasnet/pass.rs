@@ -2,12 +2,21 @@
 
 use super::super::reversible::Traversal;
 use super::super::training::{self, Pass};
-use super::super::{Architecture, loss};
+use super::super::{Architecture, Slabs, loss};
 use super::{Latent, Sasnet, steps};
 use crate::autodiff::Gradients;
 use crate::error::Result;
 use crate::graph::Value;
-use crate::ops::Graph;
+use crate::ops::{Graph, channels::Concat, sigmoid_gate::SigmoidGate};
+
+impl Traversal<'_> {
+    /// z sigmoid(h([y_cor, z])): the part of z that is structure.
+    pub(super) fn structure(&mut self, y_cor: &[Value], z: &[Value]) -> Result<Slabs> {
+        let join = |(a, z): (&Value, &Value)| self.g.apply1("latent", Concat, &[*a, *z]);
+        let joined: Slabs = y_cor.iter().zip(z).map(join).collect::<Result<_>>()?;
+        self.residual("latent", &joined, |t, k, h| t.g.apply1("latent", SigmoidGate, &[z[k], h]))
+    }
+}
 
 /// The pass of a picture and its target; with noise z is dropped.
 pub(super) fn training(
