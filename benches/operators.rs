@@ -9,7 +9,7 @@ use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::RunParams;
-use sasnet::low_level::net::{Network, Sasnet, Unet, residual};
+use sasnet::low_level::net::{Latent, Network, Sasnet, Unet, residual};
 use sasnet::low_level::ops::{
     Graph, Operator, SHADERS, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
@@ -54,6 +54,7 @@ fn devices() -> Vec<Device> {
 /// with 32 features: every operator's operands.
 fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
     let config = Network::from(Sasnet::new(&[2], 64).unwrap());
+    let keep = Network::from(Sasnet::new(&[2], 64).expect("it is in range").with_latent(Latent::Keep));
     let unet = Network::from(Unet::new(32, true).unwrap());
     let shape = Shape::new(1, 3, 192, 256);
 
@@ -73,7 +74,7 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
     };
 
     let slabs = Cut { count: 2, keep_features: true }.graph(&config, shape).expect("the network's shapes fit").graph;
-    [(step(&config), &config), (slabs, &config), (step(&unet), &unet)].map(|(mut graph, config)| {
+    [(step(&keep), &keep), (slabs, &config), (step(&unet), &unet)].map(|(mut graph, config)| {
         let all: Vec<Value> = graph.nodes().iter().flat_map(|node| node.outputs.clone()).collect();
         let inputs = graph.inputs().to_vec();
         all.into_iter().chain(inputs.clone()).for_each(|value| graph.output(value));

@@ -186,7 +186,7 @@ impl Network {
     /// [`Error::Invalid`] for an unknown name, and sizes that it does not have or out of range.
     pub fn build(name: &str, sizes: &Sizes) -> Result<Network> {
         named!(name, build(sizes));
-        Err(Error::Invalid(format!("there is no architecture {name:?}; give one of: {}", names().join(", "))))
+        Err(Error::Invalid(format!("there is no architecture {name}; give one of: {}", names().join(", "))))
     }
 
     /// Takes what a weights file's metadata says of the network out of it. An error says what is wrong.

@@ -6,7 +6,7 @@
 #     [--structures DIR --textures DIR [--validate DIR --validate-truths DIR] [--every N]] [--run DIR]
 #   --debs   Debian packages of the Vulkan loader (libvulkan1), where the other machine has none
 #   --every  take every Nth picture of the structures, and of the validation every 10 Nth
-#   --run    folder of a training run to go on with
+#   --run    folder of a training run to go on with [default: weights/training, where it has a checkpoint]
 #
 # On the machine with the GPU; each ends within 9 minutes, and leaves at most 8 files of at most 15 MiB in RESULTS:
 #   FOLDER/gpu_run.sh tests RESULTS                       the GPU tests: operators, fixtures, kernels, bench
@@ -77,6 +77,8 @@ prepare() {
     tar -C "$pictures" -cf "$folder/data.tar" .
     rm -r "$pictures"
   fi
+  # The run that tools/train_in_background.sh has kept, where there is no other.
+  [ -n "$run" ] || [ ! -e "$root/weights/training/checkpoint.json" ] || run=$root/weights/training
   if [ -n "$run" ]; then
     mkdir -p "$folder/run"
     cp "$run"/checkpoint* "$run"/*.csv "$folder/run/"
