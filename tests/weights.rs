@@ -240,7 +240,7 @@ fn wrong_tensors() {
     }
     // The same network without attention has other tensors.
     let file = edited(|parts| drop(parts.metadata().insert("attention".into(), "none".into())));
-    says(&file, &["the tensor blocks.0.g1.channel.fc1.bias does not belong", "without attention"]);
+    says(&file, &["the tensor blocks.0.g1.channel.fc1.bias does not belong", "no attention"]);
 }
 
 #[test]
