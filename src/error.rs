@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What can go wrong.
+/// An error of the library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,7 +13,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file (picture, weights, checkpoint, data folder) is not what it should be.
@@ -21,15 +21,15 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong and what was expected.
+        /// Says what is wrong and what was expected.
         message: String,
     },
-    /// What went wrong with a file's contents, behind its name.
+    /// An error about a file, behind its name.
     #[error("{}: {source}", path.display())]
     About {
         /// The file or folder.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         source: Box<Error>,
     },
     /// Arguments that do not fit together: a caller's mistake.
@@ -82,7 +82,7 @@ impl Error {
     }
 }
 
-/// What is not enough.
+/// The thing of which there is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -92,7 +92,7 @@ pub enum Limit {
     Binding,
     /// Elements, which the kernels count in 32 bits.
     Elements,
-    /// The device's memory, of which nobody knows how much there is.
+    /// The device's memory; nobody knows how much there is.
     Device,
 }
 
@@ -100,7 +100,7 @@ pub enum Limit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TooLarge {
-    /// What needs it: a value, a buffer.
+    /// The value, buffer or network that needs it.
     pub what: String,
     /// How much it needs, in bytes or elements.
     pub needs: u64,
@@ -174,7 +174,7 @@ pub struct Diverged {
     pub rate: f32,
     /// The first parameter whose gradient is not finite.
     pub parameter: Option<String>,
-    /// Were activations rebuilt, which storing them would spare?
+    /// Tells whether activations were rebuilt, which storing them would spare.
     pub rebuilt: bool,
 }
 

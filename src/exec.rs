@@ -6,6 +6,7 @@ mod check;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod gpu;
+mod memory;
 mod upload;
 
 #[cfg(feature = "cpu")]
@@ -24,7 +25,7 @@ use crate::tensor::Shape;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What runs the network.
+/// A device that runs the network.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Device {
@@ -94,7 +95,7 @@ impl Device {
         Err(Error::Invalid(format!("this program was built without the CPU executor{}", kernel.unwrap_or_default())))
     }
 
-    /// What a plan for this device must respect.
+    /// Returns what a plan for this device must respect.
     pub fn target(&self) -> Target {
         match self {
             #[cfg(feature = "cpu")]

@@ -68,7 +68,7 @@ impl Cut {
         Err(tried.error(network))
     }
 
-    /// Is there a way? In less time than [`Cut::within`] takes, by the plans of a network of fewer blocks.
+    /// Checks that there is a way, in less time than [`Cut::within`] takes, by the plans of a network of fewer blocks.
     pub fn fit(network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
         let mut tried = Tried { max_memory, ..Tried::default() };
         // Those that take least come last.
@@ -118,7 +118,7 @@ impl Cut {
 /// More slabs than these take more time to plan than they save memory.
 const MOST: usize = 64;
 
-/// What was tried and did not fit.
+/// The cuts that were tried and did not fit.
 #[derive(Default)]
 struct Tried {
     max_memory: u64,
@@ -129,7 +129,7 @@ struct Tried {
 }
 
 impl Tried {
-    /// Does a way of so many bytes fit? Only what is too large is a reason to go on.
+    /// Tells whether a way that takes these bytes fits. Only what is too large is a reason to go on.
     fn fits(&mut self, bytes: Result<u64>) -> Result<bool> {
         match bytes {
             Ok(bytes) if bytes <= self.max_memory => return Ok(true),

@@ -40,7 +40,7 @@ pub trait ShapeRule {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String>;
 }
 
-/// What the graph knows of a value.
+/// Name, shape and storage of a value.
 #[derive(Clone, Debug)]
 pub struct ValueInfo {
     /// Name, for messages and reports.
@@ -58,9 +58,9 @@ pub struct Node<O> {
     pub op: O,
     /// Layer name, as in the weights file.
     pub name: String,
-    /// What it reads.
+    /// Values that it reads.
     pub inputs: Vec<Value>,
-    /// What it writes.
+    /// Values that it writes.
     pub outputs: Vec<Value>,
     /// Persistent values that it reads and writes in place.
     pub updates: Vec<Value>,
@@ -260,7 +260,7 @@ impl<O: ShapeRule> Graph<O> {
         }
     }
 
-    /// What is known of a value.
+    /// Returns what is known of a value.
     pub fn info(&self, value: Value) -> &ValueInfo {
         &self.values[value.0]
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::atomic_write;
 use crate::tensor::{Shape, Tensor};
 
-/// What [`write()`] can write and [`pictures`] looks for.
+/// Extensions that [`write()`] knows and [`pictures`] looks for.
 const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"];
 const JPEG_QUALITY: u8 = 95;
 
@@ -96,8 +96,8 @@ pub fn quantise(x: &Tensor) -> Vec<u8> {
     x.data.iter().map(|&v| code8(v)).collect()
 }
 
-/// What a decoder may allocate: the crate's default of 512 MiB rejects panoramas, but some limit must hold off files
-/// that only claim a size.
+/// Limits what a decoder may allocate: the crate's default of 512 MiB rejects panoramas, but some limit must hold off
+/// files that only claim a size.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(4 << 30);

@@ -1,4 +1,4 @@
-//! What an operator asks of the GPU, as plain data: which kernels, on which operands, with which parameters.
+//! An operator's requests to the GPU, as plain data: which kernels, on which operands, with which parameters.
 //!
 //! An operator *lowers* itself to a list of [`Dispatch`]es ([`crate::ops::Operator::gpu`]); the planner gives every
 //! operand a place in a buffer; [`crate::gpu`] turns the result into pipelines and bind groups. Bindings and parameters
@@ -20,7 +20,7 @@ pub enum Operand {
     Output(usize),
     /// Scratch memory `i` of the node ([`Lowering::scratch`]).
     Scratch(usize),
-    /// What [`Lowering::prepack`] made.
+    /// Memory that [`Lowering::prepack`] filled.
     Packed(usize),
 }
 
@@ -131,7 +131,7 @@ pub struct Lowering {
     pub dispatches: Vec<Dispatch>,
     /// Length of each scratch buffer, in 32-bit words.
     pub scratch: Vec<usize>,
-    /// What is to be packed.
+    /// Parameters to be packed.
     pub prepack: Vec<PackRequest>,
 }
 
@@ -193,7 +193,7 @@ impl Lowering {
     }
 }
 
-/// What changes from run to run without a new plan: on the GPU the uniform struct `run` (`common.wgsl`).
+/// Parameters that change from run to run without a new plan: on the GPU the uniform struct `run` (`common.wgsl`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct RunParams {

@@ -26,7 +26,7 @@
 //! mostly sRGB, not linear light). Everything that can go wrong is an [`Error`]; nothing is printed and nothing panics
 //! on what a caller passes. `ARCHITECTURE.md` walks through the parts.
 
-// What is public is the face, low_level or the lab; everything else says that it is not.
+// Public are the face, low_level and the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
 
 mod autodiff;
@@ -89,7 +89,7 @@ pub mod low_level {
         gpu,
         /// Operators on values, in order: data only.
         graph,
-        /// What operators and the GPU say to each other.
+        /// The data that operators hand to the GPU.
         kernel,
         /// The networks.
         net,

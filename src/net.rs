@@ -29,7 +29,7 @@ pub use unet::Unet;
 
 use training::Pass;
 
-/// What can be said of a network by whoever builds one from names; each architecture takes what it has, and refuses the
+/// Sizes of a network that is built by its name; each architecture takes what it has, and refuses the
 /// rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,7 +40,7 @@ pub struct Sizes {
     pub features: Option<usize>,
     /// Channel and spatial attention.
     pub attention: Option<bool>,
-    /// What stands in z's place.
+    /// Second input of the way up, in z's place.
     pub latent: Option<Latent>,
 }
 
@@ -77,7 +77,7 @@ pub trait Architecture: Sized {
     /// For people: its sizes, as "4 blocks, 48 features".
     fn describe(&self) -> String;
 
-    /// What the weights file's metadata says of it, its name apart.
+    /// Returns what the weights file's metadata says of it, its name apart.
     fn metadata(&self) -> BTreeMap<String, String>;
 
     /// Takes back what [`Architecture::metadata`] said; an error says what is wrong with it.
@@ -97,12 +97,12 @@ pub trait Architecture: Sized {
         None
     }
 
-    /// Is it made of blocks that are the identity where their last convolution is 0?
+    /// Tells whether its blocks are the identity where their last convolution is 0.
     fn is_invertible(&self) -> bool {
         false
     }
 
-    /// Goes a picture through in several slabs of rows?
+    /// Tells whether a picture may go through in several slabs of rows.
     fn takes_slabs(&self) -> bool {
         false
     }
@@ -131,7 +131,7 @@ pub trait Architecture: Sized {
         store_activations: bool,
     ) -> Result<Pass>;
 
-    /// What the paper's Table 2 counts: x -> y with nothing left out.
+    /// Appends what the paper's Table 2 counts: x -> y with nothing left out.
     fn complete(&self, g: &mut Graph, x: Value) -> Result<Value> {
         Ok(self.smooth(g, &[x], true)?[0])
     }
@@ -206,8 +206,8 @@ impl Network {
         Err(format!("the header's \"architecture\" is {name:?}; give one of: {}", names().join(", ")))
     }
 
-    /// What a weights file's metadata says of it. The name only where it is no SASNet: files did not say it before
-    /// there were others.
+    /// Returns what a weights file's metadata says of it. The name only where it is no SASNet: files did not say it
+    /// before there were others.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = each!(self, n => n.metadata());
         metadata.insert("scale".into(), self.scale().to_string());
@@ -252,7 +252,7 @@ impl Network {
         each!(self, n => n.noise_shape(x))
     }
 
-    /// Does it take noise?
+    /// Tells whether it takes noise.
     pub fn takes_noise(&self) -> bool {
         let side = self.scale();
         self.noise_shape(Shape::new(1, 3, side, side)).is_some()
@@ -270,12 +270,12 @@ impl Network {
         Err(Error::Invalid(format!("the noise scale is {scale}, {network} takes none; give 0")))
     }
 
-    /// Is it made of blocks that are the identity where their last convolution is 0?
+    /// Tells whether its blocks are the identity where their last convolution is 0.
     pub fn is_invertible(&self) -> bool {
         each!(self, n => n.is_invertible())
     }
 
-    /// Goes a picture through in several slabs of rows?
+    /// Tells whether a picture may go through in several slabs of rows.
     pub fn takes_slabs(&self) -> bool {
         each!(self, n => n.takes_slabs())
     }

@@ -1,4 +1,4 @@
-//! What long work says on the way, and how it is stopped.
+//! Progress of long work, and stopping it.
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;

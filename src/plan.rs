@@ -85,7 +85,7 @@ pub struct Step {
     pub op: &'static str,
     /// Layer.
     pub name: String,
-    /// Inputs; None: parameters of which the step needs only what is packed of them.
+    /// Inputs; None: parameters that the step needs only packed.
     pub inputs: Vec<Option<Region>>,
     /// Outputs, then values updated in place.
     pub outputs: Vec<Region>,

@@ -77,7 +77,7 @@ impl Smoother {
         Smoother { weights, device, max_memory: None, built: vec![] }
     }
 
-    /// Takes no more than so many bytes of the device's memory (None: what it has). With the CPU that is beside the
+    /// Takes no more than this many bytes of the device's memory (None: what it has). With the CPU that is beside the
     /// picture itself.
     #[must_use]
     pub fn with_max_memory(self, max_memory: Option<u64>) -> Smoother {
@@ -115,7 +115,7 @@ impl Smoother {
         &self.device
     }
 
-    /// Would a picture of `h` x `w` fit? To be asked before it is decoded. Allocates nothing.
+    /// Checks that a picture of `h` x `w` fits: to be asked before it is decoded. Allocates nothing.
     ///
     /// # Errors
     /// [`Error::TooLarge`] with the largest size of this shape that fits the device.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-/// Prefixes of what a checkpoint holds beside the weights: Adam's moments, and the weights' moving average.
+/// Prefixes of a checkpoint's other tensors: Adam's moments, and the weights' moving average.
 pub(crate) const BESIDE: [&str; 3] = [MOMENTS[0], MOMENTS[1], AVERAGE];
 pub(crate) const MOMENTS: [&str; 2] = ["adam.m.", "adam.v."];
 pub(crate) const AVERAGE: &str = "average.";

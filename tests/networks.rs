@@ -8,8 +8,8 @@ use sasnet::low_level::net::{Latent, Network, Sasnet, Sizes, Unet};
 use sasnet::low_level::ops::Graph;
 use sasnet::{Shape, Weights};
 
-/// How far from a pixel of the result the pixels lie that it depends on, in a picture of `side` x `side`: those where its gradient
-/// is not 0. In f64, whose convolutions add nothing that cancels.
+/// How far from a pixel of the result the pixels lie that it depends on, in a picture of `side` x `side`: those where
+/// its gradient is not 0. In f64, whose convolutions add nothing that cancels.
 fn reach(network: &Network, side: usize) -> usize {
     let shape = Shape::new(1, 3, side, side);
     let mut g = Graph::new(network.layout());

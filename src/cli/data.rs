@@ -1,4 +1,4 @@
-//! What to train on, as options.
+//! The data to train on, as options.
 
 use clap::Args;
 use sasnet::lab::dataset::pairs::find_pairs;
@@ -110,8 +110,8 @@ pub struct Data {
 const FILE: &str = "data.json";
 
 impl Data {
-    /// What is given, and for a run that goes on what it was trained on so far. `blend`: how a new run blends where it is not
-    /// said.
+    /// Returns what is given, and for a run that goes on what it was trained on so far. `blend`: how a new run blends
+    /// where it is not said.
     pub fn of_run(&self, folder: &Path, resume: bool, blend: BlendArg) -> Result<Data> {
         let mut data = self.clone();
         if !resume {

@@ -172,7 +172,7 @@ fn set_name(folder: &Path) -> String {
     path.parent().and_then(name).filter(|_| is_inputs).unwrap_or(own)
 }
 
-/// What is done with each picture.
+/// Keeps of each picture what was asked for.
 struct Log {
     save: Option<Save>,
     worst: Option<Worst>,

@@ -1,4 +1,4 @@
-//! Are the kernels for cooperative matrices right on this device?
+//! Checks that the kernels for cooperative matrices are right on this device.
 
 use super::{CpuExecutor, GpuExecutor};
 use crate::error::Result;

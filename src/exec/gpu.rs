@@ -1,12 +1,13 @@
 //! The GPU executor: the plan's buffers on the device, its dispatches recorded once.
 
+use super::memory::{command, slice};
 use super::upload::ParameterUpload;
 use crate::error::Result;
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
-use crate::kernel::{Dispatch, RunParams};
+use crate::kernel::RunParams;
 use crate::ops::Graph;
-use crate::plan::{Plan, Region};
+use crate::plan::Plan;
 use std::sync::Arc;
 
 /// Runs a graph on a GPU.
@@ -102,11 +103,11 @@ impl GpuExecutor {
     /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the
     /// outputs.
     ///
-    /// The inputs' memory is used for other maps during a run: they are to be written for each. `run_params` are uploaded
-    /// ahead of the next submission, so record, submit, and only then record the next run. The pass's pipeline and bind
-    /// group 0 are ours afterwards. All of the run is in the one pass, however large the picture ([`GpuExecutor::run`]
-    /// cuts at what takes a watchdog's time). Parameters may be written from when the outputs of the last run have been
-    /// read.
+    /// The inputs' memory is used for other maps during a run: they are to be written for each. `run_params` are
+    /// uploaded ahead of the next submission, so record, submit, and only then record the next run. The pass's pipeline
+    /// and bind group 0 are ours afterwards. All of the run is in the one pass, however large the picture
+    /// ([`GpuExecutor::run`] cuts at what takes a watchdog's time). Parameters may be written from when the outputs of
+    /// the last run have been read.
     ///
     /// # Errors
     /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is
@@ -145,8 +146,8 @@ impl GpuExecutor {
         self.recorded.passes()
     }
 
-    /// As [`Self::run_async`], but waits, and returns the seconds that each node took, what is packed for them left out; None
-    /// where the device has no timestamps.
+    /// As [`Self::run_async`], but waits, and returns the seconds that each node took, what is packed for them left
+    /// out; None where the device has no timestamps.
     pub async fn profile_async(&self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         self.parameters.pack(&self.gpu).await?;
         let dispatches: Vec<usize> = self.plan.steps.iter().map(|step| step.dispatches.len()).collect();
@@ -167,15 +168,4 @@ impl GpuExecutor {
         }
         Ok(())
     }
-}
-
-/// A kernel with the buffers of its operands.
-pub(super) fn command(buffers: &[Buffer], (dispatch, regions): &(Dispatch, Vec<Region>), macs: u64) -> Command {
-    Command { dispatch: dispatch.clone(), slices: regions.iter().map(|region| slice(buffers, *region)).collect(), macs }
-}
-
-/// A region of the plan on the device.
-pub(super) fn slice(buffers: &[Buffer], region: Region) -> Slice {
-    let (offset, size) = (region.offset as u64 * 4, region.words() as u64 * 4);
-    Slice { buffer: buffers[region.buffer].clone(), offset, size }
 }

@@ -10,7 +10,7 @@
 //! | packed | rewritten | stays |
 //! | rewritten | stays | is packed |
 
-use super::gpu::{command, slice};
+use super::memory::{command, slice};
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, Gpu, Recorded, Slice};
 use crate::kernel::RunParams;

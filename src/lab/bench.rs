@@ -1,5 +1,5 @@
-//! What a network costs on a device: time, by operator too, memory, and the share of the device's peak; after its
-//! answer was checked.
+//! Measures what a network costs on a device: time, by operator too, memory, and the share of the device's peak; after
+//! its answer was checked.
 //!
 //! Inputs are a formula ([`picture`]), so that other implementations can be fed the same and their answers compared.
 
@@ -104,7 +104,7 @@ impl Cost {
 /// How the check went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// What was compared with the CPU in f64.
+    /// The values that were compared with the CPU in f64.
     pub what: String,
     /// Largest error, relative to the largest value.
     pub error: f64,
@@ -112,7 +112,7 @@ pub struct Check {
     pub tolerance: f64,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The check that came before.
@@ -145,7 +145,7 @@ pub struct Report {
     pub process_bytes: Option<u64>,
     /// Measured GFLOP/s of multiply-adds in f32, the most that a device gives.
     pub peak_gflops: f64,
-    /// What [`Report::peak_gflops`] was measured with.
+    /// The kernel that [`Report::peak_gflops`] was measured with.
     pub peak_of: &'static str,
     /// By operator, the slowest first.
     pub operators: Vec<Cost>,

@@ -1,4 +1,4 @@
-//! What to train and to measure on: pairs of pictures, structures and textures blended on the fly, and a generator of
+//! Data to train and to measure on: pairs of pictures, structures and textures blended on the fly, and a generator of
 //! both.
 
 pub mod pairs;

@@ -44,7 +44,7 @@ pub struct Scored<'a> {
     pub input: &'a Tensor,
     /// Ground truth.
     pub truth: &'a Tensor,
-    /// What each network made of the input.
+    /// The input as each network smoothed it.
     pub results: &'a [Tensor],
 }
 
@@ -77,7 +77,7 @@ pub struct Network {
     pub gmac: f64,
     /// Scale of the noise that it smoothed with.
     pub noise: f32,
-    /// What its file says: architecture, training.
+    /// The file's metadata: architecture, training.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -216,7 +216,7 @@ impl Network {
     }
 }
 
-/// What a Markdown table shows beside the means over the colours.
+/// Rows of a Markdown table that are not shown by themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TableOptions {
     /// Rows for the luma (Y) alone.

@@ -27,7 +27,7 @@ pub struct Scores {
 pub struct Row {
     /// Set of pictures.
     pub set: String,
-    /// What smoothed.
+    /// The network's label.
     pub network: String,
     /// The picture's name.
     pub image: String,

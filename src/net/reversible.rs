@@ -7,7 +7,7 @@
 //! the time of a step on the CPU) memory does not grow with the depth: 230 MB instead of 5.2 GB for the paper's network
 //! and batch.
 //!
-//! What is rebuilt is off by rounding, which grows where values are stretched: [`super::training::Pass::rebuilt`]
+//! Rebuilt values are off by rounding, which grows where values are stretched: [`super::training::Pass::rebuilt`]
 //! tells.
 
 use crate::autodiff::Gradients;

@@ -46,11 +46,11 @@ pub struct Conv3x3 {
 pub struct GatedConv3x3 {
     /// Slope of the LeakyReLU for negative values; None = no activation.
     pub slope: Option<f64>,
-    /// What is done to its output where it is stored; nothing where there is a slope.
+    /// Operator that is applied where the output is stored; none where there is a slope.
     pub epilogue: Epilogue,
 }
 
-/// What a convolution does to its output: an operator of maps beside it, and of the output as its last input.
+/// An operator that a convolution applies to its output: of other maps, and of the output as its last input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Epilogue {
     /// Stores it.

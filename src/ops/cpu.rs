@@ -1,4 +1,4 @@
-//! What the CPU implementations of the operators share: number types, operands, working memory, sums and products. One
+//! Shared by the CPU implementations of the operators: number types, operands, working memory, sums and products. One
 //! `use` brings all of it into an operator's file.
 
 pub(crate) use rayon::prelude::*;
@@ -73,9 +73,9 @@ pub struct Out<'a, T> {
     pub data: &'a mut [T],
 }
 
-/// What a CPU implementation gets beside its operands.
+/// The arguments of a CPU implementation, operands apart.
 pub struct Cpu<'a, T> {
-    /// What changes from run to run.
+    /// Parameters that change from run to run.
     pub run: &'a RunParams,
     /// One buffer a thread, each of [`super::Workspace::per_thread`].
     pub threads: &'a [Mutex<Vec<T>>],

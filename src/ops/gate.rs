@@ -29,7 +29,7 @@ fn params(r: Shape) -> [(&'static str, Param); 3] {
     [("n", r.n), ("f", r.c), ("plane", r.plane())].map(|(name, v)| (name, v.into()))
 }
 
-/// Do the gates fit r?
+/// Checks that the gates fit r.
 pub(super) fn check_gates([r, cgate, sgate]: [Shape; 3]) -> Result<(), String> {
     check!(cgate == Shape::new(r.n, r.c, 1, 1), "the channel gates are {cgate}, r is {r}");
     check!(sgate == r.with_c(1), "the spatial gates are {sgate}, r is {r}");

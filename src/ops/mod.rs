@@ -57,7 +57,7 @@ pub trait Operator {
         0
     }
 
-    /// What the paper's Table 2 counts on top of [`Operator::macs`]: biases and activations.
+    /// Counts what the paper's Table 2 adds on top of [`Operator::macs`]: biases and activations.
     fn paper_extras(&self, _inputs: &[Shape], _outputs: &[Shape]) -> u64 {
         0
     }
@@ -68,12 +68,13 @@ pub trait Operator {
         panic!("{} ({}) has no gradient", self.name(), node.name)
     }
 
-    /// Do the GPU kernels take this operand as f16, too? `inputs` is their number. See [`crate::low_level::plan`].
+    /// Tells whether the GPU kernels take this operand as f16, too. `inputs` is their number. See
+    /// [`crate::low_level::plan`].
     fn accepts_f16(&self, _inputs: usize, _operand: Operand) -> bool {
         false
     }
 
-    /// Must output 0 be of f16 exactly where input 0 is?
+    /// Tells whether output 0 must be of f16 exactly where input 0 is.
     fn same_precision(&self) -> bool {
         false
     }

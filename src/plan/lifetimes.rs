@@ -20,7 +20,7 @@ pub(super) enum Occupant {
     Parameters,
     /// Scratch memory of a node.
     Scratch { node: usize, index: usize },
-    /// What a node packs for itself: a request of its own that reads more than parameters.
+    /// The memory that a node packs for itself: a request of its own that reads more than parameters.
     Packed { node: usize, index: usize },
 }
 
@@ -77,7 +77,7 @@ pub(super) fn lifetimes(
     list
 }
 
-/// Assigns occupants to buffers, of which the first has the index `first`. Returns the buffers and each one's region.
+/// Assigns occupants to buffers; the first buffer has the index `first`. Returns the buffers and each one's region.
 ///
 /// The largest comes first, into the smallest buffer that is free for all of its time, else into a new one. (Step by
 /// step, a small value that came first took a map's buffer: 73 MB for the network of 39.)

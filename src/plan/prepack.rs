@@ -1,8 +1,9 @@
 //! Prepacking: what kernels make of parameters before the steps, such as weights in the order that a convolution wants.
 //!
-//! What is packed ([`Lowering::prepack`]) shares one buffer, from run to run, and is made again only where parameters
-//! have changed. Where no step changes the parameters, a GPU keeps nothing else of them: the array as it is written
-//! lies in a reusable buffer until it has been packed, and the few parameters that steps read directly are copied.
+//! Packed parameters ([`Lowering::prepack`]) share one buffer, from run to run, and are made again only where
+//! parameters have changed. Where no step changes the parameters, a GPU keeps nothing else of them: the array as it is
+//! written lies in a reusable buffer until it has been packed, and the few parameters that steps read directly are
+//! copied.
 
 use super::{Region, Target};
 use crate::graph::{Storage, Value};
@@ -13,7 +14,7 @@ use std::collections::HashSet;
 /// Words between the starts of what is packed: WebGPU's alignment of bindings.
 const ALIGNMENT: usize = 64;
 
-/// What is done with the parameters before the steps.
+/// The work on parameters before the steps.
 #[derive(Clone, Debug, Default)]
 pub struct Prepack {
     /// Where the parameters are written, if they are not kept: all of them before the next run.
@@ -44,7 +45,7 @@ impl Prepack {
     }
 }
 
-/// What is packed, while the parameters it is made of have no region yet.
+/// Packed parameters whose own regions are not known yet.
 pub(super) struct Packing {
     /// The parameters are not kept: they have to be uploaded before they are packed.
     pub(super) uploads: bool,
@@ -59,7 +60,7 @@ pub(super) struct Packing {
     every_run: bool,
 }
 
-/// What one kernel packs.
+/// The parameters that one kernel packs.
 struct Packed {
     dispatch: Dispatch,
     /// Parameters in the order of the bindings; None: what is packed.

@@ -91,9 +91,9 @@ or, given without ground truths, one of
   each input beside its ground truth:  set/S1T1.png and set/S1.png
   SPS, both in one picture:            set/a.png, ground truth left";
 
-/// What a folder of inputs may be called, in capitals too.
+/// Names of a folder of inputs, in capitals too.
 pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
-/// What names of folders of ground truths begin with, but for case and what is no letter.
+/// Beginnings of the names of folders of ground truths, but for case and what is no letter.
 const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
 
 /// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what

@@ -48,7 +48,7 @@ pub enum Origin {
     Synthetic,
 }
 
-/// What to train on, each with a weight: a sample's target is drawn from structures and pairs together, by their
+/// Places to train on, each with a weight: a sample's target is drawn from structures and pairs together, by their
 /// weights; a structure then gets a texture, by theirs. A weight of 0 leaves a place out, unread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -90,7 +90,7 @@ enum Textures {
 
 /// Things to draw from by weight.
 struct Mix<T> {
-    /// What it is, and how many pictures, for the reader of a log.
+    /// Names and numbers of pictures, for the reader of a log.
     names: Vec<String>,
     weights: Vec<f32>,
     items: Vec<T>,
@@ -141,7 +141,7 @@ impl<T> std::fmt::Display for Mix<T> {
 }
 
 impl std::fmt::Display for Source {
-    /// What is drawn from where, how often and from how many pictures, in one line.
+    /// Says in one line what is drawn from where, how often and from how many pictures.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}", self.targets)?;
         if self.textures.items.is_empty() { Ok(()) } else { write!(f, "; textures: {}", self.textures) }

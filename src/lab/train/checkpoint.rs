@@ -42,7 +42,7 @@ pub struct Checkpoint {
     pub average: Option<Vec<f32>>,
 }
 
-/// What [`PARTS`] says.
+/// The contents of [`PARTS`].
 #[derive(Serialize, Deserialize)]
 struct Parts {
     step: u64,
@@ -69,7 +69,7 @@ impl Checkpoint {
         Ok(Checkpoint { weights, step: trainer.steps(), settings, m, v, average: trainer.average()? })
     }
 
-    /// What the run has to show so far: the weights' average, or the weights.
+    /// Returns the run's result so far: the weights' average, or the weights.
     pub fn result(mut self) -> Weights {
         if let Some(average) = self.average {
             self.weights.params = average;
@@ -90,7 +90,7 @@ impl Checkpoint {
         Ok(trainer)
     }
 
-    /// Is there a checkpoint in a run's folder?
+    /// Tells whether there is a checkpoint in a run's folder.
     pub fn exists_in(folder: &Path) -> bool {
         [CHECKPOINT, PARTS].iter().any(|name| folder.join(name).exists())
     }

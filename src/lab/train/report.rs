@@ -1,4 +1,4 @@
-//! What a run leaves to look at: `loss.csv`, `validation.csv` and their plot.
+//! Tables and the plot of a run: `loss.csv`, `validation.csv`, `loss.svg`.
 
 use crate::error::{Error, Result};
 use crate::file::atomic_write;

@@ -31,7 +31,7 @@ const REBUILT_TO: f32 = 1e-3;
 /// off by at most 3e-3 of their norm.
 const REBUILT_TO_F16: f32 = 1e-2;
 
-/// What a run does beside its steps.
+/// When a run saves, validates and stops.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// Steps between checkpoints; there is one every ten minutes at least.
@@ -99,7 +99,7 @@ pub const SAMPLES: &str = "samples.png";
 /// Pictures on it, and the largest side of each, pixels.
 const SAMPLES_SHOWN: (usize, usize) = (6, 320);
 
-/// Is the folder free for a run?
+/// Checks that the folder is free for a run.
 ///
 /// # Errors
 /// [`Error::File`] where it has one.
@@ -209,7 +209,7 @@ struct Run<'a> {
     trainer: &'a mut Trainer,
     smoother: Smoother,
     schedule: &'a Schedule,
-    /// What to show where there is nothing to validate on.
+    /// Samples to show where there is nothing to validate on.
     drawn: Vec<(String, [Tensor; 2])>,
     report: Report,
     /// Mean PSNR of the last validation.
@@ -276,7 +276,7 @@ impl Run<'_> {
         Ok(End::Done)
     }
 
-    /// What the run has reached after a step: mean PSNR of the validation pictures, without ensemble, and a contact
+    /// Measures what the run has reached: mean PSNR of the validation pictures, without ensemble, and a contact
     /// sheet.
     fn validate(&mut self, step: u64) -> Result<()> {
         self.smoother.set_params(&self.trainer.result()?)?;

@@ -149,7 +149,7 @@ impl Settings {
     }
 }
 
-/// What a step has to say.
+/// Figures of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// Number of the step, from 1.
@@ -209,7 +209,7 @@ fn graph(network: &Network, settings: &Settings) -> Result<(Graph, Values)> {
     Ok((g, Values { x, target, pass, clip, params, m, v, average }))
 }
 
-/// What a step costs on `target`.
+/// Plans a step for `target`: what it costs.
 pub fn plan(network: &Network, settings: &Settings, target: Target) -> Result<Plan> {
     settings.check(network)?;
     Plan::new(&graph(network, settings)?.0, target)
@@ -251,7 +251,7 @@ impl Trainer {
         self.step
     }
 
-    /// What runs a step.
+    /// The executor of the step.
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.exec
     }
@@ -276,7 +276,7 @@ impl Trainer {
         self.values.average.map(|average| self.exec.read(average)).transpose()
     }
 
-    /// What the run has to show so far, flat: the weights' average, or the weights.
+    /// Returns the run's result so far, flat: the weights' average, or the weights.
     pub fn result(&mut self) -> Result<Vec<f32>> {
         self.average()?.map_or_else(|| self.params(), Ok)
     }

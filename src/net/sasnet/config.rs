@@ -11,7 +11,7 @@ use crate::ops::noise::Noise;
 use crate::tensor::Shape;
 use std::collections::BTreeMap;
 
-/// What stands in z's place on the way up.
+/// Second input of the way up, in z's place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Latent {
@@ -97,12 +97,12 @@ impl Sasnet {
         self.features
     }
 
-    /// Is there attention?
+    /// Tells whether there is attention.
     pub fn attention(&self) -> bool {
         self.attention
     }
 
-    /// What stands in z's place.
+    /// Returns what stands in z's place.
     pub fn latent(&self) -> Latent {
         self.latent
     }

@@ -72,7 +72,7 @@ pub fn downscale(g: &mut Graph, c: &Sasnet, x: Value, z: bool) -> Result<(Value,
     Ok((y_cor[0], a2[0]))
 }
 
-/// What stands in z's place in a network of [`Latent::Keep`].
+/// Appends what stands in z's place in a network of [`Latent::Keep`].
 pub fn structure(g: &mut Graph, y_cor: Value, z: Value) -> Result<Value> {
     Ok(Traversal::new(g, None).structure(&[y_cor], &[z])?[0])
 }

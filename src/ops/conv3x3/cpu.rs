@@ -27,18 +27,18 @@ const WIDE: usize = 9;
 /// LeakyReLU whose input, 1.7e-7 of the largest, gets the other sign.
 const WIDEST: usize = 32;
 
-/// Is the convolution Winograd's?
+/// Tells whether the convolution is Winograd's.
 fn is_wide(c_in: usize, c_out: usize) -> bool {
     c_in.min(c_out) >= WIDE && c_in.max(c_out) >= WIDEST
 }
 
-/// Is the gradient of the weights Winograd's? On 256x192: 3 -> 64 in 1.30 ms, by matrix products 0.81; 9 -> 64 in 1.57,
-/// products 2.04; 73 -> 3 in 1.78, products 2.88; 67 -> 9 in 2.51, products 4.23.
+/// Tells whether the gradient of the weights is Winograd's. On 256x192: 3 -> 64 in 1.30 ms, by matrix products 0.81; 9
+/// -> 64 in 1.57, products 2.04; 73 -> 3 in 1.78, products 2.88; 67 -> 9 in 2.51, products 4.23.
 fn weight_is_wide(c_in: usize, c_out: usize) -> bool {
     c_in >= WIDE && c_in.max(c_out) >= WIDEST
 }
 
-/// Is a map so small that its cells are mostly empty? Then matrix products, which have none, are faster.
+/// Tells whether a map is so small that its cells are mostly empty. Then matrix products, which have none, are faster.
 ///
 /// The gradient of the weights of such a map has many elements that are exactly 0, as few pixels meet and ReLU makes
 /// zeros. Winograd's method makes rounding errors of them, and Adam makes steps of those, as large as any others: the

@@ -80,7 +80,7 @@ fn field(rng: &mut Rng, textures: &Textures, crop: usize) -> Vec<f32> {
     };
     let texture = &pictures[rng.below(pictures.len())];
     let scale = if rng.below(2) == 0 { 1.0 } else { SCALE.powf(rng.between((-1.0, 1.0))) };
-    // What becomes `crop` pixels, with one beyond for the last one's neighbour.
+    // Becomes `crop` pixels, with one beyond for the last one's neighbour.
     let size = if scale == 1.0 { crop } else { (crop as f32 / scale).ceil() as usize + 2 };
     let mut field = vec![0.0; 3 * size * size];
     texture.add(1.0, size, rng, &mut field);

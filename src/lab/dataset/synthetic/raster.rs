@@ -80,7 +80,7 @@ impl Mask {
             let x = [above, below].map(|y| top[0] + (y - top[1]) * slope);
             let (mut x0, mut x1, mut height) = (x[0].min(x[1]), x[0].max(x[1]), sign * (below - above));
             let row = &mut self.cover[y * (self.size + 2)..(y + 1) * (self.size + 2)];
-            // What lies left of the picture covers the whole row, what lies right of it nothing.
+            // Edges left of the picture cover the whole row, edges right of it nothing.
             let per_pixel = height / (x1 - x0).max(1e-6);
             if x0 < 0.0 {
                 let left = if x1 <= 0.0 { height } else { -x0 * per_pixel };

@@ -12,7 +12,7 @@ type Draw = fn(&mut Rng, &mut Canvas);
 
 /// A kind of structure.
 pub struct Kind {
-    /// What it shows.
+    /// The things that it shows.
     pub name: &'static str,
     /// Leaves most of the ground as it is: mostly it is drawn onto another kind.
     sparse: bool,
@@ -33,10 +33,10 @@ pub const KINDS: [Kind; 10] = [
     Kind { name: "gradients", sparse: false, draw: gradients },
 ];
 
-/// What sparse kinds are drawn onto, mostly.
+/// Kinds that sparse ones are mostly drawn onto.
 const GROUNDS: [Draw; 5] = [shapes, regions, cells, hills, panels];
 
-/// What is drawn on top of any, now and then.
+/// Kinds that are now and then drawn on top of any.
 const OVERLAYS: [Draw; 4] = [lines, text, twigs, objects];
 
 /// A structure of `size` x `size`: (3, size, size) in [0, 1].

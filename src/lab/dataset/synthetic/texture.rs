@@ -9,7 +9,7 @@ pub const LARGEST: f32 = 24.0;
 
 /// How a kind of texture is made.
 pub struct Kind {
-    /// What it imitates.
+    /// The surface that it imitates.
     pub name: &'static str,
     /// Its periods in pixels, from and to; of noise, which is slower than its lattice, the lattice's.
     periods: (f32, f32),

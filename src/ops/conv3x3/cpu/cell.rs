@@ -131,7 +131,7 @@ impl<'a> SharedMap<'a> {
     }
 }
 
-/// What follows the sums: the bias and the activation.
+/// Follows the sums: the bias and the activation.
 #[derive(Clone, Copy)]
 pub(super) struct Epilogue<'a> {
     pub bias: Option<&'a [f32]>,

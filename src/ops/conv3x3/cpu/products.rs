@@ -23,7 +23,7 @@ fn band_with_halo(rows: usize, shape: Shape) -> usize {
     band(rows, shape).max(4 * (2 * shape.w + 2)).min(shape.plane())
 }
 
-/// Is the nine-fold side the outputs'?
+/// Tells whether the nine-fold side is the outputs'.
 fn scatters(c_in: usize, c_out: usize) -> bool {
     c_out < c_in
 }

@@ -168,7 +168,7 @@ fn gather<'a, S: Simd>(
     }
 }
 
-/// What takes a row or column of a tile to its 6 points; a trait, since closures are not compiled for the register.
+/// Takes a row or column of a tile to its 6 points; a trait, since closures are not compiled for the register.
 trait Transform<const SIDE: usize> {
     fn one<S: Simd>(s: S, d: [S::f32s; SIDE]) -> [S::f32s; 6];
 }
