@@ -85,10 +85,11 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Says that the device was lost, where that is why something failed: wgpu may tell so only when it is polled next.
+    /// Says that the device was lost, where that is why something failed: wgpu tells so only when it is polled next.
     fn with_loss(&self, error: Error) -> Error {
         let Error::Gpu(message) = error else { return error };
-        let _ = self.device.poll(wgpu::PollType::Poll);
+        // Only where all work is done; that this fails, too, is no news.
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
         match self.lost.lock().unwrap().as_ref() {
             Some(lost) if !message.contains(lost) => Error::Gpu(format!("{message}: {lost}")),
             _ => Error::Gpu(message),
