@@ -33,10 +33,9 @@ pub const STRENGTH: (f32, f32) = (8.0, 25.0);
 
 /// How far a grey texture is coloured: the standard deviation of each channel's gain around 1, and of the gain by which
 /// another place of the same texture is added to it. In `input - truth` of the NKS stand-ins the channels' gains
-/// scatter by
-/// 0.1 around 1 (0.82 to 1.22), and up to 4 % of the variance is a smooth colour that no gain explains, which is what
-/// the
-/// second term imitates. Somewhat more than seen, since a network should not rely on textures being nearly grey.
+/// scatter by 0.1 around 1 (0.82 to 1.22), and up to 4 % of the variance is a smooth colour that no gain explains,
+/// which is what the second term imitates. Somewhat more than seen, since a network should not rely on textures being
+/// nearly grey.
 const COLOUR: f32 = 0.15;
 
 /// A place that structures or textures come from.
