@@ -90,7 +90,7 @@ impl Operator for ChannelStats {
             (sums.par_chunks_exact_mut(tiles))
                 .zip(maxima.par_chunks_exact_mut(tiles))
                 .zip(r.image(n).par_chunks_exact(r.shape.plane()))
-                .for_each(|((sums, maxima), plane)| tile_stats(plane, width, sums, maxima));
+                .for_each(|((sums, maxima), plane)| vectorised(|| tile_stats(plane, width, sums, maxima)));
         }
     }
 
@@ -104,6 +104,7 @@ impl Operator for ChannelStats {
 
 /// Sum and maximum of each tile of a plane.
 #[cfg(feature = "cpu")]
+#[inline(always)]
 fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [T]) {
     // Columns first, which vectorises; then 16 columns by a tree.
     let (mut column_sums, mut column_maxima) = (vec![T::zero(); width], vec![T::zero(); width]);
@@ -126,7 +127,25 @@ fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [
     }
 }
 
+/// Place of the first of the largest values; 0 where they are all NaN.
 #[cfg(feature = "cpu")]
+#[inline(always)]
+fn first_largest<T: Real>(values: &[T]) -> usize {
+    // The maximum first, then the piece that has it, then its place there: all but the last loop vectorises.
+    let mut lanes = [T::neg_infinity(); 16];
+    for piece in values.chunks(16) {
+        for (lane, v) in lanes.iter_mut().zip(piece) {
+            *lane = if *v > *lane { *v } else { *lane };
+        }
+    }
+    let max = largest(lanes.into_iter());
+    let mut pieces = values.chunks(64).enumerate();
+    let piece = pieces.find(|(_, piece)| piece.iter().fold(false, |found, v| found | (*v == max)));
+    piece.and_then(|(i, piece)| Some(64 * i + piece.iter().position(|v| *v == max)?)).unwrap_or(0)
+}
+
+#[cfg(feature = "cpu")]
+#[inline(always)]
 fn largest<T: Real>(values: impl Iterator<Item = T>) -> T {
     values.fold(T::neg_infinity(), |a, b| if b > a { b } else { a })
 }
@@ -150,15 +169,7 @@ impl Operator for ChannelStatsBackward {
         planes.enumerate().for_each(|(i, (dr, r))| {
             let (dmean, dmax) = (dstats.image(i / f)[i % f], dstats.image(i / f)[f + i % f]);
             dr.fill(dmean / T::of(plane as f64));
-            // Maximum first, then its place: both loops vectorise.
-            let mut lanes = [T::neg_infinity(); 16];
-            for chunk in r.chunks(16) {
-                for (lane, v) in lanes.iter_mut().zip(chunk) {
-                    *lane = if *v > *lane { *v } else { *lane };
-                }
-            }
-            let max = largest(lanes.into_iter());
-            dr[r.iter().position(|v| *v == max).unwrap_or(0)] += dmax;
+            dr[vectorised(|| first_largest(r))] += dmax;
         });
     }
 

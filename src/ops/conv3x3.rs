@@ -302,9 +302,11 @@ impl Operator for ActivationBackward {
         let slope = T::of(self.slope);
         dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
             let (y, dy) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
-            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = if *y > T::zero() { *dy } else { slope * *dy };
-            }
+            vectorised(|| {
+                for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                    *dx = *dy * if *y > T::zero() { T::one() } else { slope };
+                }
+            });
         });
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) use rayon::prelude::*;
 
+use super::add::CHUNK;
 use super::{Op, Operator};
 use crate::kernel::RunParams;
 use crate::tensor::Shape;
@@ -92,6 +93,13 @@ impl<T: Real> Cpu<'_, T> {
     }
 }
 
+/// Runs loops compiled for the widest registers that this machine has: AVX-512 where the program is built for SSE2. What
+/// the loops call must be inlined. The results have the same bits: multiplications and additions are not put together.
+#[inline(always)]
+pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(loops)
+}
+
 /// Sum of `f(i)` over the indices, with 16 running sums: fast, and in f32 far more exact than one.
 pub(crate) fn sum_by<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
     let mut lanes = [T::zero(); 16];
@@ -108,6 +116,7 @@ pub(crate) fn sum_by<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
 }
 
 /// Sum, as [`sum_by`].
+#[inline(always)]
 pub(crate) fn sum<T: Real>(values: &[T]) -> T {
     let mut lanes = [T::zero(); 16];
     let chunks = values.chunks_exact(16);
@@ -123,6 +132,7 @@ pub(crate) fn sum<T: Real>(values: &[T]) -> T {
 }
 
 /// Sum of products, as [`sum`].
+#[inline(always)]
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::zero(); 16];
     let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
@@ -137,6 +147,7 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     tree(lanes)
 }
 
+#[inline(always)]
 fn tree<T: Real>(mut lanes: [T; 16]) -> T {
     for width in [8, 4, 2, 1] {
         for i in 0..width {
@@ -144,6 +155,22 @@ fn tree<T: Real>(mut lanes: [T; 16]) -> T {
         }
     }
     lanes[0]
+}
+
+/// Adds parts of `len` elements up into the first: by halves, in an order that the number of threads does not change.
+pub(crate) fn sum_parts<T: Real>(parts: &mut [T], len: usize) {
+    let mut half = (parts.len() / len).next_power_of_two() / 2;
+    while half > 0 {
+        let (to, from) = parts.split_at_mut(parts.len().min(half * len));
+        to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| {
+            vectorised(|| {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to += *from;
+                }
+            });
+        });
+        half /= 2;
+    }
 }
 
 /// dst (m, n; rows `dst_stride` apart) = beta dst + a (m, k) b (k, n), with strides (row, column) of a and b.

@@ -67,9 +67,12 @@ impl Operator for Gate {
         let (f, plane) = (r.shape.c, r.shape.plane());
         let planes = out[0].data.par_chunks_exact_mut(plane).zip(r.data.par_chunks_exact(plane));
         planes.enumerate().for_each(|(i, (y, r))| {
-            for ((y, r), s) in y.iter_mut().zip(r).zip(sgate.image(i / f)) {
-                *y = *r * cgate.data[i] * *s;
-            }
+            let gate = cgate.data[i];
+            vectorised(|| {
+                for ((y, r), s) in y.iter_mut().zip(r).zip(sgate.image(i / f)) {
+                    *y = *r * gate * *s;
+                }
+            });
         });
     }
 
@@ -102,20 +105,26 @@ impl Operator for GateBackward {
         let planes = dr.data.par_chunks_exact_mut(plane).zip(&mut *dcgate.data);
         planes.enumerate().for_each(|(i, (dr, dcgate))| {
             let (r, dy) = (&r.data[i * plane..][..plane], &dy.data[i * plane..][..plane]);
-            for ((d, dy), s) in dr.iter_mut().zip(dy).zip(sgate.image(i / f)) {
-                *d = *dy * *s;
-            }
-            *dcgate = dot(dr, r);
-            dr.iter_mut().for_each(|d| *d *= cgate.data[i]);
+            let gate = cgate.data[i];
+            vectorised(|| {
+                for ((d, dy), s) in dr.iter_mut().zip(dy).zip(sgate.image(i / f)) {
+                    *d = *dy * *s;
+                }
+                *dcgate = dot(dr, r);
+                dr.iter_mut().for_each(|d| *d *= gate);
+            });
         });
         for (n, dsgate) in dsgate.data.chunks_exact_mut(plane).enumerate() {
             dsgate.par_chunks_mut(PIXELS).enumerate().for_each(|(i, dsgate)| {
                 dsgate.fill(T::zero());
-                for (c, gate) in cgate.image(n).iter().enumerate() {
+                for (c, &gate) in cgate.image(n).iter().enumerate() {
                     let at = c * plane + i * PIXELS;
-                    for ((d, r), dy) in dsgate.iter_mut().zip(&r.image(n)[at..]).zip(&dy.image(n)[at..]) {
-                        *d += *r * *dy * *gate;
-                    }
+                    let (r, dy) = (&r.image(n)[at..], &dy.image(n)[at..]);
+                    vectorised(|| {
+                        for ((d, r), dy) in dsgate.iter_mut().zip(r).zip(dy) {
+                            *d += *r * *dy * gate;
+                        }
+                    });
                 }
             });
         }

@@ -33,7 +33,7 @@ pub mod spatial_attention;
 #[cfg(feature = "cpu")]
 pub use cpu::{Cpu, In, Out, Real};
 #[cfg(feature = "cpu")]
-pub(crate) use cpu::{product, product_at, sum, sum_by};
+pub(crate) use cpu::{product, product_at, sum, sum_parts};
 
 /// Working memory of a CPU implementation, in elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

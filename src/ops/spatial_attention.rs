@@ -93,11 +93,14 @@ impl Operator for SpatialStats {
                 max.fill(T::neg_infinity());
                 mean.fill(T::zero());
                 for (c, &gate) in cgate.iter().enumerate() {
-                    for ((max, mean), r) in max.iter_mut().zip(&mut *mean).zip(&r[c * plane + i * PIXELS..]) {
-                        let z = *r * gate;
-                        *mean += z;
-                        *max = if z > *max { z } else { *max };
-                    }
+                    let r = &r[c * plane + i * PIXELS..];
+                    vectorised(|| {
+                        for ((max, mean), r) in max.iter_mut().zip(&mut *mean).zip(r) {
+                            let z = *r * gate;
+                            *mean += z;
+                            *max = if z > *max { z } else { *max };
+                        }
+                    });
                 }
                 mean.iter_mut().for_each(|m| *m *= mean_of);
             });
@@ -144,22 +147,28 @@ impl Operator for SpatialStatsBackward {
             winner.par_chunks_mut(PIXELS).enumerate().for_each(|(i, winner)| {
                 let mut max = vec![T::neg_infinity(); winner.len()];
                 for (c, &gate) in gates.iter().enumerate() {
-                    for ((max, winner), r) in max.iter_mut().zip(&mut *winner).zip(&r[c * plane + i * PIXELS..]) {
-                        let z = *r * gate;
-                        *winner = if z > *max { c as u32 } else { *winner };
-                        *max = if z > *max { z } else { *max };
-                    }
+                    let r = &r[c * plane + i * PIXELS..];
+                    vectorised(|| {
+                        for ((max, winner), r) in max.iter_mut().zip(&mut *winner).zip(r) {
+                            let z = *r * gate;
+                            *winner = if z > *max { c as u32 } else { *winner };
+                            *max = if z > *max { z } else { *max };
+                        }
+                    });
                 }
             });
             let dr = &mut dr.data[n * f * plane..][..f * plane];
             let channels = dr.par_chunks_exact_mut(plane).zip(&mut dcgate.data[n * f..][..f]);
             channels.zip(r.par_chunks_exact(plane)).enumerate().for_each(|(c, ((dr, dcgate), r))| {
-                for (i, dz) in dr.iter_mut().enumerate() {
-                    let max = if winner[i] == c as u32 { dmax[i] } else { T::zero() };
-                    *dz = dmean[i] * mean_of + max;
-                }
-                *dcgate = dot(dr, r);
-                dr.iter_mut().for_each(|d| *d *= gates[c]);
+                let gate = gates[c];
+                vectorised(|| {
+                    for (((dz, winner), dmax), dmean) in dr.iter_mut().zip(&winner).zip(dmax).zip(dmean) {
+                        let max = if *winner == c as u32 { *dmax } else { T::zero() };
+                        *dz = *dmean * mean_of + max;
+                    }
+                    *dcgate = dot(dr, r);
+                    dr.iter_mut().for_each(|d| *d *= gate);
+                });
             });
         }
     }
@@ -218,7 +227,7 @@ impl Operator for SpatialGate {
             let padded: Vec<Vec<T>> = stats.image(n).chunks_exact(plane).map(|s| pad(s, width)).collect();
             gate.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, gate)| {
                 let kernels = w.data.chunks_exact(TAPS).map(<[T]>::to_vec);
-                correlate(padded.iter().zip(kernels), width, i * ROWS, gate);
+                vectorised(|| correlate(padded.iter().zip(kernels), width, i * ROWS, gate));
                 gate.iter_mut().for_each(|g| *g = sigmoid(*g + b.data[0]));
             });
         }
@@ -246,6 +255,7 @@ fn pad<T: Real>(plane: &[T], width: usize) -> Vec<T> {
 /// The sum of the 7x7 correlations of padded planes with their kernels, from row `first` on. Rows run on into the
 /// border, so that a tap is one long loop.
 #[cfg(feature = "cpu")]
+#[inline(always)]
 fn correlate<'a, T: Real>(
     planes: impl Iterator<Item = (&'a Vec<T>, Vec<T>)>,
     width: usize,
@@ -296,12 +306,13 @@ impl Operator for SpatialGateBackward {
             let inner = &border[SIDE / 2 * (stride + 1)..][..height * stride - (SIDE - 1)];
             dw.data.par_iter_mut().enumerate().for_each(|(i, dw)| {
                 let tap = i % TAPS;
-                *dw += dot(inner, &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()]);
+                let met = &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()];
+                *dw += vectorised(|| dot(inner, met));
             });
             for (dstats, kernel) in dstats.chunks_exact_mut(plane).zip(w.data.chunks_exact(TAPS)) {
                 dstats.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, dstats)| {
                     let flipped = kernel.iter().rev().copied().collect();
-                    correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats);
+                    vectorised(|| correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats));
                 });
             }
         }

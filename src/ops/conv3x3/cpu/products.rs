@@ -4,7 +4,7 @@
 //! product, or one product gives nine partial *outputs* that are added up shifted (col2im). The side with fewer
 //! channels is the one to multiply by nine.
 
-use super::super::super::{Cpu, In, Out, Real, Workspace, product, product_at, sum, sum_by};
+use super::super::super::{Cpu, In, Out, Real, Workspace, product, product_at, sum, sum_parts};
 use crate::tensor::Shape;
 use rayon::prelude::*;
 
@@ -270,12 +270,10 @@ pub(super) fn weight_gradient<T: Real>(dy: In<T>, maps: &[In<T>], dw: &mut [T], 
             });
         }
     });
-    let total = |k: usize| sum_by(parts, |part| partial[part * (size + c_out) + k]);
+    sum_parts(partial, size + c_out);
     for (k, dw) in dw.iter_mut().enumerate() {
         let (o, i, tap) = (k / 9 / c_in, k / 9 % c_in, k % 9);
-        *dw = total(if nine_is_output { (o * 9 + 8 - tap) * c_in + i } else { k });
+        *dw = partial[if nine_is_output { (o * 9 + 8 - tap) * c_in + i } else { k }];
     }
-    for (o, db) in db.iter_mut().enumerate() {
-        *db = total(size + o);
-    }
+    db.copy_from_slice(&partial[size..][..c_out]);
 }

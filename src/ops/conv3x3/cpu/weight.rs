@@ -8,7 +8,7 @@
 // (measured: up to five times the time).
 #![allow(clippy::needless_range_loop)]
 
-use super::super::super::{Cpu, In, Real, sum_by};
+use super::super::super::{Cpu, In, Real, sum_parts};
 use super::cell::{self, Aligned, COLUMNS, Cell, HALO_COLUMNS, HALO_ROWS, Halo, PITCH, ROWS, load, store};
 use super::winograd::{A, B, POINTS, TILES, input_1d};
 use crate::tensor::Shape;
@@ -422,12 +422,11 @@ pub(super) fn weight_gradient<T: Real>(
             arch.dispatch(Task { cut, dy, maps, cells, narrow, wide, scratch, result });
         });
     });
+    results.chunks_exact_mut(cut.parts * cut.result()).for_each(|parts| sum_parts(parts, cut.result()));
     let results = &*results;
-    // The sum over the parts of element `k` of the tasks of two blocks.
-    let total = |narrow: usize, wide: usize, k: usize| {
-        let first = (narrow * wide_blocks + wide) * cut.parts;
-        sum_by(cut.parts, |part| results[(first + part) * cut.result() + k])
-    };
+    // Of the part that has the sum.
+    let total =
+        |narrow: usize, wide: usize, k: usize| results[(narrow * wide_blocks + wide) * cut.parts * cut.result() + k];
     dw.par_chunks_exact_mut(9 * cut.c_in).zip(db).enumerate().for_each(|(o, (dw, db))| {
         for (i, dw) in dw.chunks_exact_mut(9).enumerate() {
             let (n, w) = if cut.wide_is_input() { (o, i) } else { (i, o) };
