@@ -3,34 +3,55 @@
 use crate::tensor::{Shape, Tensor};
 use std::ops::Range;
 
-/// Reflects the index `i` back into `0..n` without repeating the edge, as often as it takes: 0 1 2 | 1 0 1 2 1 ...
+/// Reflects the index `i` back into `0..n` without repeating the edge, as often as it takes: ... 2 1 | 0 1 2 | 1 0 ...
 /// A single pixel is repeated.
-pub fn reflect(i: usize, n: usize) -> usize {
+pub fn reflect(i: isize, n: usize) -> usize {
     if n == 1 {
         return 0;
     }
-    let i = i % (2 * n - 2);
+    let i = i.rem_euclid(2 * n as isize - 2) as usize;
     i.min(2 * n - 2 - i)
 }
 
-/// Rows of the flipped picture, which is padded right and bottom by reflection (NumPy's `reflect`) so that both sides
-/// are multiples of `multiple`; any size from 1x1.
-pub fn flip_and_pad(x: &Tensor, flip: Flip, multiple: usize, rows: Range<usize>) -> Tensor {
-    let (h, w) = flip.size(x.shape);
-    let columns: Vec<usize> = (0..w.next_multiple_of(multiple)).map(|x| reflect(x, w)).collect();
-    resample(x, rows, columns.len(), |y, x| flip.source(reflect(y, h), columns[x], h, w))
+/// How a picture is padded by reflection (NumPy's `reflect`): all around, and right and bottom further to whole multiples.
+#[derive(Clone, Copy, Debug)]
+pub struct Padding {
+    /// Pixels on each side.
+    pub border: usize,
+    /// What both sides are then multiples of.
+    pub multiple: usize,
 }
 
-/// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by [`flip_and_pad`],
-/// to where they come from in `sum`; what is padding is left out.
-pub fn add_back(sum: &mut Tensor, flip: Flip, first: usize, part: &Tensor, factor: f32) {
-    let ((h, w), width) = (flip.size(sum.shape), sum.shape.w);
-    let planes = sum.data.chunks_exact_mut(sum.shape.plane()).zip(part.data.chunks_exact(part.shape.plane()));
-    for (to, from) in planes {
-        for (y, row) in (first..h).zip(from.chunks_exact(part.shape.w)) {
-            for (x, v) in row[..w].iter().enumerate() {
-                let (sy, sx) = flip.source(y, x, h, w);
-                to[sy * width + sx] += v * factor;
+impl Padding {
+    /// Pixels of a padded side.
+    pub fn side(self, side: usize) -> usize {
+        (side + 2 * self.border).next_multiple_of(self.multiple)
+    }
+
+    /// The pixel of a side of `n` that the padded side has at `i`.
+    fn source(self, i: usize, n: usize) -> usize {
+        reflect(i as isize - self.border as isize, n)
+    }
+
+    /// Rows of the flipped and padded picture; any size from 1x1.
+    pub fn flip_and_pad(self, x: &Tensor, flip: Flip, rows: Range<usize>) -> Tensor {
+        let (h, w) = flip.size(x.shape);
+        let columns: Vec<usize> = (0..self.side(w)).map(|x| self.source(x, w)).collect();
+        resample(x, rows, columns.len(), |y, x| flip.source(self.source(y, h), columns[x], h, w))
+    }
+
+    /// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by
+    /// [`Padding::flip_and_pad`], to where they come from in `sum`. Leaves out what is padding.
+    pub fn add_back(self, sum: &mut Tensor, flip: Flip, first: usize, part: &Tensor, factor: f32) {
+        let ((h, w), width, border) = (flip.size(sum.shape), sum.shape.w, self.border);
+        let planes = sum.data.chunks_exact_mut(sum.shape.plane()).zip(part.data.chunks_exact(part.shape.plane()));
+        for (to, from) in planes {
+            let rows = (first..).zip(from.chunks_exact(part.shape.w));
+            for (y, row) in rows.filter(|(y, _)| (border..border + h).contains(y)) {
+                for (x, v) in row[border..][..w].iter().enumerate() {
+                    let (sy, sx) = flip.source(y - border, x, h, w);
+                    to[sy * width + sx] += v * factor;
+                }
             }
         }
     }
@@ -122,24 +143,29 @@ mod tests {
     fn reflection_is_numpys() {
         // numpy.pad([0, 1, 2], (0, 7), "reflect"), and so on.
         assert_eq!((0..10).map(|i| reflect(i, 3)).collect::<Vec<_>>(), [0, 1, 2, 1, 0, 1, 2, 1, 0, 1]);
+        assert_eq!((-5..0).map(|i| reflect(i, 3)).collect::<Vec<_>>(), [1, 0, 1, 2, 1]);
         assert_eq!((0..5).map(|i| reflect(i, 2)).collect::<Vec<_>>(), [0, 1, 0, 1, 0]);
         assert_eq!((0..3).map(|i| reflect(i, 1)).collect::<Vec<_>>(), [0, 0, 0]);
     }
 
-    fn padded(x: &Tensor, flip: Flip, multiple: usize) -> Tensor {
-        flip_and_pad(x, flip, multiple, 0..flip.size(x.shape).0.next_multiple_of(multiple))
+    fn padded(x: &Tensor, flip: Flip, border: usize, multiple: usize) -> Tensor {
+        let padding = Padding { border, multiple };
+        padding.flip_and_pad(x, flip, 0..padding.side(flip.size(x.shape).0))
     }
 
     #[test]
     fn padding_and_cropping() {
         let none = Flip::default();
-        let small = padded(&counting(1, 1, 2, 3), none, 4);
+        let small = padded(&counting(1, 1, 2, 3), none, 0, 4);
         let rows: [[f32; 4]; 4] = [[0., 1., 2., 1.], [3., 4., 5., 4.], [0., 1., 2., 1.], [3., 4., 5., 4.]];
         assert_eq!(small.data, rows.concat());
-        let one = padded(&counting(2, 3, 1, 1), none, 8);
+        let one = padded(&counting(2, 3, 1, 1), none, 0, 8);
         assert_eq!(one.shape, Shape::new(2, 3, 8, 8));
         assert!(one.data.chunks_exact(64).enumerate().all(|(i, plane)| plane.iter().all(|&v| v == i as f32)));
-        assert_eq!(padded(&counting(1, 3, 8, 16), none, 8), counting(1, 3, 8, 16));
+        assert_eq!(padded(&counting(1, 3, 8, 16), none, 0, 8), counting(1, 3, 8, 16));
+        // numpy.pad([[0, 1, 2]], ((1, 1), (1, 2)), "reflect")
+        let around = padded(&counting(1, 1, 1, 3), none, 1, 3);
+        assert_eq!(around.data, [[1., 0., 1., 2., 1., 0.]; 3].concat());
         assert_eq!(crop(&counting(1, 1, 2, 3), 2, 2).data, [0., 1., 3., 4.]);
     }
 
@@ -148,14 +174,15 @@ mod tests {
         for (h, w) in [(1, 1), (3, 17), (8, 8), (7, 1)] {
             let x = counting(2, 3, h, w);
             for flip in Flip::all() {
-                let whole = padded(&x, flip, 8);
+                let padding = Padding { border: 3, multiple: 8 };
+                let whole = padded(&x, flip, 3, 8);
                 assert_eq!((whole.shape.h % 8, whole.shape.w % 8), (0, 0));
-                assert_eq!(whole, padded(&flip.apply(&x), Flip::default(), 8));
+                assert_eq!(whole, padded(&flip.apply(&x), Flip::default(), 3, 8));
                 // In slabs of 5 rows.
                 let mut back = x.clone();
                 for first in (0..whole.shape.h).step_by(5) {
-                    let part = flip_and_pad(&x, flip, 8, first..whole.shape.h.min(first + 5));
-                    add_back(&mut back, flip, first, &part, 0.5);
+                    let part = padding.flip_and_pad(&x, flip, first..whole.shape.h.min(first + 5));
+                    padding.add_back(&mut back, flip, first, &part, 0.5);
                 }
                 assert!(back.data.iter().zip(&x.data).all(|(back, x)| *back == 1.5 * x), "{flip:?} of {h}x{w}");
             }

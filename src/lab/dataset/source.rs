@@ -323,7 +323,7 @@ impl Window {
     fn inside(bitmap: &Bitmap, crop: usize, rng: &mut Rng) -> Window {
         let (h, w) = (bitmap.h, bitmap.w);
         let (y, x) = (rng.below(h.saturating_sub(crop) + 1), rng.below(w.saturating_sub(crop) + 1));
-        Self::new(w, crop, rng, |row| reflect(y + row, h), |column| reflect(x + column, w))
+        Self::new(w, crop, rng, |row| reflect((y + row) as isize, h), |column| reflect((x + column) as isize, w))
     }
 
     /// A random place and flip of the bitmap repeated without end.
