@@ -40,7 +40,7 @@ pub enum Device {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// `cpu`, or a part of an adapter's line in `sasnet devices`; None = a real GPU, or the CPU where there is none.
+    /// `cpu`, or a part of an adapter's description ([`Adapter`]); None = a real GPU, or the CPU where there is none.
     pub adapter: Option<String>,
     /// Name of a family of kernels ([`crate::kernel::Kernels::names`]); None or `auto` = the one made for the adapter.
     pub kernel: Option<String>,
@@ -68,7 +68,7 @@ impl Device {
             Some(name) if name.eq_ignore_ascii_case("cpu") => Device::cpu(kernel),
             Some(name) => match open(AdapterChoice::Named(name.into())).await {
                 Ok(gpu) => Ok(gpu),
-                Err(Error::Gpu(message)) if cfg!(feature = "cpu") => {
+                Err(Error::Gpu(message)) if kernel.is_none() && cfg!(feature = "cpu") => {
                     Err(Error::Gpu(format!("{message}; \"cpu\" needs none")))
                 }
                 Err(other) => Err(other),
@@ -92,7 +92,10 @@ impl Device {
             Some(kernel) => Err(Error::Invalid(format!("the CPU has no kernels to choose; leave out {kernel}"))),
         };
         #[cfg(not(feature = "cpu"))]
-        Err(Error::Invalid(format!("this program was built without the CPU executor{}", kernel.unwrap_or_default())))
+        Err(Error::Invalid(format!(
+            "this program was built without the CPU executor{}",
+            kernel.map_or(String::new(), |kernel| format!(", which has no kernels {kernel} anyway"))
+        )))
     }
 
     /// Returns what a plan for this device must respect.
@@ -104,11 +107,23 @@ impl Device {
         }
     }
 
+    /// Tells whether its kernels compute in f16.
+    pub(crate) fn is_half(&self) -> bool {
+        match self {
+            #[cfg(feature = "cpu")]
+            Device::Cpu => false,
+            Device::Gpu(gpu) => gpu.kernels().half(),
+        }
+    }
+
     /// For people: which device it is.
     pub fn describe(&self) -> String {
         match self {
             #[cfg(feature = "cpu")]
-            Device::Cpu => format!("CPU, {} threads", rayon::current_num_threads()),
+            Device::Cpu => match rayon::current_num_threads() {
+                1 => "CPU, 1 thread".into(),
+                threads => format!("CPU, {threads} threads"),
+            },
             Device::Gpu(gpu) => format!("{}, kernels {}", Adapter(gpu.info().clone()), gpu.kernels().name()),
         }
     }
@@ -218,8 +233,13 @@ impl Executor {
     }
 
     /// Reads an output, a persistent value or a view of one; waits for the device.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the value is none of these, [`Error::Gpu`] where the device fails.
     pub async fn read_async(&mut self, value: Value) -> Result<Vec<f32>> {
         match self {
+            #[cfg(feature = "cpu")]
+            Executor::Cpu(exec) if exec.plan().region(value).is_none() => Err(not_kept(exec.graph(), value)),
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
             Executor::Gpu(exec) => exec.read_async(value).await,
@@ -227,9 +247,18 @@ impl Executor {
     }
 }
 
+fn name(graph: &Graph, value: Value) -> &str {
+    graph.values().get(value.0).map_or("a value of another graph", |info| &info.name)
+}
+
+/// The error for a value that is asked for and has no place.
+fn not_kept(graph: &Graph, value: Value) -> Error {
+    Error::Invalid(format!("{} is not kept by the plan: neither input nor output", name(graph, value)))
+}
+
 /// Returns `region`, where `value` is to be written; fails where there is none or `given` elements do not fill it.
 fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -> Result<Region> {
-    let name = graph.values().get(value.0).map_or("a value of another graph", |info| &info.name);
+    let name = name(graph, value);
     match region {
         Some(region) if region.len == given => Ok(region),
         Some(Region { len, .. }) => Err(Error::Invalid(format!("{name} takes {len} values, given {given}"))),

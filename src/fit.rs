@@ -38,7 +38,20 @@ impl Cut {
     pub const WHOLE: Cut = Cut { count: 1, keep_features: true };
 
     /// The graph of a picture of this shape, sides multiples of the network's scale.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another shape, or one of more than 2^40 pixels.
     pub fn graph(self, network: &Network, shape: Shape) -> Result<CutGraph> {
+        let scale = network.scale();
+        let fits = |side: usize| side > 0 && side.is_multiple_of(scale);
+        if shape.n == 0 || shape.c != 3 || !fits(shape.h) || !fits(shape.w) {
+            return Err(Error::Invalid(format!(
+                "the picture is {shape}; give Nx3 channels of sides that are multiples of {scale}, and one at least"
+            )));
+        }
+        if shape.n.saturating_mul(shape.plane()) > MOST_PIXELS {
+            return Err(Error::Invalid(format!("the picture is {shape}; it may have {MOST_PIXELS} pixels at most")));
+        }
         let unit = SLAB_ROWS * network.scale();
         let rows = shape.h.div_ceil(unit).div_ceil(self.count) * unit;
         let mut graph = Graph::new(network.layout());
@@ -93,7 +106,7 @@ impl Cut {
     /// Bytes of a plan: what more than two blocks of a scale cost is added, not planned.
     fn estimate(self, network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
         // The picture itself is there at once; no plan can take less.
-        let picture = shape.len() as u64 * 4;
+        let picture = (shape.len() as u64).saturating_mul(4);
         if picture > max_memory {
             return Ok(picture);
         }
@@ -114,6 +127,9 @@ impl Cut {
         Ok(sum)
     }
 }
+
+/// More pixels than anybody has; bytes are counted in 64 bits.
+pub const MOST_PIXELS: usize = 1 << 40;
 
 /// More slabs than these take more time to plan than they save memory.
 const MOST: usize = 64;

@@ -29,8 +29,12 @@ pub use unet::Unet;
 
 use training::Pass;
 
-/// Sizes of a network that is built by its name; each architecture takes what it has, and refuses the
-/// rest.
+/// Numbers of blocks for people: 8,8.
+pub(crate) fn list(blocks: &[usize]) -> String {
+    blocks.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Sizes of a network that is built by its name; each architecture takes what it has, and refuses the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sizes {
@@ -266,8 +270,8 @@ impl Network {
         if scale == 0.0 || self.takes_noise() {
             return Ok(());
         }
-        let network = format!("an architecture {} of {}", self.name(), self.describe());
-        Err(Error::Invalid(format!("the noise scale is {scale}, {network} takes none; give 0")))
+        let network = format!("{} of {}", self.name(), self.describe());
+        Err(Error::Invalid(format!("the noise scale is {scale}; give 0, as this network takes none: {network}")))
     }
 
     /// Tells whether its blocks are the identity where their last convolution is 0.

@@ -5,7 +5,7 @@ use crate::error::{Error, Result, TooLarge};
 #[cfg(feature = "cpu")]
 use crate::exec::available_memory;
 use crate::exec::{Device, Executor};
-use crate::fit::{Cut, CutGraph};
+use crate::fit::{Cut, CutGraph, MOST_PIXELS};
 use crate::geometry::{Flip, Padding};
 use crate::graph::Value;
 use crate::kernel::RunParams;
@@ -125,6 +125,9 @@ impl Smoother {
     /// # Errors
     /// [`Error::TooLarge`] with the largest size of this shape that fits the device.
     pub fn check(&self, h: usize, w: usize) -> Result<()> {
+        if h == 0 || w == 0 || h.saturating_mul(w) > MOST_PIXELS {
+            return Err(Error::Invalid(format!("the picture is {w}x{h}; give 1 to {MOST_PIXELS} pixels")));
+        }
         let max_memory = self.memory();
         self.fits(h, w, max_memory).map_err(|error| self.too_large(h, w, max_memory, error))
     }
@@ -141,8 +144,8 @@ impl Smoother {
     ///
     /// # Errors
     /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
-    /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape or a noise scale that is no number
-    /// from 0 on.
+    /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape, a noise scale that is no number from
+    /// 0 on, and where a value of the picture or of the result is not finite.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let device = self.device.clone();
         device.drive(self.smooth_async(x, options, observer))
@@ -171,6 +174,9 @@ impl Smoother {
         if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
             return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
         }
+        if x.data.iter().any(|v| !v.is_finite()) {
+            return Err(Error::Invalid("the picture has values that are not finite numbers".into()));
+        }
         let mut mean = Tensor::zeros(x.shape);
         let passes = options.passes();
         for (i, flip) in Flip::all().take(passes).enumerate() {
@@ -180,6 +186,12 @@ impl Smoother {
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
             self.pass(x, flip, &run_params, &mut mean, 1.0 / passes as f32).await?;
             tell(observer, Progress::Pass { done: i + 1, of: passes })?;
+        }
+        if mean.data.iter().any(|v| !v.is_finite()) {
+            let kernels = if self.device.is_half() { ", or too large for these kernels, which are in f16" } else { "" };
+            return Err(Error::Invalid(format!(
+                "the result has values that are not finite numbers: the weights are too large{kernels}, or the noise is"
+            )));
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
@@ -292,7 +304,11 @@ impl Smoother {
     }
 }
 
-/// The graph that smooths a batch of this shape in one piece, its input and its output.
+/// The graph that smooths a batch (N, 3, H, W) in one piece, its input and its output, both of this shape: H and W are
+/// multiples of [`Network::scale`]. The input is in the code values of the training, [0, 1]; the output is not clipped.
+///
+/// # Errors
+/// [`Error::Invalid`] for another shape.
 pub fn graph(network: &Network, shape: Shape) -> Result<(Graph, Value, Value)> {
     let CutGraph { graph, x, y, .. } = Cut::WHOLE.graph(network, shape)?;
     Ok((graph, x[0], y[0]))

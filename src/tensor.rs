@@ -25,9 +25,9 @@ impl Shape {
         Shape { n, c, h, w }
     }
 
-    /// Elements.
+    /// Elements; `usize::MAX` where they are more.
     pub const fn len(&self) -> usize {
-        self.n * self.c * self.h * self.w
+        self.n.saturating_mul(self.c).saturating_mul(self.plane())
     }
 
     /// True where a side is 0.
@@ -35,9 +35,9 @@ impl Shape {
         self.len() == 0
     }
 
-    /// Pixels of one channel.
+    /// Pixels of one channel; `usize::MAX` where they are more.
     pub const fn plane(&self) -> usize {
-        self.h * self.w
+        self.h.saturating_mul(self.w)
     }
 
     /// The same with `c` channels.
@@ -79,7 +79,7 @@ impl Tensor {
         Tensor { shape, data: vec![0.0; shape.len()] }
     }
 
-    /// The image `i` of the batch, as a batch of one.
+    /// The image `i` of the batch, as a batch of one; panics where there is none.
     pub fn image(&self, i: usize) -> Tensor {
         let shape = Shape { n: 1, ..self.shape };
         Tensor::new(shape, self.data[i * shape.len()..(i + 1) * shape.len()].to_vec())
@@ -96,6 +96,7 @@ impl Tensor {
         Tensor::new(Shape { n: first.n * images.len(), ..first }, data)
     }
 }
+
 /// The largest of values that are 0 or more; NaN where one is, which `max` would drop.
 pub fn worst<T: PartialOrd + Default + Copy>(values: impl IntoIterator<Item = T>) -> T {
     let is_nan = |v: T| v.partial_cmp(&v).is_none();

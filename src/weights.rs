@@ -85,7 +85,8 @@ impl Weights {
     fn with_zeros(mut self, part: &str) -> Weights {
         let layout = self.network.layout();
         let these = layout.entries().iter().filter(|entry| entry.name.contains(part));
-        these.for_each(|entry| self.params[entry.range()].fill(0.0));
+        // Where parameters are missing, what writes or runs them says so.
+        these.filter_map(|entry| self.params.get_mut(entry.range()).map(|p| p.fill(0.0))).for_each(drop);
         self
     }
 
@@ -132,10 +133,15 @@ impl Weights {
     /// Writes a file; an existing one is replaced only when the new one is complete.
     ///
     /// # Errors
-    /// [`Error::File`] with the tensor whose values are not finite, or not in half precision; [`Error::Io`].
+    /// [`Error::File`] with the tensor whose values are not finite, or not in half precision; [`Error::Invalid`] where
+    /// the parameters are not as many as the network has; [`Error::Io`].
     #[cfg(feature = "files")]
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
         let layout = self.network.layout();
+        if self.params.len() != layout.len() {
+            let (given, own) = (self.params.len(), layout.len());
+            return Err(Error::Invalid(format!("{given} parameters for a network of {own}, gaps included")));
+        }
         let tensors = tensors(&layout, "", &self.params);
         let bytes = serialise(&self.header(), &tensors, precision).map_err(|message| Error::file(path, message))?;
         file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
@@ -156,7 +162,11 @@ pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) ->
         let name = format!("{prefix}{}", entry.name);
         let tensor = file.tensor(&name).map_err(|_| format!("the tensor {name} is missing"))?;
         if tensor.shape() != entry.dims {
-            return Err(format!("the tensor {name} has the shape {:?}, not {:?}", tensor.shape(), entry.dims));
+            return Err(format!(
+                "the tensor {name} has the shape {}, not {}",
+                sides(tensor.shape()),
+                sides(&entry.dims)
+            ));
         }
         Ok((name, tensor))
     };
@@ -170,7 +180,7 @@ pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) ->
                 let half: Vec<u16> = bytemuck::pod_collect_to_vec(tensor.data());
                 half.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
             }
-            other => return Err(format!("the tensor {name} is {other:?}, not F32 or F16")),
+            other => return Err(format!("the tensor {name} is {other}, not F32 or F16")),
         };
         if let Some(i) = data.iter().position(|v| !v.is_finite()) {
             return Err(format!("the tensor {name} has a {} at element {i}", data[i]));
@@ -178,6 +188,11 @@ pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) ->
         params[entry.range()].copy_from_slice(&data);
     }
     Ok(params)
+}
+
+/// Dimensions for people: 64x3x3x3.
+fn sides(dims: &[usize]) -> String {
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// A tensor to be written: name, dimensions, values.

@@ -320,7 +320,7 @@ fn a_host_records_the_network_into_its_pass() {
     let buffer =
         || device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
     let [frame, smoothed] = [(); 2].map(|()| Buffer::from_raw(buffer()));
-    let (from, to) = (exec.slice(x), exec.slice(y));
+    let (from, to) = (exec.slice(x).unwrap(), exec.slice(y).unwrap());
     let other = Weights::initial(&weights.network, 9).params;
     for seed in [1, 2, 3] {
         let picture = bench::picture(shape, 7919 - 12 * seed).data;

@@ -38,7 +38,11 @@ run() { # name, options of the network
     if [ -e "$folder/checkpoint.safetensors" ]; then
       resume=(--resume)
     else
-      resume=("$@" --batch 8 --crop 96 --steps "$steps" --seed 1)
+      resume=("$@" --steps "$steps")
+      for setting in "--batch 8" "--crop 96" "--seed 1"; do
+        # What the caller gives counts.
+        [[ " ${train[*]} " == *" ${setting% *} "* ]] || resume+=($setting)
+      done
     fi
     "$sasnet" train -o "$folder" "${resume[@]}" --validate-every "$steps" "${train[@]}"
   fi

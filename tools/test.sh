@@ -37,7 +37,8 @@ if ! ./target/release/sasnet devices | grep -q " GPU"; then
   export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/$vulkan/run"
   # This driver's cooperative matrices need shorter vectors.
   LP_NATIVE_VECTOR_WIDTH=256 SASNET_KERNELS=matrix \
-    cargo test --release --locked --test fixtures --test operators -- hidden wrong_kernels rows_alone
+    cargo test --release --locked --test fixtures --test operators --test misuse -- \
+    hidden wrong_kernels rows_alone devices_open
 fi
 # Each benchmark once: that it is complete and right, not how fast.
 cargo test --release --locked --bench operators --bench data

@@ -71,7 +71,7 @@ impl Bench {
             settings.check(&network)?;
         }
         let weights = match &self.architecture.weights {
-            Some(path) => Weights::read(path)?,
+            Some(file) => super::model_or_file(file)?,
             None => Weights::initial(&network, 1),
         };
         let device = self.adapter.open()?;
@@ -98,8 +98,7 @@ impl Bench {
     }
 
     fn origin(&self) -> String {
-        let of = self.architecture.weights.as_ref().map(|path| path.display().to_string());
-        of.unwrap_or("initial weights, seed 1".into())
+        self.architecture.weights.clone().unwrap_or("initial weights, seed 1".into())
     }
 
     fn as_json(&self, network: &Network, device: &Device, settings: &Settings, report: &Report, full: &Plan) -> String {

@@ -100,9 +100,9 @@ pub struct Architecture {
     /// Size of the picture
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "512x384", value_parser = parse_size)]
     size: (usize, usize),
-    /// Network of this weights file instead of the paper's
-    #[arg(long, value_name = "FILE", conflicts_with = "Design")]
-    weights: Option<PathBuf>,
+    /// Network of this weights file, or shipped model of this name, instead of the paper's
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "Design")]
+    weights: Option<String>,
     #[command(flatten)]
     design: Design,
 }
@@ -111,7 +111,8 @@ pub struct Architecture {
 #[derive(Args)]
 pub struct Design {
     /// sasnet, or of the paper's Table 3 autoencoder or unet, which take --features only [default: sasnet]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()), hide_possible_values = true, help_heading = "Network")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()),
+        hide_possible_values = true, help_heading = "Network")]
     architecture: Option<String>,
     /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
     #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', help_heading = "Network")]
@@ -167,7 +168,7 @@ impl Architecture {
     /// Which network.
     fn network(&self) -> Result<Network> {
         match &self.weights {
-            Some(path) => Ok(Weights::read(path)?.network),
+            Some(file) => Ok(model_or_file(file)?.network),
             None => self.design.network(net::Latent::Drop),
         }
     }
@@ -185,7 +186,8 @@ pub struct Adapter {
     /// `cpu`, or a part of an adapter's name (see `sasnet devices`) [default: a real GPU; where there is none, the CPU]
     #[arg(long, value_name = "NAME|cpu")]
     adapter: Option<String>,
-    /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 halves memory; in training
+    /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 takes two
+    /// thirds of the memory; in training
     /// the way forward alone is in f16, and its gradient good to 1 %
     #[arg(long, value_name = "NAME", default_value = "auto")]
     kernel: String,

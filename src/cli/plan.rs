@@ -7,7 +7,7 @@ use sasnet::Result;
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{Kernels, MatrixUnit};
-use sasnet::low_level::net::count;
+use sasnet::low_level::net::{Sasnet, count};
 use sasnet::low_level::ops::conv3x3::families::FAMILIES;
 use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
@@ -21,8 +21,9 @@ pub struct Plan_ {
     /// For the CPU executor instead of a GPU
     #[arg(long)]
     cpu: bool,
-    /// For these kernels: lanes, tiles, tiles-f16 or matrix (see `sasnet devices`)
-    #[arg(long, value_name = "NAME", default_value = "tiles", value_parser = parse_kernels, conflicts_with = "cpu")]
+    /// For these kernels (see `sasnet devices`)
+    #[arg(long, value_name = "NAME", default_value = "tiles", value_parser = parse_kernels,
+        conflicts_with = "cpu")]
     kernel: Kernels,
     /// In no more memory than this, as in 800MB or 2GB: in slabs of rows
     #[arg(long, value_name = "SIZE", value_parser = super::parse_memory, conflicts_with = "train")]
@@ -31,8 +32,13 @@ pub struct Plan_ {
     #[arg(long)]
     steps: bool,
     /// A training step, of so many samples of so many pixels squared
-    #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = super::parse_size, conflicts_with = "size")]
+    #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = parse_samples,
+        conflicts_with = "size")]
     train: Option<(usize, usize)>,
+}
+
+fn parse_samples(text: &str) -> Result<(usize, usize), &'static str> {
+    super::parse_size(text).map_err(|_| "give the samples of a step and the side of each, as in 16x128")
 }
 
 fn parse_kernels(name: &str) -> Result<Kernels, String> {
@@ -89,8 +95,9 @@ impl Plan_ {
             say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
         }
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
+        let paper = if network == Sasnet::default().into() { "; the paper: 209.12" } else { "" };
         say!(
-            "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations; the paper: 209.12)",
+            "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations{paper})",
             giga(full.paper_count())
         );
         say!(
@@ -124,21 +131,21 @@ fn print_operators(plan: &Plan) {
         *o = (o.0 + 1, o.1 + step.dispatches.len(), o.2 + step.macs, o.3 + written as u64);
     }
     let total = plan.macs().max(1) as f64;
-    say!("operator              calls  kernels       GMAC  share   MB written");
+    say!("operator                         calls  kernels       GMAC  share   MB written");
     for (name, (calls, kernels, macs, bytes)) in operators {
         let (gmac, share) = (macs as f64 / 1e9, 100.0 * macs as f64 / total);
-        say!("{name:20} {calls:6} {kernels:8} {gmac:10.3} {share:5.1}% {:12.1}", bytes as f64 / 1e6);
+        say!("{name:31} {calls:6} {kernels:8} {gmac:10.3} {share:5.1}% {:12.1}", bytes as f64 / 1e6);
     }
 }
 
 fn print_steps(plan: &Plan) {
-    say!("layer                    operator             output                   buffers        GMAC");
+    say!("layer                    operator                        output               buffers                GMAC");
     for step in &plan.steps {
         let shapes: Vec<String> = step.shapes.iter().take(1).map(Shape::to_string).collect();
         let ids = |regions: &mut dyn Iterator<Item = &Region>| {
             regions.map(|l| l.buffer.to_string()).collect::<Vec<_>>().join(",")
         };
         let buffers = format!("{} > {}", ids(&mut step.inputs.iter().flatten()), ids(&mut step.outputs.iter()));
-        say!("{:24} {:20} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
+        say!("{:24} {:31} {:20} {buffers:16} {:10.4}", step.name, step.op, shapes.concat(), step.macs as f64 / 1e9);
     }
 }

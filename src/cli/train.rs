@@ -35,10 +35,12 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
     validate_stride: u64,
     /// Steps between validations
-    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
+    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Validation and checkpoints")]
     validate_every: u64,
     /// Steps between checkpoints; there is one every ten minutes at least
-    #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Validation and checkpoints")]
+    #[arg(long, value_name = "STEPS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Validation and checkpoints")]
     checkpoint_every: u64,
     /// Write checkpoints in parts of at most this size, as 15MiB
     #[arg(long, value_name = "SIZE", value_parser = super::parse_memory, help_heading = "Validation and checkpoints")]

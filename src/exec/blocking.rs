@@ -9,7 +9,7 @@ use crate::ops::Graph;
 use std::sync::Arc;
 
 impl Device {
-    /// Opens a device: `cpu`, or the adapter whose line in `sasnet devices` contains `name`; None = a real GPU, or the
+    /// Opens a device: `cpu`, or the adapter whose description ([`crate::low_level::gpu::Adapter`]) contains `name`; None = a real GPU, or the
     /// CPU where there is none.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ pub(super) async fn with_right_matrices(gpu: Gpu) -> Gpu {
         return gpu;
     }
     let gpu = Arc::new(gpu);
-    let verdict = error(&gpu).await;
+    // Nobody else has the device yet.
+    let verdict = gpu.polled(error(&gpu)).await;
     let gpu = Arc::into_inner(gpu).expect("the check keeps nothing");
     let reason = match verdict {
         Ok(error) if error <= TOLERANCE => {

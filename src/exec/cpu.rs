@@ -55,13 +55,13 @@ impl<T: Real> CpuExecutor<T> {
         self.plan.region(value).unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name))
     }
 
-    /// Values of an output, a persistent value or a view, after a run.
+    /// Values of an output, a persistent value or a view, after a run; panics for any other.
     pub fn get(&self, value: Value) -> &[T] {
         let Region { buffer, offset, len, .. } = self.region(value);
         &self.buffers[buffer][offset..offset + len]
     }
 
-    /// Values of an input, a persistent value or a view, to be set before a run.
+    /// Values of an input, a persistent value or a view, to be set before a run; panics for any other.
     pub fn get_mut(&mut self, value: Value) -> &mut [T] {
         let Region { buffer, offset, len, .. } = self.region(value);
         &mut self.buffers[buffer][offset..offset + len]

@@ -67,9 +67,12 @@ impl GpuExecutor {
 
     /// Where a value lives, for hosts that share their buffers with the network. Not the parameters, which may not be
     /// kept: [`GpuExecutor::write`].
-    pub fn slice(&self, value: Value) -> Slice {
-        let region = self.plan.region(value);
-        slice(&self.buffers, region.unwrap_or_else(|| panic!("{} is not in the plan", self.graph.info(value).name)))
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] where the value is none that the plan keeps.
+    pub fn slice(&self, value: Value) -> Result<Slice> {
+        let region = self.plan.region(value).ok_or_else(|| super::not_kept(&self.graph, value))?;
+        Ok(slice(&self.buffers, region))
     }
 
     /// Sets an input, a persistent value or a view of one. Parameters that the plan does not keep
@@ -120,7 +123,7 @@ impl GpuExecutor {
     /// let (graph, x, y) = embed::graph(&weights.network, Shape::new(1, 3, 720, 1280))?;
     /// let exec = GpuExecutor::new(graph, Gpu::from_device(device.clone(), queue.clone()).into())?;
     /// exec.write(exec.graph().params(), &weights.params)?;
-    /// let (x, y) = (exec.slice(x), exec.slice(y)); // 1x3x720x1280 f32 each
+    /// let (x, y) = (exec.slice(x)?, exec.slice(y)?); // 1x3x720x1280 f32 each
     /// // In a frame:
     /// let mut encoder = device.create_command_encoder(&Default::default());
     /// // ... the host's passes that write x.buffer.raw() from x.offset on ...
@@ -156,7 +159,7 @@ impl GpuExecutor {
 
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub async fn read_async(&self, value: Value) -> Result<Vec<f32>> {
-        Ok(self.gpu.read_async(&[self.slice(value)]).await?.remove(0))
+        Ok(self.gpu.read_async(&[self.slice(value)?]).await?.remove(0))
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.

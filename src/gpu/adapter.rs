@@ -111,9 +111,10 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, Kerne
         Some(name) => can.iter().find(|k| k.name() == name),
     };
     let Some(&kernels) = chosen else {
+        let kernel = kernel.unwrap_or("auto");
         let list = can.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
         let adapter = Adapter(adapter.get_info());
-        return Err(Error::Gpu(format!("{adapter} cannot run the kernels {kernel:?}, only: {list}")));
+        return Err(Error::Gpu(format!("{adapter} cannot run the kernels {kernel}, only: {list}")));
     };
     Ok((adapter, kernels))
 }

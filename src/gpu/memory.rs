@@ -1,7 +1,7 @@
 //! Device memory: buffers, ranges of them, and what goes in and out.
 
 use super::Gpu;
-use crate::error::Result;
+use crate::error::{Error, Limit, Result, TooLarge};
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -61,9 +61,14 @@ pub struct Slice {
 
 impl Gpu {
     /// Makes a buffer of `bytes` (at least 4, rounded up to words) for kernels, zeroed.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where the device has not so much, [`Error::Gpu`] where it fails.
     pub async fn buffer_async(&self, label: &str, bytes: u64) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        self.counted_buffer(label, bytes.next_multiple_of(4).max(4), usage).await
+        let size = bytes.max(4).checked_next_multiple_of(4);
+        let size = size.ok_or_else(|| TooLarge::new(format!("the buffer {label}"), Limit::Device, bytes, 0))?;
+        self.counted_buffer(label, size, usage).await
     }
 
     pub(super) async fn counted_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
@@ -75,19 +80,52 @@ impl Gpu {
     }
 
     /// Copies numbers to the start of a slice.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they are more than the slice holds, or the slice is not this device's.
     pub async fn write_async(&self, slice: &Slice, data: &[f32]) -> Result<()> {
+        self.check(slice)?;
+        let bytes = size_of_val(data) as u64;
+        if bytes > slice.size {
+            return Err(Error::Invalid(format!("{bytes} bytes for a slice of {}", slice.size)));
+        }
         self.checked(|| "upload".into(), || self.upload(slice, data)).await
     }
 
     /// Queues an upload; for use within error scopes.
     pub(super) fn upload(&self, slice: &Slice, data: &[f32]) {
         let bytes: &[u8] = bytemuck::cast_slice(data);
-        assert!(bytes.len() as u64 <= slice.size, "{} bytes into a slice of {}", bytes.len(), slice.size);
         self.queue.write_buffer(slice.buffer.raw(), slice.offset, bytes);
     }
 
+    /// Checks that a slice lies in its buffer, and that the buffer is this device's, as far as anybody can know: a
+    /// host's own does not say.
+    fn check(&self, slice: &Slice) -> Result<()> {
+        let Slice { buffer, offset, size } = slice;
+        if offset.checked_add(*size).is_none_or(|end| end > buffer.size()) {
+            let all = buffer.size();
+            return Err(Error::Invalid(format!("a slice of {size} bytes from {offset} on of a buffer of {all}")));
+        }
+        match &buffer.0.counted {
+            Some(counted) if !Arc::ptr_eq(counted, &self.allocated) => {
+                Err(Error::Invalid("the buffer was made by another device".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Copies slices, each to one of its size.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the sizes of two differ, or a slice is not this device's.
     pub async fn copy_async(&self, slices: &[[Slice; 2]]) -> Result<()> {
+        for [from, to] in slices {
+            self.check(from)?;
+            self.check(to)?;
+            if from.size != to.size {
+                return Err(Error::Invalid(format!("a copy of {} bytes to {}", from.size, to.size)));
+            }
+        }
         if slices.is_empty() {
             return Ok(());
         }
@@ -103,7 +141,11 @@ impl Gpu {
 
     /// Reads slices back when all work is done. On a native device somebody must poll it meanwhile, as [`Gpu::read`]
     /// does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a slice is not this device's, [`Error::Gpu`] where the device fails.
     pub async fn read_async(&self, slices: &[Slice]) -> Result<Vec<Vec<f32>>> {
+        slices.iter().try_for_each(|slice| self.check(slice))?;
         let bytes = slices.iter().map(|s| s.size).sum::<u64>();
         if bytes == 0 {
             return Ok(vec![Vec::new(); slices.len()]);

@@ -29,6 +29,8 @@ use crate::kernel::{Kernels, Shader};
 use crate::plan::Target;
 use pipeline::Compiled;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -65,7 +67,10 @@ impl Gpu {
         // The device is ours, so that its loss may be listened to: wgpu reports it in no other way.
         let lost = gpu.lost.clone();
         gpu.device.set_device_lost_callback(move |reason, message| {
-            *lost.lock().unwrap() = Some(format!("the device was lost ({reason:?}): {message}"));
+            let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+            let destroyed = matches!(reason, wgpu::DeviceLostReason::Destroyed);
+            let how = if destroyed { "was destroyed" } else { "was lost" };
+            *lost.lock().unwrap() = Some(format!("the device {how}{why}"));
         });
         Ok(gpu)
     }
@@ -154,6 +159,22 @@ impl Gpu {
     /// Offsets of slices that kernels use are multiples of this.
     pub fn offset_alignment(&self) -> u64 {
         u64::from(self.device.limits().min_storage_buffer_offset_alignment)
+    }
+
+    /// Polls the device whenever `future` waits, which only somebody who has the device can do otherwise, and comes back
+    /// at once: for short waits. A browser polls by itself.
+    pub(crate) async fn polled<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            let state = future.as_mut().poll(context);
+            if state.is_pending() && cfg!(not(target_arch = "wasm32")) {
+                // That it fails, too, the future hears.
+                let _ = self.device.poll(wgpu::PollType::Poll);
+                context.waker().wake_by_ref();
+            }
+            state
+        })
+        .await
     }
 
     /// Runs `f` in error scopes. `what` names it in the error.

@@ -200,7 +200,7 @@ impl Operator for GatedConv3x3 {
         let y = Conv3x3 { slope: self.slope }.infer(&[x, r, w, b])?;
         match self.epilogue.op() {
             Some(op) => {
-                check!(self.slope.is_none(), "has a slope, and {op:?} follows");
+                check!(self.slope.is_none(), "has a slope, and {} follows", op.name());
                 op.infer(&[beside, &y].concat())
             }
             None => {

@@ -2,7 +2,7 @@
 //! file of the same stem in `shaders/`) and tests.
 //!
 //! A forward operator and the operators of its gradient live in one file. Everything else sees them through the trait
-//! [`Operator`] and the enum [`Op`], whose list below is the only place that names them all.
+//! [`Operator`] and the enum [`Op`], whose list below names them all.
 
 use crate::graph::{self, ShapeRule, Value};
 use crate::kernel::{Lowering, Operand, Shader};
@@ -130,7 +130,8 @@ operators! {
     channel_attention::ChannelStats, channel_attention::ChannelStatsBackward,
     channel_attention::ChannelGate, channel_attention::ChannelGateBackward,
     channels::Concat, channels::Split,
-    conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Conv3x3WithStats, conv3x3::ActivationBackward, conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
+    conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Conv3x3WithStats, conv3x3::ActivationBackward,
+    conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
     coupling::Coupling, coupling::CouplingBackward,
     exp_scale::ExpScale, exp_scale::ExpScaleBackward,
     gate::Gate, gate::GateBackward,

@@ -40,7 +40,7 @@ impl Operator for Rows {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let Some(&x) = inputs.first() else { return Err("takes one slab or more".into()) };
         let with_h = |s: Shape, h| Shape { h, ..s };
-        check!(inputs.iter().all(|s| with_h(*s, 1) == with_h(x, 1)), "slabs differ in more than height: {inputs:?}");
+        check!(inputs.iter().all(|s| with_h(*s, 1) == with_h(x, 1)), "slabs differ in more than height");
         let (end, height) = (self.first + self.count, inputs.iter().map(|s| s.h).sum::<usize>());
         check!(self.count > 0 && end <= height, "rows {} to {end} are wanted of {height}", self.first);
         Ok(vec![with_h(x, self.count)])

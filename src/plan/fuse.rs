@@ -5,7 +5,7 @@
 //! channels once instead of twice, beside 64 channels that each writes: the same time on a CPU and on a software
 //! driver, within what a run differs from the next (`cargo bench -- "first convolutions"` measures it on any device).
 //! And what g3 goes on from would lie in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the
-//! peaks are 41.4 and 26.8 MB (`tests/bands.rs` asks for 48 and 30).
+//! peaks are 41.4 and 26.8 MB (`tests/plans.rs` asks for 48 and 30).
 
 mod channel_stats;
 mod epilogue;

@@ -47,7 +47,7 @@ pub struct Schedule {
 }
 
 impl Default for Schedule {
-    /// The defaults of `sasnet train`, nothing to validate on.
+    /// A checkpoint every 500 steps, in one file; nothing to validate on.
     fn default() -> Schedule {
         Schedule {
             checkpoint_every: 500,

@@ -2,6 +2,7 @@
 
 use crate::error::{Diverged, Error, Result};
 use crate::exec::{Device, Executor};
+use crate::fit::MOST_PIXELS;
 use crate::graph::{Layout, Value};
 use crate::kernel::RunParams;
 use crate::lab::dataset::source::{Batch, STRENGTH};
@@ -109,6 +110,14 @@ impl Settings {
         }
         if self.crop == 0 || !self.crop.is_multiple_of(network.scale()) {
             return fail(format!("the crop is {}; give a multiple of {}", self.crop, network.scale()));
+        }
+        let pixels = self.batch.saturating_mul(self.crop.saturating_mul(self.crop));
+        if pixels > MOST_PIXELS {
+            let (batch, crop) = (self.batch, self.crop);
+            return fail(format!("{batch} samples of {crop}x{crop} are more than {MOST_PIXELS} pixels"));
+        }
+        if self.steps == 0 {
+            return fail("the number of steps is 0; give 1 or more".into());
         }
         for (what, value) in [("learning rate", self.rate), ("gradient clip", self.clip)] {
             if !(value > 0.0 && value.is_finite()) {

@@ -2,7 +2,7 @@
 
 use super::super::reversible::Traversal;
 use super::super::training::Pass;
-use super::super::{Architecture, Sizes, Slabs, check_features, residual, take, wrong};
+use super::super::{Architecture, Sizes, Slabs, check_features, list, residual, take, wrong};
 use super::{pass, smooth};
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Value};
@@ -68,7 +68,8 @@ impl Sasnet {
     pub fn new(blocks: &[usize], features: usize) -> Result<Sasnet> {
         if !(1..=3).contains(&blocks.len()) || blocks.iter().any(|b| !(1..=64).contains(b)) {
             return Err(Error::Invalid(format!(
-                "blocks are {blocks:?}; give one, two or three numbers from 1 to 64 (x2, x4, x8)"
+                "the blocks are {}; give one, two or three numbers from 1 to 64 (x2, x4, x8)",
+                list(blocks)
             )));
         }
         check_features(features)?;
@@ -147,10 +148,11 @@ impl Architecture for Sasnet {
     }
 
     fn describe(&self) -> String {
-        let blocks = self.blocks.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
+        let blocks = list(&self.blocks).replace(',', "+");
         let latent = if self.latent == Latent::Keep { ", structure of z kept" } else { "" };
         let attention = if self.attention { "" } else { ", no attention" };
-        format!("{blocks} blocks{latent}, {} features{attention}", self.features)
+        let s = if blocks == "1" { "" } else { "s" };
+        format!("{blocks} block{s}{latent}, {} features{attention}", self.features)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

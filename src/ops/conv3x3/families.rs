@@ -8,9 +8,9 @@ use wgpu::{DeviceType, Features};
 /// All that sets a family of kernels apart, but its code.
 #[derive(Debug)]
 pub struct Family {
-    /// Name, as `--kernel` takes it.
+    /// Name, as [`crate::DeviceOptions::kernel`] takes it.
     pub name: &'static str,
-    /// Description for `sasnet devices`.
+    /// Description for people.
     pub about: &'static str,
     /// Types of device that take it by themselves.
     pub default_for: &'static [DeviceType],
@@ -96,7 +96,7 @@ impl Kernels {
         can.into_iter().filter_map(|family| (family.kernels)(unit)).collect()
     }
 
-    /// Names of all families, as `--kernel` takes them.
+    /// Names of all families.
     pub fn names() -> Vec<&'static str> {
         FAMILIES.iter().map(|family| family.name).collect()
     }
