@@ -57,7 +57,7 @@ impl Options {
 /// Pixels of reflection that the network sees around a picture, cropped afterwards. Its convolutions see zeros beyond, black
 /// that is not there: without a border the shipped model frames a white picture by a coloured line, off by up to 16 of 255 (a
 /// black one by 20), with one of 2 pixels by 4 (5), of 8 by 1 (3), of 16 by 0 (2). Each costs 8 pixels' time: 7 % of 512x384.
-const BORDER: usize = 8;
+pub const BORDER: usize = 8;
 
 /// A network on a device, ready for pictures of any size. Keeps what it built for the last two sizes: a picture and its
 /// rotation.

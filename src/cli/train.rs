@@ -71,6 +71,10 @@ pub struct Train {
     /// Side of a sample [default: 128]
     #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
     crop: Option<usize>,
+    /// Pixels around a sample that are its reflection, as they are around pictures that are smoothed; an eighth of
+    /// --crop at most [default: 8; with --paper: 0]
+    #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
+    border: Option<usize>,
     /// Learning rate of the first step [default: 1e-3]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Settings")]
     rate: Option<f32>,
@@ -203,6 +207,7 @@ impl Train {
         Settings {
             batch: self.batch.unwrap_or(base.batch),
             crop: self.crop.unwrap_or(base.crop),
+            border: self.border.unwrap_or(base.border),
             rate: self.rate.unwrap_or(base.rate),
             halve_every: self.halve_every.unwrap_or(base.halve_every),
             decay_from: self.decay_from.or(base.decay_from),
@@ -258,7 +263,7 @@ impl Train {
         let (checkpoint, settings) = self.begin()?;
         let blend = if self.paper { BlendArg::Plain } else { BlendArg::Varied };
         let data = self.data.of_run(&self.out, self.resume, blend)?;
-        let source = Arc::new(data.source(settings.strength)?);
+        let source = Arc::new(data.source(settings.strength)?.with_border(settings.border));
         let validation = match &self.validate {
             Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,
             None => vec![],

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::pairs::Pair;
 use super::synthetic;
 use crate::error::{Error, Result};
-use crate::geometry::{Flip, reflect};
+use crate::geometry::{Flip, Padding, reflect};
 use crate::image::{self, pictures_below};
 use crate::rng::Rng;
 use crate::tensor::{Shape, Tensor};
@@ -72,6 +72,7 @@ pub struct Source {
     textures: Mix<Textures>,
     strength: (f32, f32),
     blend: Blend,
+    border: usize,
 }
 
 enum Target {
@@ -161,8 +162,13 @@ impl Source {
                 "texture strength from {low} to {high}: give two positive numbers, the smaller first"
             )));
         }
-        let mut source =
-            Source { targets: Mix::new(), textures: Mix::new(), strength: recipe.strength, blend: recipe.blend };
+        let mut source = Source {
+            targets: Mix::new(),
+            textures: Mix::new(),
+            strength: recipe.strength,
+            blend: recipe.blend,
+            border: 0,
+        };
         for (origin, weight) in &recipe.structures {
             match origin {
                 Origin::Folder(path) => {
@@ -232,6 +238,13 @@ impl Source {
         Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
     }
 
+    /// Samples that are surrounded by so many pixels of their reflection, an eighth of their side at most: as a picture is
+    /// when it is smoothed ([`crate::smooth::BORDER`]).
+    #[must_use]
+    pub fn with_border(self, border: usize) -> Source {
+        Source { border, ..self }
+    }
+
     /// The `batch` samples of `crop` x `crop` of the step number `step`; those of folders flipped and rotated at
     /// random, smaller pictures extended by reflection. A function of its arguments alone: a resumed run draws what it
     /// would have drawn.
@@ -247,6 +260,21 @@ impl Source {
     }
 
     fn sample(&self, rng: &mut Rng, crop: usize, input: &mut [f32], target: &mut [f32]) {
+        let border = self.border.min(crop / 8);
+        if border == 0 {
+            return self.inner(rng, crop, input, target);
+        }
+        let side = crop - 2 * border;
+        let [mut small_input, mut small_target] = [0; 2].map(|_| Tensor::zeros(Shape::new(1, 3, side, side)));
+        self.inner(rng, side, &mut small_input.data, &mut small_target.data);
+        let padding = Padding { border, multiple: 1 };
+        for (small, whole) in [(small_input, input), (small_target, target)] {
+            whole.copy_from_slice(&padding.flip_and_pad(&small, Flip::default(), 0..crop).data);
+        }
+    }
+
+    /// The sample without its border.
+    fn inner(&self, rng: &mut Rng, crop: usize, input: &mut [f32], target: &mut [f32]) {
         match self.targets.draw(rng) {
             Target::Pairs(pairs) => {
                 let (textured, smooth) = &pairs[rng.below(pairs.len())];

@@ -10,6 +10,7 @@ use crate::net::{Network, training::Pass};
 use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::rng::Rng;
+use crate::smooth::BORDER;
 use crate::tensor::{Shape, worst};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,10 @@ pub struct Settings {
     pub batch: usize,
     /// Side of a sample, a multiple of the network's scale.
     pub crop: usize,
+    /// Pixels around a sample that are its reflection, as [`crate::smooth::BORDER`] puts it around a picture
+    /// ([`crate::lab::dataset::source::Source::with_border`]).
+    #[serde(default)]
+    pub border: usize,
     /// Learning rate of the first step.
     pub rate: f32,
     /// Steps after which the rate halves, again and again; 0 = never.
@@ -63,6 +68,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            border: BORDER,
             rate: 1e-3,
             halve_every: 0,
             decay_from: Some(5_000),
@@ -79,6 +85,7 @@ impl Settings {
         Settings {
             batch: 16,
             crop: 128,
+            border: 0,
             rate: 2e-4,
             halve_every: 10_000,
             decay_from: None,

@@ -312,3 +312,20 @@ fn varied_blends_are_what_they_say() {
     assert!((0.15..0.6).contains(&strong), "{strong} stronger than the range");
     assert!(batch.input.data.iter().all(|v| (0.0..=1.0).contains(v)));
 }
+
+#[test]
+fn a_sample_is_surrounded_by_its_reflection() {
+    let source = Source::synthetic((8.0, 25.0)).unwrap();
+    let bare = source.batch(1, 5, 2, 16);
+    let source = source.with_border(8);
+    let batch = source.batch(1, 5, 2, 20);
+    for (whole, inner) in [(batch.input, bare.input), (batch.target, bare.target)] {
+        for (whole, inner) in whole.data.chunks_exact(400).zip(inner.data.chunks_exact(256)) {
+            for (i, v) in whole.iter().enumerate() {
+                // An eighth of 20 is 2.
+                let [y, x] = [i / 20, i % 20].map(|at| reflect(at as isize - 2, 16));
+                assert_eq!(*v, inner[y * 16 + x], "pixel {i}");
+            }
+        }
+    }
+}
