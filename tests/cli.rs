@@ -106,6 +106,23 @@ fn every_format_in_and_out() {
 }
 
 #[test]
+fn shards_share_a_folder() {
+    let f = Folder::new(0.0);
+    f.pictures(&["in/a.png", "in/b.png", "in/c.png"], 9, 12);
+    f.smooth(&["in", "-o", "whole"]).ok();
+    let ran = f.smooth(&["in", "-o", "out", "--shard", "2/2"]).ok();
+    assert!(ran.stderr.contains("smoothed 1 of 1 picture (shard 2/2 of 3 pictures)"), "{}", ran.stderr);
+    assert_eq!(f.names("out"), ["b.png"]);
+    // As a process that MPI started.
+    let mut command = f.command("smooth");
+    command.args(["in", "-o", "out", "--shard", "auto", "--adapter", "cpu", "--weights", "w.safetensors"]);
+    Ran::of(command.env("OMPI_COMM_WORLD_RANK", "0").env("OMPI_COMM_WORLD_SIZE", "2")).ok();
+    assert_eq!(f.names("out"), ["a.png", "b.png", "c.png"]);
+    assert!(f.names("out").iter().all(|name| f.bytes(&format!("out/{name}")) == f.bytes(&format!("whole/{name}"))));
+    f.smooth(&["in", "-o", "out", "--shard", "auto"]).fails(2, &["neither a Slurm array nor MPI", "give i/N"]);
+}
+
+#[test]
 fn every_size_in_a_folder_of_pictures() {
     for blocks in [&[1][..], &[1, 1, 1]] {
         let f = Folder::with(small_weights(blocks, 4, true, 0.0));

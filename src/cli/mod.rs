@@ -6,6 +6,7 @@ pub mod devices;
 pub mod eval;
 pub mod plan;
 pub mod shader;
+pub mod shard;
 pub mod smooth;
 pub mod synth;
 pub mod train;
