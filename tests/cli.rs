@@ -612,3 +612,19 @@ fn shaders_are_printed_as_devices_get_them() {
     shader(&["loom"]).fails(1, &["loom", "lists all"]);
     shader(&["conv3x3_matrix8", "--kernel", "tiles"]).fails(1, &["takes f16 alone"]);
 }
+
+#[test]
+fn what_processes_exchange_is_planned() {
+    let plan = |processes: &str| {
+        let network = ["plan", "--blocks", "4", "--features", "8", "--train", "16x32", "--processes", processes];
+        Ran::of(sasnet().args(network))
+    };
+    let said = plan("8").ok().stdout;
+    let bytes = 4.0 * sasnet::Network::from(Sasnet::new(&[4], 8).unwrap()).layout().parameters() as f64;
+    assert!(said.contains(&format!("8 processes, 2 samples each, gradients of {:.2} MB", bytes / 1e6)), "{said}");
+    assert!(said.contains(&format!("{:.2} MB a step", 2.0 * bytes * 7.0 / 8.0 / 1e6)), "{said}");
+    // The last part is all of it, at the end.
+    let parts: Vec<&str> = said.lines().filter(|line| line.contains("of the gradients after")).collect();
+    assert!(parts.len() > 3 && parts.last().unwrap().contains("100.0 % of the gradients after"), "{said}");
+    plan("3").fails(1, &["a batch of 16 samples has no 3 equal parts", "a multiple of 3"]);
+}

@@ -295,7 +295,7 @@ fn shards_join_to_the_same_table() {
         let shard = format!("{number}/4");
         let given = ["--shard", &shard, "--json", "part.json", "--csv", "part.csv", "--save", "saved"];
         let ran = b.eval(&of(&given)).ok();
-        let own = if number == 4 { "scored 0 pictures of 3 pictures" } else { "scored 1 picture of 3 pictures" };
+        let own = if number == 4 { "scored 0 of 3 pictures" } else { "scored 1 of 3 pictures" };
         assert!(ran.stdout.is_empty() && ran.stderr.contains(own), "{}", ran.stderr);
         assert_eq!(b.rows(&format!("part-{number}-of-4.csv")).len(), if number == 4 { 0 } else { 2 });
     }

@@ -37,7 +37,8 @@ pub struct Eval {
     sharding: Sharding,
     /// Join what shards have written (--shard i/N --json FILE, whose files are called FILE-1-of-N and so on): the table
     /// of all pictures
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "sets", "weights", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     smoothing: Smoothing,
@@ -86,9 +87,11 @@ impl Eval {
         csv.map_or(Ok(()), |path| report.write_csv(&path))?;
         json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
         if let (false, Some(json)) = (shard.is_whole(), json) {
-            let (own, all) = (report.sets.iter().map(|set| set.images.len()).sum(), count(report.pictures));
-            eprintln!("shard {shard}: scored {} of {all}, see {}", count(own), json.display());
-            eprintln!("when all shards are done: sasnet eval --merge, with the files of all");
+            let (own, all): (usize, _) = (report.sets.iter().map(|set| set.images.len()).sum(), count(report.pictures));
+            eprintln!(
+                "shard {shard}: scored {own} of {all}; sasnet eval --merge joins {} to those of the others",
+                json.display()
+            );
             return Ok(());
         }
         let text = report.markdown(TableOptions {

@@ -122,9 +122,9 @@ pub struct Image {
     pub networks: Vec<Scores>,
 }
 
-/// Scores all networks on all sets, or on a shard of their pictures ([`Report::merge`] joins those). Each picture is read and scored as it is before the first is smoothed: one that is
-/// damaged, has the wrong size or does not fit the device is found in seconds, not after hours. It is then read once
-/// more, for all networks.
+/// Scores all networks on all sets, or on a shard of their pictures ([`Report::merge`] joins those). Each picture is
+/// read and scored as it is before the first is smoothed: one that is damaged, has the wrong size or does not fit the
+/// device is found in seconds, not after hours. It is then read once more, for all networks.
 ///
 /// # Errors
 /// [`Error::Invalid`] where there is no set, no network or no picture, or two of them are called the same; otherwise
