@@ -61,7 +61,7 @@ fn uses() -> [(Graph, CpuExecutor<f32>); 3] {
     let step = |config: &Network| {
         let mut step = Graph::new(config.layout());
         let [x, target] = ["x", "target"].map(|name| step.input(name, shape));
-        let noise = config.noise_shape(shape).map(|shape| Noise { shape, first_row: 0 });
+        let noise = config.noise_shape(shape).map(|shape| Noise { shape, first_row: 0, first_image: 0 });
         let noise = noise.map(|noise| step.apply1("noise", noise, &[]).expect("noise has a shape"));
         let pass = config.training(&mut step, [x, target], noise, true).expect("the network's shapes fit");
         let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");

@@ -1,5 +1,5 @@
-// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n, c, y0 + i, j) with y0 = first_row, the same on every
-// device, in every order and for every tile. One invocation: one element.
+// Counter-based standard normal noise: y[n, c, i, j] = noise_scale * z(seed; n0 + n, c, y0 + i, j) with n0 = first_image and
+// y0 = first_row, the same on every device, in every order and for every tile. One invocation: one element.
 //
 // Integer part, exact. Philox4x32-10 with counter (column, row, channel, image) and key (seed low, seed high): ten
 // rounds of
@@ -21,6 +21,7 @@ struct Params {
     h: u32,
     w: u32,
     first_row: u32, // of the image's, where this is a part of its noise
+    first_image: u32, // of the batch's, where this is a part of its noise
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -88,7 +89,7 @@ fn noise(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gro
     let column = i % p.w;
     let row = i / p.w % p.h;
     let channel = i / (p.w * p.h) % p.c;
-    let image = i / (p.w * p.h * p.c);
+    let image = p.first_image + i / (p.w * p.h * p.c);
     let u = philox(vec4u(column, p.first_row + row, channel, image), run.seed);
     let z = sqrt(-2.0 * log_unit((u.x >> 8u) + 1u)) * cos_turn(u.y >> 8u);
     y[i] = run.noise_scale * z;

@@ -10,6 +10,9 @@ use crate::ops::{Graph, Node, Operator, add::Add};
 use crate::tensor::Shape;
 use std::collections::HashMap;
 
+/// Name of the nodes that add up the arrays of a parameter's several uses.
+pub(crate) const SUM: &str = "grads";
+
 /// Gradients while [`Graph::pull_back`] collects them.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
@@ -94,7 +97,7 @@ impl Graph {
     /// Returns the flat array of all parameters' gradients, kept to the end of the run.
     pub fn flat_gradient(&mut self, grads: &Gradients) -> Result<Value> {
         let Some((&first, rest)) = grads.flat.split_first() else { return Ok(self.persistent_like_params("grads")) };
-        let add = |sum, part: &Value| self.apply1("grads", Add { beta: 1.0 }, &[sum, *part]);
+        let add = |sum, part: &Value| self.apply1(SUM, Add { beta: 1.0 }, &[sum, *part]);
         let sum = rest.iter().try_fold(first, add)?;
         self.output(sum);
         Ok(sum)

@@ -47,6 +47,9 @@ pub enum Error {
     /// Training produced a loss or a gradient that is not finite.
     #[error("{0}")]
     Diverged(Diverged),
+    /// Processes that train together lost one of them, or do not fit together.
+    #[error("processes that train together: {0}")]
+    Group(String),
     /// An observer asked to stop ([`crate::Observer`]).
     #[error("stopped")]
     Cancelled,

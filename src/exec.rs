@@ -22,6 +22,7 @@ use crate::kernel::RunParams;
 use crate::ops::Graph;
 use crate::plan::{Plan, Region, Target};
 use crate::tensor::Shape;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ pub struct DeviceOptions {
     pub kernel: Option<String>,
     /// Folder where a GPU's compiled kernels are kept for the next start; None = they are not.
     pub cache: Option<PathBuf>,
+    /// Which of several adapters of one name, from 0, in turn: for processes that share a machine.
+    pub turn: usize,
 }
 
 impl Device {
@@ -57,10 +60,11 @@ impl Device {
     /// # Errors
     /// As [`Device::open`], and where the kernels are unknown or not for this device.
     pub async fn open_async(options: &DeviceOptions) -> Result<Device> {
-        let DeviceOptions { adapter, kernel, cache } = options;
+        let DeviceOptions { adapter, kernel, cache, turn } = options;
         let kernel = kernel.as_deref().filter(|kernel| *kernel != "auto");
         let open = async |adapter| {
-            let options = GpuOptions { adapter, kernel: kernel.map(str::to_string), cache: cache.clone() };
+            let (kernel, cache, turn) = (kernel.map(str::to_string), cache.clone(), *turn);
+            let options = GpuOptions { adapter, kernel, cache, turn };
             let gpu = Gpu::open_async(&options).await?;
             Ok(Device::Gpu(Arc::new(with_right_matrices(gpu).await)))
         };
@@ -173,13 +177,18 @@ impl Executor {
         }
     }
 
-    /// Shape of a value.
-    pub fn shape(&self, value: Value) -> Shape {
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
         match self {
             #[cfg(feature = "cpu")]
-            Executor::Cpu(exec) => exec.graph().shape(value),
-            Executor::Gpu(exec) => exec.graph().shape(value),
+            Executor::Cpu(exec) => exec.graph(),
+            Executor::Gpu(exec) => exec.graph(),
         }
+    }
+
+    /// Shape of a value.
+    pub fn shape(&self, value: Value) -> Shape {
+        self.graph().shape(value)
     }
 
     /// Bytes allocated for the graph; the plan's [`Plan::peak_bytes`] predicts them.
@@ -223,6 +232,24 @@ impl Executor {
         Ok(())
     }
 
+    /// Runs some consecutive steps of the plan; on a GPU returns when they are submitted. A run is all of them, once and
+    /// in order, in as many parts as one likes: between two, what the steps before have written can be read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the plan has no such steps, [`Error::Gpu`] where the device fails.
+    pub async fn run_steps_async(&mut self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
+        let of = self.plan().steps.len();
+        if steps.start > steps.end || steps.end > of {
+            return Err(Error::Invalid(format!("steps {} to {} of a plan of {of}", steps.start, steps.end)));
+        }
+        match self {
+            #[cfg(feature = "cpu")]
+            Executor::Cpu(exec) => exec.run_steps(steps, run_params),
+            Executor::Gpu(exec) => exec.run_steps_async(steps, run_params).await?,
+        }
+        Ok(())
+    }
+
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
     pub async fn profile_async(&mut self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
@@ -237,12 +264,21 @@ impl Executor {
     /// # Errors
     /// [`Error::Invalid`] where the value is none of these, [`Error::Gpu`] where the device fails.
     pub async fn read_async(&mut self, value: Value) -> Result<Vec<f32>> {
+        Ok(self.read_all_async(&[value]).await?.remove(0))
+    }
+
+    /// Reads several such values; waits for the device once.
+    pub async fn read_all_async(&mut self, values: &[Value]) -> Result<Vec<Vec<f32>>> {
         match self {
             #[cfg(feature = "cpu")]
-            Executor::Cpu(exec) if exec.plan().region(value).is_none() => Err(not_kept(exec.graph(), value)),
-            #[cfg(feature = "cpu")]
-            Executor::Cpu(exec) => Ok(exec.get(value).to_vec()),
-            Executor::Gpu(exec) => exec.read_async(value).await,
+            Executor::Cpu(exec) => {
+                let read = |value: &Value| match exec.plan().region(*value) {
+                    Some(_) => Ok(exec.get(*value).to_vec()),
+                    None => Err(not_kept(exec.graph(), *value)),
+                };
+                values.iter().map(read).collect()
+            }
+            Executor::Gpu(exec) => exec.read_all_async(values).await,
         }
     }
 }

@@ -5,5 +5,6 @@ pub mod bench;
 pub mod dataset;
 pub mod eval;
 pub mod metrics;
+pub mod shard;
 pub mod sheet;
 pub mod train;

@@ -18,7 +18,7 @@ use crate::weights::Weights;
 
 /// How to smooth.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "lab", derive(serde::Serialize))]
+#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Options {
     /// Scale of the noise in z's place, 0 = none; None = the scale that the weights were trained with.

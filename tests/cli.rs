@@ -106,6 +106,23 @@ fn every_format_in_and_out() {
 }
 
 #[test]
+fn shards_share_a_folder() {
+    let f = Folder::new(0.0);
+    f.pictures(&["in/a.png", "in/b.png", "in/c.png"], 9, 12);
+    f.smooth(&["in", "-o", "whole"]).ok();
+    let ran = f.smooth(&["in", "-o", "out", "--shard", "2/2"]).ok();
+    assert!(ran.stderr.contains("smoothed 1 of 1 picture (shard 2/2 of 3 pictures)"), "{}", ran.stderr);
+    assert_eq!(f.names("out"), ["b.png"]);
+    // As a process that MPI started.
+    let mut command = f.command("smooth");
+    command.args(["in", "-o", "out", "--shard", "auto", "--adapter", "cpu", "--weights", "w.safetensors"]);
+    Ran::of(command.env("OMPI_COMM_WORLD_RANK", "0").env("OMPI_COMM_WORLD_SIZE", "2")).ok();
+    assert_eq!(f.names("out"), ["a.png", "b.png", "c.png"]);
+    assert!(f.names("out").iter().all(|name| f.bytes(&format!("out/{name}")) == f.bytes(&format!("whole/{name}"))));
+    f.smooth(&["in", "-o", "out", "--shard", "auto"]).fails(2, &["neither a Slurm array nor MPI", "give i/N"]);
+}
+
+#[test]
 fn every_size_in_a_folder_of_pictures() {
     for blocks in [&[1][..], &[1, 1, 1]] {
         let f = Folder::with(small_weights(blocks, 4, true, 0.0));
@@ -594,4 +611,20 @@ fn shaders_are_printed_as_devices_get_them() {
     assert!(shader(&["conv3x3_lanes", "--wide"]).ok().stdout.contains("alias Pair = u64;"));
     shader(&["loom"]).fails(1, &["loom", "lists all"]);
     shader(&["conv3x3_matrix8", "--kernel", "tiles"]).fails(1, &["takes f16 alone"]);
+}
+
+#[test]
+fn what_processes_exchange_is_planned() {
+    let plan = |processes: &str| {
+        let network = ["plan", "--blocks", "4", "--features", "8", "--train", "16x32", "--processes", processes];
+        Ran::of(sasnet().args(network))
+    };
+    let said = plan("8").ok().stdout;
+    let bytes = 4.0 * sasnet::Network::from(Sasnet::new(&[4], 8).unwrap()).layout().parameters() as f64;
+    assert!(said.contains(&format!("8 processes, 2 samples each, gradients of {:.2} MB", bytes / 1e6)), "{said}");
+    assert!(said.contains(&format!("{:.2} MB a step", 2.0 * bytes * 7.0 / 8.0 / 1e6)), "{said}");
+    // The last part is all of it, at the end.
+    let parts: Vec<&str> = said.lines().filter(|line| line.contains("of the gradients after")).collect();
+    assert!(parts.len() > 3 && parts.last().unwrap().contains("100.0 % of the gradients after"), "{said}");
+    plan("3").fails(1, &["a batch of 16 samples has no 3 equal parts", "a multiple of 3"]);
 }

@@ -37,6 +37,7 @@ fn hosts_get_what_they_ask_for() {
     }
     let all = packages("cli");
     println!("\"cli\": {} packages", all.len());
+    assert!(!all.contains("mpi"), "a program brings MPI unasked");
     assert!(all.len() <= 155, "{} packages", all.len());
 }
 

@@ -282,6 +282,51 @@ fn equal_pictures_have_infinite_psnr() {
 }
 
 #[test]
+fn shards_join_to_the_same_table() {
+    let b = Bench::new();
+    fn of<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "4"], more].concat()
+    }
+    let shown =
+        ["--luma", "--details", "--per-image", "--csv", "all.csv", "--json", "all.json", "--markdown", "all.md"];
+    b.eval(&of(&shown)).ok();
+    // More shards than pictures: the fourth has none.
+    for number in 1..=4 {
+        let shard = format!("{number}/4");
+        let given = ["--shard", &shard, "--json", "part.json", "--csv", "part.csv", "--save", "saved"];
+        let ran = b.eval(&of(&given)).ok();
+        let own = if number == 4 { "scored 0 of 3 pictures" } else { "scored 1 of 3 pictures" };
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(own), "{}", ran.stderr);
+        assert_eq!(b.rows(&format!("part-{number}-of-4.csv")).len(), if number == 4 { 0 } else { 2 });
+    }
+    for saved in ["kodim/plain/a.png", "kodim/noisy/b.png", "traced/plain/S1T1.png"] {
+        assert!(b.path("saved").join(saved).exists(), "{saved}");
+    }
+    // In any order.
+    let parts = [2, 4, 1, 3].map(|number| format!("part-{number}-of-4.json"));
+    let merge = |parts: &[String], more: &[&str]| {
+        let mut command = sasnet();
+        Ran::of(command.current_dir(b.path("")).args(["eval", "--merge"]).args(parts).args(more))
+    };
+    let ran = merge(&parts, &shown.map(|word| word.replace("all.", "joined.").leak() as &str)).ok();
+    assert_eq!(ran.stdout, b.text("all.md"));
+    for name in ["all.md", "all.csv", "all.json"] {
+        assert_eq!(b.text(&name.replace("all", "joined")), b.text(name), "{name}");
+    }
+
+    merge(&parts[..2], &[]).fails(1, &["shards are missing: 1/4, 3/4"]);
+    merge(&[&parts[..], &parts[..1]].concat(), &[]).fails(1, &["part-2-of-4.json: has shard 2/4, as part-2-of-4.json"]);
+    merge(&["all.csv".into()], &[]).fails(1, &["all.csv: not a report of scores"]);
+    b.eval(&[&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "5", "--shard", "2/4", "--json", "other.json"]].concat()).ok();
+    let other = [&parts[1..], &["other-2-of-4.json".into()]].concat();
+    merge(&other, &[]).fails(1, &["other-2-of-4.json: not of one evaluation with part-4-of-4.json: another options"]);
+    merge(&parts, &["--set", "kodim"]).fails(2, &["cannot be used with"]);
+    b.eval(&of(&["--shard", "1/4"])).fails(1, &["--shard needs --json"]);
+    b.eval(&of(&["--shard", "5/4", "--json", "x.json"])).fails(2, &["no shard 5/4", "i from 1 to N"]);
+    b.eval(&of(&["--shard", "1/4", "--luma"])).fails(2, &["cannot be used with"]);
+}
+
+#[test]
 fn networks_of_one_file_name() {
     let b = Bench::new();
     for (folder, label) in [("1", "plain"), ("2", "noisy")] {

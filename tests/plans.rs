@@ -219,7 +219,9 @@ fn network(config: &Network, shape: Shape, train: Option<bool>) -> Graph {
         return g;
     };
     let target = g.input("target", shape);
-    let noise = config.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[]).unwrap());
+    let noise = config
+        .noise_shape(shape)
+        .map(|shape| g.apply1("noise", Noise { shape, first_row: 0, first_image: 0 }, &[]).unwrap());
     let pass = config.training(&mut g, [x, target], noise, store_activations).unwrap();
     let [m, v] = ["m", "v"].map(|name| g.persistent_like_params(name));
     let clip = g.apply1("clip", GradNorm, &[pass.grads]).unwrap();

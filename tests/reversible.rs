@@ -47,7 +47,7 @@ impl Case {
     fn graph(&self, store_activations: bool) -> (Graph, [Value; 2], Pass) {
         let mut g = Graph::new(self.config.layout());
         let [x, target] = ["x", "target"].map(|name| g.input(name, self.shape));
-        let noise = self.config.noise_shape(self.shape).map(|shape| Noise { shape, first_row: 0 });
+        let noise = self.config.noise_shape(self.shape).map(|shape| Noise { shape, first_row: 0, first_image: 0 });
         let noise = noise.map(|noise| g.apply1("noise", noise, &[]).unwrap());
         let pass = self.config.training(&mut g, [x, target], noise, store_activations).unwrap();
         (g, [x, target], pass)

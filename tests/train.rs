@@ -271,6 +271,17 @@ fn settings_out_of_range_say_which() {
     }
 }
 
+/// A program without MPI that `mpirun` starts would train as many times, each alone.
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn one_of_several_processes_needs_mpi() {
+    let data = Data::new();
+    let mut command = data.command("run", &NEW);
+    let started = command.env("OMPI_COMM_WORLD_RANK", "1").env("OMPI_COMM_WORLD_SIZE", "2");
+    Ran::of(started).fails(1, &["one of 2 that MPI started", "built without MPI"]);
+    assert!(!data.path("run").exists());
+}
+
 #[test]
 fn data_is_read_before_a_device_is_opened() {
     let data = Data::new();

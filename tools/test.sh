@@ -1,16 +1,17 @@
 #!/bin/sh
 # All checks: format, lints, documentation, tests. On a machine without a GPU it first fetches a software Vulkan driver
-# (Debian, into target/), and where it is missing the SPIR-V validator; a machine with a GPU tests that GPU.
+# (Debian, into target/), and where they are missing the SPIR-V validator and Open MPI; a machine with a GPU tests that
+# GPU.
 #
 #   tools/test.sh                 everything
 #   tools/test.sh swiftshader     the GPU tests alone, on SwiftShader, an independent driver
 set -eu
 cd "$(dirname "$0")/.."
 
-install() { # a Debian package, where the machine lets us
-  echo "installing $1" >&2
+install() { # Debian packages, where the machine lets us
+  echo "installing $*" >&2
   if [ "$(id -u)" = 0 ]; then run=; else run=sudo; fi
-  $run apt-get update -qq && $run apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+  $run apt-get update -qq && $run apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 command -v spirv-val >/dev/null || install spirv-tools
 
@@ -21,25 +22,35 @@ if [ "${1:-}" = swiftshader ]; then
   export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/target/swiftshader/run" SASNET_ADAPTER=swiftshader
   exec cargo test --release --locked --test fixtures --test operators --test kernels
 fi
+# Training by several processes: the feature mpi needs an MPI, and libclang with its headers to read that one's.
+has_mpi() {
+  command -v mpirun && command -v mpicc && find /usr/lib -path '*clang*/include/stddef.h' 2>/dev/null | grep -q .
+}
+mpi="--features mpi"
+has_mpi >/dev/null || install libopenmpi-dev openmpi-bin libclang-dev || {
+  echo "NOT TESTED: training by several processes (tests/mpi.rs): there is no MPI, and it cannot be installed" >&2
+  mpi=
+}
 # Tests leave no compiled kernels in the user's folder, and take none from there.
 export SASNET_CACHE=
 
 cargo fmt --check
-cargo clippy --release --locked --all-targets -- -D warnings
-# What hosts build.
-for features in "" builtin builtin,cpu files; do
+# shellcheck disable=SC2086 # two words or none
+cargo clippy --release --locked --all-targets $mpi -- -D warnings
+# What hosts build, and the program without MPI.
+for features in "" builtin builtin,cpu files cli; do
   cargo clippy --release --locked --lib --no-default-features --features "$features" -- -D warnings
 done
-RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps
-cargo build --release --locked
+RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps $mpi
+cargo build --release --locked $mpi
 if ! ./target/release/sasnet devices | grep -q " GPU"; then
   tools/software-vulkan.sh $vulkan
   export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$PWD/$vulkan/run"
   # This driver's cooperative matrices need shorter vectors.
   LP_NATIVE_VECTOR_WIDTH=256 SASNET_KERNELS=matrix \
-    cargo test --release --locked --test fixtures --test operators --test misuse -- \
+    cargo test --release --locked $mpi --test fixtures --test operators --test misuse -- \
     hidden wrong_kernels rows_alone devices_open
 fi
 # Each benchmark once: that it is complete and right, not how fast.
-cargo test --release --locked --bench operators --bench data
-exec cargo test --release --locked
+cargo test --release --locked $mpi --bench operators --bench data
+exec cargo test --release --locked $mpi

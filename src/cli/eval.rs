@@ -1,11 +1,13 @@
 //! `sasnet eval`
 
+use super::shard::Sharding;
 use super::{Smoothing, count, model_or_file, progress, say};
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::image::{Picture, check_format, write};
 use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, find_pairs};
-use sasnet::lab::eval::{Candidate, Scored, Set, TableOptions, Worst, evaluate};
+use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
+use sasnet::lab::shard::Shard;
 use sasnet::low_level::file::{atomic_write, prepare};
 use sasnet::low_level::smooth::Smoother;
 use sasnet::low_level::weights::{MODELS, Weights};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf, absolute};
 #[derive(Args)]
 pub struct Eval {
     /// Folder of inputs (or one); without TRUTHS, side-by-side pictures, ground truth left
-    #[arg(required_unless_present = "sets", conflicts_with = "sets")]
+    #[arg(required_unless_present_any = ["sets", "merge"], conflicts_with = "sets")]
     inputs: Option<PathBuf>,
     /// Folder of ground truths: of the same names, or an input's name without its texture (S3.png for S3T7.png)
     truths: Option<PathBuf>,
@@ -32,21 +34,28 @@ pub struct Eval {
     #[arg(long, value_name = "[LABEL=]FILE")]
     weights: Vec<String>,
     #[command(flatten)]
+    sharding: Sharding,
+    /// Join what shards have written (--shard i/N --json FILE, whose files are called FILE-1-of-N and so on): the table
+    /// of all pictures
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
+    merge: Vec<PathBuf>,
+    #[command(flatten)]
     smoothing: Smoothing,
     /// Print each picture's scores, too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Sharding")]
     per_image: bool,
     /// Print the scores of the luma (Y), too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Sharding")]
     luma: bool,
     /// Print each network's parameters, multiply-accumulates and noise scale, too (the paper's Table 3)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Sharding")]
     details: bool,
     /// Print the gains over the input that the paper reports on the real sets, too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Sharding")]
     published: bool,
     /// Write what is printed, too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "Sharding")]
     markdown: Option<PathBuf>,
     /// Write each picture's scores as CSV, in full precision
     #[arg(long, value_name = "FILE")]
@@ -67,22 +76,60 @@ pub struct Eval {
 }
 
 impl Eval {
-    /// Scores all networks on all sets.
+    /// Scores all networks on all sets, or joins such scores.
     pub fn run(self) -> Result<()> {
+        let shard = self.sharding.shard();
+        if !shard.is_whole() && self.json.is_none() {
+            return Err(Error::Invalid("--shard needs --json FILE, which --merge joins to the table".into()));
+        }
+        let [csv, json, sheet] = [&self.csv, &self.json, &self.sheet].map(|p| p.as_ref().map(|p| self.sharding.own(p)));
+        let report = if self.merge.is_empty() { self.score(shard, [&csv, &json, &sheet])? } else { self.joined()? };
+        csv.map_or(Ok(()), |path| report.write_csv(&path))?;
+        json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
+        if let (false, Some(json)) = (shard.is_whole(), json) {
+            let (own, all): (usize, _) = (report.sets.iter().map(|set| set.images.len()).sum(), count(report.pictures));
+            eprintln!(
+                "shard {shard}: scored {own} of {all}; sasnet eval --merge joins {} to those of the others",
+                json.display()
+            );
+            return Ok(());
+        }
+        let text = report.markdown(TableOptions {
+            luma: self.luma,
+            details: self.details,
+            per_image: self.per_image,
+            published: self.published,
+        });
+        if let Some(path) = &self.markdown {
+            atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
+        }
+        say!("{}", text.trim_end());
+        Ok(())
+    }
+
+    /// Joins the reports of shards.
+    fn joined(&self) -> Result<Report> {
+        [&self.markdown, &self.csv, &self.json].into_iter().flatten().try_for_each(prepare)?;
+        let read = |path: &PathBuf| Ok((path.clone(), Report::read_json(path)?));
+        Report::merge(self.merge.iter().map(read).collect::<Result<_>>()?)
+    }
+
+    /// Scores all networks on the pictures of a shard, writes the sheet and the results.
+    fn score(&self, shard: Shard, [csv, json, sheet]: [&Option<PathBuf>; 3]) -> Result<Report> {
         let sets = self.sets()?;
         let networks = self.networks()?;
         let labels: Vec<&str> = networks.iter().map(|(label, ..)| label.as_str()).collect();
         let mut log = Log {
             save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels)).transpose()?,
-            worst: self.sheet.as_ref().map(|_| Worst::new(self.worst.into())),
+            worst: sheet.as_ref().map(|_| Worst::new(self.worst.into())),
         };
-        [&self.markdown, &self.csv, &self.json, &self.sheet].into_iter().flatten().try_for_each(prepare)?;
-        self.sheet.as_ref().map(check_format).transpose()?;
+        [&self.markdown, csv, json, sheet].into_iter().flatten().try_for_each(prepare)?;
+        sheet.as_ref().map(check_format).transpose()?;
 
         let device = self.smoothing.adapter.open()?;
         let options = self.smoothing.options();
         let pictures: usize = sets.iter().map(|set| set.pairs.len()).sum();
-        let bar = progress(pictures * networks.len() * options.passes());
+        let bar = progress(shard.part(0..pictures).count() * networks.len() * options.passes());
         // All networks stay on the device at once.
         let max_memory = self.smoothing.max_memory.map(|bytes| bytes / networks.len() as u64);
         let candidate = |(label, file, weights): &(String, String, Weights)| Candidate {
@@ -97,30 +144,17 @@ impl Eval {
         }
         let report = evaluate(
             &sets,
+            shard,
             &mut candidates,
             &options,
             &mut |progress: &Progress| show(&bar, progress),
             &mut |scored| log.keep(scored),
         )?;
         bar.finish_and_clear();
-
-        let shown = TableOptions {
-            luma: self.luma,
-            details: self.details,
-            per_image: self.per_image,
-            published: self.published,
-        };
-        let text = report.markdown(shown);
-        if let Some(path) = &self.markdown {
-            atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
-        }
-        self.csv.as_deref().map_or(Ok(()), |path| report.write_csv(path))?;
-        self.json.as_deref().map_or(Ok(()), |path| report.write_json(path))?;
-        if let (Some(path), Some(worst)) = (&self.sheet, &log.worst) {
+        if let (Some(path), Some(worst)) = (sheet, &log.worst) {
             worst.sheet(&labels)?.write(path)?;
         }
-        say!("{}", text.trim_end());
-        Ok(())
+        Ok(report)
     }
 
     fn sets(&self) -> Result<Vec<Set>> {

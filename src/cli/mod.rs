@@ -6,6 +6,7 @@ pub mod devices;
 pub mod eval;
 pub mod plan;
 pub mod shader;
+pub mod shard;
 pub mod smooth;
 pub mod synth;
 pub mod train;
@@ -14,6 +15,7 @@ pub mod weights;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
+use sasnet::lab::shard::local_rank;
 use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
 use sasnet::low_level::smooth::Options;
@@ -200,6 +202,7 @@ impl Adapter {
         options.adapter = self.adapter.clone();
         options.kernel = Some(self.kernel.clone());
         options.cache = cache_folder();
+        options.turn = local_rank(|name| std::env::var(name).ok())?;
         let device = Device::open_with(&options)?;
         eprintln!("running on {}", device.describe());
         Ok(device)

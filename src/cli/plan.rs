@@ -35,6 +35,9 @@ pub struct Plan_ {
     #[arg(long, value_name = "BATCHxCROP", num_args = 0..=1, default_missing_value = "16x128", value_parser = parse_samples,
         conflicts_with = "size")]
     train: Option<(usize, usize)>,
+    /// Print what so many processes that share the batch exchange, too
+    #[arg(long, value_name = "N", requires = "train", value_parser = clap::value_parser!(u16).range(2..))]
+    processes: Option<u16>,
 }
 
 fn parse_samples(text: &str) -> Result<(usize, usize), &'static str> {
@@ -75,6 +78,9 @@ impl Plan_ {
                     "  activations {activations:8}  {giga:9.2} GMAC  {mb:9.2} MB, weights and Adam's moments included"
                 );
             }
+            let settings = Settings { batch, crop, ..Settings::default().of(&network) };
+            let processes = self.processes.map(usize::from);
+            processes.map_or(Ok(()), |processes| print_exchange(&network, &settings, target, processes))?;
             return Ok(());
         }
         let (width, height) = self.architecture.size;
@@ -115,6 +121,25 @@ impl Plan_ {
         }
         Ok(())
     }
+}
+
+/// What processes that share a batch exchange in a step, and when.
+fn print_exchange(network: &Network, settings: &Settings, target: Target, processes: usize) -> Result<()> {
+    let samples = settings.samples_of(0, processes)?.len();
+    let parts = step::exchanges(network, &Settings { batch: samples, ..settings.clone() }, target)?;
+    let gradient = 4.0 * parts.iter().map(|(elements, _)| *elements as f64).sum::<f64>();
+    let sent = 2.0 * gradient * (processes - 1) as f64 / processes as f64;
+    let milliseconds = |gigabits: f64| 8e3 * sent / (1e9 * gigabits);
+    say!("\n{processes} processes, {samples} samples each, gradients of {:.2} MB", gradient / 1e6);
+    say!("  each sends and receives 2 (N - 1) / N of them, {:.2} MB a step", sent / 1e6);
+    say!("  at the line's rate {:.2} ms on 10 Gb/s, {:.2} ms on 100 Gb/s", milliseconds(10.0), milliseconds(100.0));
+    say!("  complete, and sent from then on, after this share of the step's operations:");
+    let mut complete = 0.0;
+    for (elements, done) in parts {
+        complete += 4.0 * elements as f64;
+        say!("  {:6.1} % of the gradients after {:5.1} %", 100.0 * complete / gradient, 100.0 * done);
+    }
+    Ok(())
 }
 
 /// A network in words.

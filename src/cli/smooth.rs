@@ -1,5 +1,6 @@
 //! `sasnet smooth`
 
+use super::shard::Sharding;
 use super::{Smoothing, count, hint, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -29,13 +30,17 @@ pub struct Smooth {
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     weights: Option<PathBuf>,
     #[command(flatten)]
+    sharding: Sharding,
+    #[command(flatten)]
     smoothing: Smoothing,
 }
 
 impl Smooth {
     /// Smooths all pictures; one that fails does not stop the others.
     pub fn run(self) -> Result<()> {
-        let jobs = self.jobs()?;
+        let (all, shard) = (self.jobs()?, self.sharding.shard());
+        let of = if shard.is_whole() { String::new() } else { format!(" (shard {shard} of {})", count(all.len())) };
+        let jobs: Vec<(PathBuf, PathBuf)> = shard.part(all).collect();
         let weights = match (&self.weights, &self.model) {
             (Some(file), _) => Weights::read(file)?,
             (None, Some(model)) => Weights::model(model).expect("clap knows the models"),
@@ -67,7 +72,7 @@ impl Smooth {
         }
         bar.finish_and_clear();
         let done = jobs.len() - failed.len();
-        eprintln!("smoothed {done} of {} in {:.1} s", count(jobs.len()), bar.elapsed().as_secs_f64());
+        eprintln!("smoothed {done} of {}{of} in {:.1} s", count(jobs.len()), bar.elapsed().as_secs_f64());
         if failed.is_empty() {
             Ok(())
         } else {

@@ -5,7 +5,9 @@ use super::parse_strength;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::lab::dataset::pairs::{Pair, find_pairs};
+use sasnet::lab::dataset::source::Source;
 use sasnet::lab::train::checkpoint::Checkpoint;
+use sasnet::lab::train::group::Exchange;
 use sasnet::lab::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
 use sasnet::lab::train::step::Trainer;
 use sasnet::lab::train::step::{Init, Settings};
@@ -135,15 +137,18 @@ impl From<InitArg> for Init {
     }
 }
 
-/// Becomes true at Ctrl-C or where the system asks the process to end; a second time ends it at once.
-fn stop_on_signal() -> Arc<AtomicBool> {
+/// Becomes true at Ctrl-C or where the system asks the process to end; a second time ends it at once. One of several
+/// processes that train together `speaks`.
+fn stop_on_signal(speaks: bool) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = stop.clone();
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping after this step, with a checkpoint (once more: at once, without)");
+        if speaks {
+            eprintln!("stopping after this step, with a checkpoint (once more: at once, without)");
+        }
     };
     // Without a handler the signal ends the process, which loses the steps since the last checkpoint and no more.
     if let Err(error) = ctrlc::set_handler(handler) {
@@ -166,7 +171,7 @@ impl Watch {
         let bar = ProgressBar::new(trainer.settings().steps).with_position(trainer.steps());
         bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
         bar.reset_eta();
-        Watch { bar, said: Instant::now(), stop: stop_on_signal() }
+        Watch { bar, said: Instant::now(), stop: stop_on_signal(true) }
     }
 
     fn end(&self, well: bool) {
@@ -257,22 +262,30 @@ impl Train {
     /// Trains.
     pub fn run(self) -> Result<()> {
         let until = self.max_time.and_then(|time| Instant::now().checked_add(time));
+        let exchange = Exchange::join_started(|name| std::env::var(name).ok())?;
+        let leads = exchange.as_ref().is_none_or(|exchange| exchange.rank() == 0);
         // Nothing there is read or written while another process trains.
-        let lock = self.out.is_dir().then(|| Lock::take(&self.out)).transpose()?;
+        let lock = (leads && self.out.is_dir()).then(|| Lock::take(&self.out)).transpose()?;
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
         let blend = if self.paper { BlendArg::Plain } else { BlendArg::Varied };
         let data = self.data.of_run(&self.out, self.resume, blend)?;
         let source = Arc::new(data.source(settings.strength)?.with_border(settings.border));
         let validation = match &self.validate {
-            Some(inputs) => find_pairs(inputs, self.validate_truths.as_deref())?,
-            None => vec![],
+            Some(inputs) if leads => find_pairs(inputs, self.validate_truths.as_deref())?,
+            _ => vec![],
         };
         let validation: Vec<Pair> = validation.into_iter().step_by(self.validate_stride as usize).collect();
         let validation = Validation::read(&validation)?;
         let device = self.adapter.open()?;
-        let mut trainer = checkpoint.trainer(&settings, &device)?;
+        let processes = exchange.as_ref().map_or(1, Exchange::size);
+        let mut trainer = checkpoint.trainer_together(&settings, &device, exchange)?;
         drop(checkpoint);
+        // All have read what they begin with, before the first writes into the folder.
+        trainer.check_same(&source.to_string())?;
+        if !leads {
+            return follow(trainer, source);
+        }
         let schedule = Schedule {
             checkpoint_every: self.checkpoint_every,
             validate_every: self.validate_every,
@@ -285,6 +298,9 @@ impl Train {
             trainer.network().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
+        if processes > 1 {
+            eprintln!("{processes} processes, each with {} samples of a batch", trainer.samples().len());
+        }
         eprintln!("training on {source}");
         let lock = match lock {
             Some(lock) => lock,
@@ -315,6 +331,17 @@ impl Train {
                 return Err(error);
             }
         }
-        Ok(())
+        trainer.leave()
     }
+}
+
+/// Takes part in the run of the first process, which writes and speaks.
+fn follow(mut trainer: Trainer, source: Arc<Source>) -> Result<()> {
+    let stop = stop_on_signal(false);
+    let mut watch = |_: &Progress| match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    run::follow(&mut trainer, source, &mut watch)?;
+    trainer.leave()
 }

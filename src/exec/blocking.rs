@@ -6,6 +6,7 @@ use crate::gpu::Gpu;
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::Graph;
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Device {
@@ -72,6 +73,11 @@ impl Executor {
         self.device().drive(self.run_async(run_params))
     }
 
+    /// Runs some consecutive steps of the plan ([`Executor::run_steps_async`]).
+    pub fn run_steps(&mut self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
+        self.device().drive(self.run_steps_async(steps, run_params))
+    }
+
     /// Waits until the device has done all that it was given.
     pub fn wait(&self) -> Result<()> {
         match self {
@@ -89,6 +95,11 @@ impl Executor {
     /// Reads an output, a persistent value or a view of one ([`Executor::read_async`]).
     pub fn read(&mut self, value: Value) -> Result<Vec<f32>> {
         self.device().drive(self.read_async(value))
+    }
+
+    /// Reads several such values ([`Executor::read_all_async`]).
+    pub fn read_all(&mut self, values: &[Value]) -> Result<Vec<Vec<f32>>> {
+        self.device().drive(self.read_all_async(values))
     }
 }
 

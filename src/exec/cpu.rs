@@ -5,6 +5,7 @@ use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::{Cpu, Graph, In, Out, Real};
 use crate::plan::{Plan, Region, Target};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -92,9 +93,12 @@ impl<T: Real> CpuExecutor<T> {
 
     /// Runs all nodes in order.
     pub fn run(&mut self, run_params: &RunParams) {
-        for i in 0..self.graph.nodes().len() {
-            self.step(i, run_params);
-        }
+        self.run_steps(0..self.graph.nodes().len(), run_params);
+    }
+
+    /// Runs some consecutive nodes.
+    pub fn run_steps(&mut self, steps: Range<usize>, run_params: &RunParams) {
+        steps.for_each(|i| self.step(i, run_params));
     }
 
     /// As [`Self::run`], with the seconds that each node took.

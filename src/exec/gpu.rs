@@ -7,7 +7,8 @@ use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::Graph;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Runs a graph on a GPU.
@@ -98,8 +99,16 @@ impl GpuExecutor {
 
     /// Runs all nodes in order; returns when they are submitted.
     pub async fn run_async(&self, run_params: &RunParams) -> Result<()> {
+        self.run_steps_async(0..self.plan.steps.len(), run_params).await
+    }
+
+    /// Runs some consecutive steps of the plan; returns when they are submitted.
+    pub async fn run_steps_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu).await?;
-        self.recorded.run_async(&self.gpu, run_params).await
+        let dispatches = |steps: &[Step]| steps.iter().map(|step| step.dispatches.len()).sum::<usize>();
+        let first = dispatches(&self.plan.steps[..steps.start]);
+        let part = first..first + dispatches(&self.plan.steps[steps]);
+        self.recorded.run_part_async(&self.gpu, part, run_params).await
     }
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
@@ -159,7 +168,13 @@ impl GpuExecutor {
 
     /// Reads an output, a persistent value or a view of one; waits for the device.
     pub async fn read_async(&self, value: Value) -> Result<Vec<f32>> {
-        Ok(self.gpu.read_async(&[self.slice(value)?]).await?.remove(0))
+        Ok(self.read_all_async(&[value]).await?.remove(0))
+    }
+
+    /// Reads several such values; waits for the device once.
+    pub async fn read_all_async(&self, values: &[Value]) -> Result<Vec<Vec<f32>>> {
+        let slices = values.iter().map(|value| self.slice(*value)).collect::<Result<Vec<Slice>>>()?;
+        self.gpu.read_async(&slices).await
     }
 
     /// Fills every reusable buffer with NaN: what a kernel reads before it is written shows.

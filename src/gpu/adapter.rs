@@ -41,6 +41,8 @@ pub struct GpuOptions {
     pub kernel: Option<String>,
     /// Folder where compiled kernels are kept for the next start; None = they are not.
     pub cache: Option<PathBuf>,
+    /// Which of several adapters of one name, from 0, in turn.
+    pub turn: usize,
 }
 
 /// The adapters of this machine, real GPUs first.
@@ -104,7 +106,7 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, Kerne
         let names = names.join(", ");
         return Err(Error::Invalid(format!("there are no kernels {name:?}; give one of: auto, {names}")));
     }
-    let adapter = choose_adapter(&options.adapter).await?;
+    let adapter = choose_adapter(&options.adapter, options.turn).await?;
     let can = kernels(&adapter);
     let chosen = match kernel {
         None => can.first(),
@@ -119,15 +121,15 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, Kerne
     Ok((adapter, kernels))
 }
 
-async fn choose_adapter(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let adapters = enumerate().await;
+async fn choose_adapter(choice: &AdapterChoice, turn: usize) -> Result<wgpu::Adapter> {
+    let mut adapters = enumerate().await;
     let lines: Vec<String> = adapters.iter().map(|a| Adapter(a.get_info()).to_string()).collect();
-    let wanted = |(adapter, line): &(wgpu::Adapter, &String)| match choice {
+    let wanted = |(adapter, line): (&wgpu::Adapter, &String)| match choice {
         AdapterChoice::RealGpu => rank(&adapter.get_info()) <= 2,
         AdapterChoice::Named(name) => line.to_lowercase().contains(&name.to_lowercase()),
     };
-    let found = adapters.into_iter().zip(&lines).find(wanted).map(|(adapter, _)| adapter);
-    found.ok_or_else(|| {
+    let found = adapters.iter().zip(&lines).position(wanted).map(|first| in_turn(&lines, first, turn));
+    found.map(|place| adapters.swap_remove(place)).ok_or_else(|| {
         let missing = match choice {
             AdapterChoice::RealGpu => "no GPU".to_string(),
             AdapterChoice::Named(name) => format!("no adapter with {name:?} in its name"),
@@ -135,6 +137,12 @@ async fn choose_adapter(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
         let list = if lines.is_empty() { "none".to_string() } else { lines.join("; ") };
         Error::Gpu(format!("{missing}; adapters found: {list}"))
     })
+}
+
+/// Of the adapters that are called as the one at `first`, the place of number `turn`, in a circle.
+fn in_turn(lines: &[String], first: usize, turn: usize) -> usize {
+    let same: Vec<usize> = (first..lines.len()).filter(|place| lines[*place] == lines[first]).collect();
+    same[turn % same.len()]
 }
 
 /// Opens an adapter's device with the features that kernels use.
@@ -172,4 +180,16 @@ pub(super) async fn open(adapter: &wgpu::Adapter, kernels: Kernels) -> Result<(w
     };
     let opened = adapter.request_device(&descriptor).await;
     opened.map_err(|e| Error::Gpu(format!("{}: {e}", adapter.get_info().name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_take_adapters_of_one_name_in_turn() {
+        let lines = ["big", "big", "small", "big"].map(String::from);
+        assert_eq!([0, 1, 2, 3, 7].map(|turn| in_turn(&lines, 0, turn)), [0, 1, 3, 0, 1]);
+        assert_eq!([0, 5].map(|turn| in_turn(&lines, 2, turn)), [2, 2]);
+    }
 }

@@ -29,8 +29,6 @@ use crate::kernel::{Kernels, Shader};
 use crate::plan::Target;
 use pipeline::Compiled;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -163,9 +161,10 @@ impl Gpu {
 
     /// Polls the device whenever `future` waits, which only somebody who has the device can do otherwise, and comes back
     /// at once: for short waits. A browser polls by itself.
+    #[cfg(feature = "cpu")]
     pub(crate) async fn polled<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        poll_fn(|context| {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
             let state = future.as_mut().poll(context);
             if state.is_pending() && cfg!(not(target_arch = "wasm32")) {
                 // That it fails, too, the future hears.

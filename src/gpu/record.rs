@@ -5,6 +5,7 @@ use super::reflect::check_names;
 use super::{Buffer, Gpu, Slice};
 use crate::error::Result;
 use crate::kernel::{Dispatch, Grid, PARAMS_STRIDE, RunParams};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Workgroups a dimension that every device allows.
@@ -155,6 +156,20 @@ fn submissions(macs: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item
     })
 }
 
+fn by_submission(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
+    steps.chunk_by(|a, b| a.submission == b.submission)
+}
+
+fn command_buffers(steps: &[Step], gpu: &Gpu) -> impl Iterator<Item = wgpu::CommandBuffer> {
+    by_submission(steps).map(|steps| {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        steps.iter().for_each(|step| step.encode(&mut pass));
+        drop(pass);
+        encoder.finish()
+    })
+}
+
 fn name(dispatch: &Dispatch) -> String {
     format!("{}.{}", dispatch.shader.stem, dispatch.entry)
 }
@@ -179,10 +194,15 @@ impl Recorded {
     /// Runs all dispatches in order after uploading `run`. Returns when everything is submitted;
     /// [`Gpu::read_async`] waits.
     pub async fn run_async(&self, gpu: &Gpu, run: &RunParams) -> Result<()> {
+        self.run_part_async(gpu, 0..self.steps.len(), run).await
+    }
+
+    /// As [`Recorded::run_async`], of some consecutive dispatches.
+    pub(crate) async fn run_part_async(&self, gpu: &Gpu, part: Range<usize>, run: &RunParams) -> Result<()> {
         let submit = || {
             gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
             // A device begins with the first while the next are recorded.
-            self.command_buffers(gpu).for_each(|commands| {
+            command_buffers(&self.steps[part], gpu).for_each(|commands| {
                 gpu.queue.submit([commands]);
             });
         };
@@ -202,21 +222,7 @@ impl Recorded {
     /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a
     /// driver may not return from submitting before the run is done.
     pub async fn encode_async(&self, gpu: &Gpu) -> Result<()> {
-        gpu.checked(|| "recording".into(), || self.command_buffers(gpu).for_each(drop)).await
-    }
-
-    fn by_submission(&self) -> impl Iterator<Item = &[Step]> {
-        self.steps.chunk_by(|a, b| a.submission == b.submission)
-    }
-
-    fn command_buffers(&self, gpu: &Gpu) -> impl Iterator<Item = wgpu::CommandBuffer> {
-        self.by_submission().map(|steps| {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            steps.iter().for_each(|step| step.encode(&mut pass));
-            drop(pass);
-            encoder.finish()
-        })
+        gpu.checked(|| "recording".into(), || command_buffers(&self.steps, gpu).for_each(drop)).await
     }
 
     /// As [`Recorded::run_async`], but waits, and returns the seconds that each group of dispatches took, from the
@@ -274,7 +280,7 @@ impl Recorded {
 
     /// Passes that a run records, each a submission.
     pub fn passes(&self) -> usize {
-        self.by_submission().count()
+        by_submission(&self.steps).count()
     }
 
     /// Dispatches.

@@ -9,16 +9,23 @@ use crate::tensor::Tensor;
 
 /// The scores of one picture. The `y` variants are those of the luma alone: BT.601 as in MATLAB's `rgb2ycbcr`,
 /// `16 + 65.481 R + 128.553 G + 24.966 B` with R, G, B in 0..1, not rounded.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Peak signal-to-noise ratio over all values in dB, peak 255; infinite for equal pictures.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub psnr: f64,
     /// Structural similarity, -1..1, averaged over the channels.
     pub ssim: f64,
     /// PSNR of the luma.
+    #[serde(deserialize_with = "number_or_infinity")]
     pub psnr_y: f64,
     /// SSIM of the luma.
     pub ssim_y: f64,
+}
+
+/// JSON knows no infinity, and has null in its place.
+fn number_or_infinity<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
 }
 
 /// One line of a table of scores: a picture's, before (`_in`) and after smoothing.

@@ -1,7 +1,9 @@
-//! Training: the step, checkpoints, the run, and growing what was trained.
+//! Training: the step, checkpoints, the run, processes that train together, and growing what was trained.
 
 pub mod checkpoint;
+pub mod group;
 pub mod grow;
 pub mod report;
 pub mod run;
 pub mod step;
+mod together;

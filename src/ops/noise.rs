@@ -1,5 +1,6 @@
-//! Gaussian noise in z's place: y[n, c, i, j] = scale z(seed; n, c, y0 + i, j), with the slab's first row y0 in the
-//! image. Counter-based, so that a value depends on its place in the image only: not on slab, thread or device.
+//! Gaussian noise in z's place: y[n, c, i, j] = scale z(seed; n0 + n, c, y0 + i, j), with the slab's first row y0 in
+//! the image, and the first image's number n0 in the batch. Counter-based, so that a value depends on its place in the
+//! batch only: not on slab, thread or device.
 //!
 //! Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3") with the counter (column, row, channel,
 //! image) and the seed as key gives four words, the first two of which Box-Muller turns into
@@ -25,6 +26,8 @@ pub struct Noise {
     pub shape: Shape,
     /// Row of the image in which its first row lies, where it is a part of the image's noise.
     pub first_row: usize,
+    /// Number in the batch of its first image, where it is a part of the batch's noise.
+    pub first_image: usize,
 }
 
 /// Philox4x32-10: ten rounds over a counter of four words with a key of two.
@@ -107,7 +110,7 @@ impl Operator for Noise {
         }
         let (c, w, scale) = (self.shape.c, self.shape.w, T::of(noise_scale.into()));
         y[0].data.par_chunks_mut(self.shape.plane()).enumerate().for_each(|(plane, y)| {
-            let (image, channel) = ((plane / c) as u32, (plane % c) as u32);
+            let (image, channel) = ((self.first_image + plane / c) as u32, (plane % c) as u32);
             for (row, y) in (self.first_row as u32..).zip(y.chunks_exact_mut(w)) {
                 for (column, y) in (0u32..).zip(y) {
                     *y = scale * normal(seed, image, channel, row, column);
@@ -128,6 +131,7 @@ impl Operator for Noise {
                 ("h", s.h.into()),
                 ("w", s.w.into()),
                 ("first_row", self.first_row.into()),
+                ("first_image", self.first_image.into()),
             ],
             Grid::Linear(s.len()),
         );
@@ -143,7 +147,7 @@ mod tests {
 
     fn noise<T: Real>(shape: Shape, first_row: usize, run: &RunParams) -> Vec<T> {
         let mut graph = Graph::new(Layout::default());
-        let y = graph.apply1("noise", Noise { shape, first_row }, &[]).unwrap();
+        let y = graph.apply1("noise", Noise { shape, first_row, first_image: 0 }, &[]).unwrap();
         graph.output(y);
         let mut exec = CpuExecutor::<T>::new(graph).unwrap();
         exec.poison();
@@ -208,6 +212,13 @@ mod tests {
             let (plane, row, column) = (i / part.plane(), i / part.w % part.h, i % part.w);
             assert_eq!(*v, all[(plane * whole.h + top + row) * whole.w + column], "{plane} {row} {column}");
         }
+        let mut graph = Graph::new(Layout::default());
+        let second = Noise { shape: Shape::new(1, 3, 13, 17), first_row: 1000, first_image: 1 };
+        let y = graph.apply1("noise", second, &[]).unwrap();
+        graph.output(y);
+        let mut exec = CpuExecutor::<f32>::new(graph).unwrap();
+        exec.run(&RUN_PARAMS);
+        assert_eq!(exec.get(y), &all[all.len() / 2..], "an image has the noise of its number");
         let seed = [RUN_PARAMS.seed[0], RUN_PARAMS.seed[1] ^ 1];
         let other = noise::<f32>(part, 1000 + top, &RunParams { seed, ..RUN_PARAMS });
         assert!(other.iter().zip(&slab).all(|(a, b)| a != b), "another seed, other noise");

@@ -230,7 +230,8 @@ pub fn noise(shape: Shape) -> [Case; 3] {
     let mut first_row = 1000;
     settings.map(|run_params| {
         first_row += 5;
-        Case::new("noise", Noise { shape, first_row }, vec![], &[]).with_run_params(run_params)
+        Case::new("noise", Noise { shape, first_row, first_image: first_row - 1000 }, vec![], &[])
+            .with_run_params(run_params)
     })
 }
 

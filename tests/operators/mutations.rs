@@ -166,6 +166,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ("max_pool", "backward", "for (var k = 1u; k < 4u; k++)", "for (var k = 1u; k < 3u; k++)"),
     ("noise", "noise", "round < 10u", "round < 9u"),
     ("noise", "noise", "p.first_row + row", "row"),
+    ("noise", "noise", "p.first_image + i", "i"),
     ("noise", "noise", "-0.0013888889", "0.0013888889"),
     ("noise", "noise", "q == 1u || q == 2u", "q == 2u || q == 3u"),
     ("noise", "noise", "p.first_row + row", "row"),

@@ -46,7 +46,8 @@ pub fn half_kernels() -> Vec<Kernels> {
 
 fn open(kernel: Option<&str>) -> Gpu {
     let name = std::env::var("SASNET_ADAPTER").unwrap_or_default();
-    let options = GpuOptions { adapter: AdapterChoice::Named(name), kernel: kernel.map(str::to_string), cache: None };
+    let options =
+        GpuOptions { adapter: AdapterChoice::Named(name), kernel: kernel.map(str::to_string), ..GpuOptions::default() };
     let gpu = Gpu::open(&options);
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
 }

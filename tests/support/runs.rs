@@ -46,8 +46,13 @@ impl Data {
 
     /// The binary with the same data, on the CPU, a network of one block.
     pub fn command(&self, out: &str, arguments: &[&str]) -> Command {
+        self.command_of("2", out, arguments)
+    }
+
+    /// The same with so many samples a step.
+    pub fn command_of(&self, batch: &str, out: &str, arguments: &[&str]) -> Command {
         let mut command = sasnet();
-        command.arg("train").args(["--adapter", "cpu", "--batch", "2", "--crop", "16"]);
+        command.arg("train").args(["--adapter", "cpu", "--batch", batch, "--crop", "16"]);
         for (option, folder) in [("--out", out), ("--structures", "structures"), ("--textures", "textures")] {
             command.arg(option).arg(self.path(folder));
         }

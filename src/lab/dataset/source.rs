@@ -1,6 +1,7 @@
 //! Training samples, drawn from pictures in memory and from the generator.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -249,13 +250,20 @@ impl Source {
     /// random, smaller pictures extended by reflection. A function of its arguments alone: a resumed run draws what it
     /// would have drawn.
     pub fn batch(&self, seed: u64, step: u64, batch: usize, crop: usize) -> Batch {
-        let shape = Shape::new(batch, 3, crop, crop);
+        self.samples(seed, step, 0..batch, crop)
+    }
+
+    /// Some samples of [`Source::batch`], for one of several processes.
+    pub fn samples(&self, seed: u64, step: u64, samples: Range<usize>, crop: usize) -> Batch {
+        let shape = Shape::new(samples.len(), 3, crop, crop);
         let (mut input, mut target) = (Tensor::zeros(shape), Tensor::zeros(shape));
         let sample = 3 * crop * crop;
-        (input.data.par_chunks_mut(sample), target.data.par_chunks_mut(sample))
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(i, (input, target))| self.sample(&mut Rng::new(&[seed, step, i as u64]), crop, input, target));
+        (input.data.par_chunks_mut(sample), target.data.par_chunks_mut(sample)).into_par_iter().enumerate().for_each(
+            |(i, (input, target))| {
+                let number = (samples.start + i) as u64;
+                self.sample(&mut Rng::new(&[seed, step, number]), crop, input, target);
+            },
+        );
         Batch { input, target }
     }
 
@@ -469,12 +477,12 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
-    /// Starts with the step number `step`; the other arguments are those of [`Source::batch`].
-    pub fn new(source: Arc<Source>, seed: u64, step: u64, batch: usize, crop: usize) -> Prefetch {
+    /// Starts with the step number `step`; the other arguments are those of [`Source::samples`].
+    pub fn new(source: Arc<Source>, seed: u64, step: u64, samples: Range<usize>, crop: usize) -> Prefetch {
         let (sender, batches) = sync_channel(2);
         let work = move || {
             // Sending fails once the receiver is gone.
-            let _ = (step..).try_for_each(|step| sender.send(source.batch(seed, step, batch, crop)));
+            let _ = (step..).try_for_each(|step| sender.send(source.samples(seed, step, samples.clone(), crop)));
         };
         Prefetch { batches: Some(batches), thread: Some(std::thread::spawn(work)) }
     }

@@ -8,6 +8,7 @@
 //! and [`PARTS`] says which ones belong together. It is replaced last, so that a complete checkpoint is there at any
 //! moment.
 
+use super::group::Exchange;
 use super::step::{Settings, Trainer};
 use crate::error::{Error, Result};
 use crate::exec::Device;
@@ -79,13 +80,27 @@ impl Checkpoint {
 
     /// Goes on from here.
     pub fn trainer(&self, settings: &Settings, device: &Device) -> Result<Trainer> {
+        self.trainer_together(settings, device, None)
+    }
+
+    /// The same as one of several processes that train together; None: as the only one.
+    ///
+    /// # Errors
+    /// As [`Trainer::together`], and where more steps are done than `settings` has.
+    pub fn trainer_together(
+        &self,
+        settings: &Settings,
+        device: &Device,
+        exchange: Option<Exchange>,
+    ) -> Result<Trainer> {
         if self.step > settings.steps {
             let (done, steps) = (self.step, settings.steps);
             return Err(Error::Invalid(format!(
                 "the run has done {done} steps already, more than the {steps} asked for"
             )));
         }
-        let mut trainer = Trainer::new(&self.weights.network, settings, &self.weights.params, device)?;
+        let (network, params) = (&self.weights.network, &self.weights.params);
+        let mut trainer = Trainer::together(network, settings, params, device, exchange)?;
         trainer.restore(self.step, &self.m, &self.v, self.average.as_deref())?;
         Ok(trainer)
     }

@@ -70,6 +70,18 @@ pub enum End {
     Stopped,
 }
 
+impl End {
+    /// All, by the number that processes which train together tell each other; 0 is to go on.
+    const ALL: [End; 3] = [End::Stopped, End::OutOfTime, End::Done];
+
+    /// What all processes do where this one would come to such an end, or go on.
+    fn of_all(own: Option<End>, trainer: &Trainer) -> Result<Option<End>> {
+        let number = |end| 1 + End::ALL.iter().position(|known| *known == end).expect("all are listed") as u8;
+        let agreed = trainer.agree(own.map_or(0, number))?;
+        Ok(agreed.checked_sub(1).map(|i| End::ALL[usize::from(i)]))
+    }
+}
+
 /// Longest time between checkpoints, however many steps that is.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(600);
 /// Time between additions to the tables on disk, where no checkpoint comes first.
@@ -164,7 +176,8 @@ impl Lock {
 
 /// Runs to `settings.steps` or as long as the schedule allows, with checkpoints on the way and the weights at the end.
 /// The first checkpoint is that of the start, so that from then on there always is one to go on from. Take the lock
-/// before the checkpoint that it goes on from is read.
+/// before the checkpoint that it goes on from is read. Of several processes that train together the first does this, the
+/// others [`follow`].
 ///
 /// # Errors
 /// Whatever goes wrong, the last checkpoint is good, and the tables have the steps until then.
@@ -196,6 +209,33 @@ pub fn run(
     end
 }
 
+/// Takes part in the run of the first of several processes: computes, and writes nothing.
+///
+/// # Errors
+/// Those of [`Trainer::step`].
+pub fn follow(trainer: &mut Trainer, source: Arc<Source>, observer: &mut dyn Observer) -> Result<End> {
+    let mut batches = prefetch(trainer, source);
+    let of = trainer.settings().steps;
+    while trainer.steps() < of {
+        let p = trainer.step(&batches.next().expect("batches never end"))?;
+        let (loss, validation) = (p.loss.into(), None);
+        let progress = Progress::Step { step: p.step, of, loss, rate: p.rate, rebuilt: p.rebuilt, validation };
+        let own = observer.observe(&progress).is_break().then_some(End::Stopped);
+        if let Some(end) = End::of_all(own, trainer)?
+            && trainer.steps() < of
+        {
+            return Ok(end);
+        }
+    }
+    Ok(End::Done)
+}
+
+/// The batches of the steps to come, or of each batch this process's samples.
+fn prefetch(trainer: &Trainer, source: Arc<Source>) -> Prefetch {
+    let settings = trainer.settings();
+    Prefetch::new(source, settings.seed, trainer.steps() + 1, trainer.samples(), settings.crop)
+}
+
 /// Samples of the kind that the run trains on, but of no step, for runs without validation pictures.
 fn drawn(source: &Source, settings: &Settings) -> Vec<(String, [Tensor; 2])> {
     let batch = source.batch(settings.seed, u64::MAX, SAMPLES_SHOWN.0, settings.crop);
@@ -219,8 +259,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn steps(&mut self, source: Arc<Source>, observer: &mut dyn Observer) -> Result<End> {
         let settings = self.trainer.settings().clone();
-        let first = self.trainer.steps() + 1;
-        let mut batches = Prefetch::new(source, settings.seed, first, settings.batch, settings.crop);
+        let mut batches = prefetch(self.trainer, source);
         let (mut saved, mut flushed) = (Instant::now(), Instant::now());
         let mut latest_rebuilt = None;
         let half = matches!(self.smoother.device(), Device::Gpu(gpu) if gpu.kernels().half());
@@ -257,6 +296,7 @@ impl Run<'_> {
             } else if self.schedule.until.is_some_and(|until| Instant::now() >= until) {
                 end = Some(End::OutOfTime);
             }
+            end = End::of_all(end, self.trainer)?;
             let due = p.step.is_multiple_of(self.schedule.checkpoint_every) || saved.elapsed() > CHECKPOINT_AFTER;
             if done || due || end.is_some() {
                 self.report.flush()?;

@@ -1,5 +1,7 @@
 //! One training step: the network forward, its gradient, the clip and Adam, as one graph.
 
+use super::group::Exchange;
+use super::together::{Cut, Together};
 use crate::error::{Diverged, Error, Result};
 use crate::exec::{Device, Executor};
 use crate::fit::MOST_PIXELS;
@@ -13,6 +15,8 @@ use crate::rng::Rng;
 use crate::smooth::BORDER;
 use crate::tensor::{Shape, worst};
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 /// How the weights begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +32,7 @@ pub enum Init {
 /// How to train. The defaults are what proved best at small budgets (`weights/README.md`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Samples a step.
+    /// Samples a step, of all processes that train together.
     pub batch: usize,
     /// Side of a sample, a multiple of the network's scale.
     pub crop: usize,
@@ -150,6 +154,21 @@ impl Settings {
         Ok(())
     }
 
+    /// Samples of the batch that process number `rank` of `size` takes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the batch has no equal parts: the mean of the gradients would not be that of the batch.
+    pub fn samples_of(&self, rank: usize, size: usize) -> Result<Range<usize>> {
+        if !self.batch.is_multiple_of(size) {
+            let batch = self.batch;
+            return Err(Error::Invalid(format!(
+                "a batch of {batch} samples has no {size} equal parts, one for each process; give a multiple of {size}"
+            )));
+        }
+        let part = self.batch / size;
+        Ok(rank * part..(rank + 1) * part)
+    }
+
     /// Learning rate of step `step`, counted from 1.
     pub fn rate_at(&self, step: u64) -> f32 {
         let halvings = step.saturating_sub(1).checked_div(self.halve_every).unwrap_or(0);
@@ -192,26 +211,29 @@ pub struct Trainer {
     exec: Executor,
     step: u64,
     values: Values,
+    /// Of the batch, those of this process.
+    samples: Range<usize>,
+    together: Option<Together>,
 }
 
-struct Values {
+pub(super) struct Values {
     x: Value,
     target: Value,
     pass: Pass,
-    clip: Value,
+    pub(super) clip: Value,
     params: Value,
     m: Value,
     v: Value,
     average: Option<Value>,
 }
 
-/// The graph of a step, and its values that are set and read.
-fn graph(network: &Network, settings: &Settings) -> Result<(Graph, Values)> {
+/// The graph of a step on some samples of the batch, and its values that are set and read.
+pub(super) fn graph(network: &Network, settings: &Settings, samples: Range<usize>) -> Result<(Graph, Values)> {
     let mut g = Graph::new(network.layout());
-    let shape = Shape::new(settings.batch, 3, settings.crop, settings.crop);
+    let shape = Shape::new(samples.len(), 3, settings.crop, settings.crop);
     let [x, target] = ["x", "target"].map(|name| g.input(name, shape));
-    let noise =
-        network.noise_shape(shape).map(|shape| g.apply1("noise", Noise { shape, first_row: 0 }, &[])).transpose()?;
+    let noise = network.noise_shape(shape).map(|shape| Noise { shape, first_row: 0, first_image: samples.start });
+    let noise = noise.map(|noise| g.apply1("noise", noise, &[])).transpose()?;
     let pass = network.training(&mut g, [x, target], noise, settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);
@@ -228,19 +250,49 @@ fn graph(network: &Network, settings: &Settings) -> Result<(Graph, Values)> {
 /// Plans a step for `target`: what it costs.
 pub fn plan(network: &Network, settings: &Settings, target: Target) -> Result<Plan> {
     settings.check(network)?;
-    Plan::new(&graph(network, settings)?.0, target)
+    Plan::new(&graph(network, settings, 0..settings.batch)?.0, target)
+}
+
+/// When one of several processes has a part of the gradient to exchange, in a step on its `settings.batch` samples: of
+/// each part the elements, and the share (0 to 1) of the step's multiply-accumulates that is done then.
+///
+/// # Errors
+/// As [`plan`].
+pub fn exchanges(network: &Network, settings: &Settings, target: Target) -> Result<Vec<(usize, f64)>> {
+    settings.check(network)?;
+    let (graph, values) = graph(network, settings, 0..settings.batch)?;
+    let plan = Plan::new(&graph, target)?;
+    Ok(Cut::new(&graph, &plan, values.clip).parts(&plan))
 }
 
 impl Trainer {
     /// Starts from `params` (flat, [`Network::layout`]).
     pub fn new(network: &Network, settings: &Settings, params: &[f32], device: &Device) -> Result<Trainer> {
+        Trainer::together(network, settings, params, device, None)
+    }
+
+    /// The same as one of several processes, each of which takes its part of every batch; None: as the only one.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and as [`Settings::samples_of`].
+    pub fn together(
+        network: &Network,
+        settings: &Settings,
+        params: &[f32],
+        device: &Device,
+        exchange: Option<Exchange>,
+    ) -> Result<Trainer> {
         settings.check(network)?;
-        let (graph, values) = graph(network, settings)?;
+        let (rank, size) = exchange.as_ref().map_or((0, 1), |exchange| (exchange.rank(), exchange.size()));
+        let samples = settings.samples_of(rank, size)?;
+        let (graph, values) = graph(network, settings, samples.clone())?;
         let layout = network.layout();
         let mut exec = Executor::new(graph, device)?;
         exec.write(values.params, params)?;
         values.average.map_or(Ok(()), |average| exec.write(average, params))?;
-        Ok(Trainer { network: network.clone(), settings: settings.clone(), layout, exec, step: 0, values })
+        let together = exchange.map(|exchange| Together::new(exchange, &exec, values.clip));
+        let (network, settings) = (network.clone(), settings.clone());
+        Ok(Trainer { network, settings, layout, exec, step: 0, values, samples, together })
     }
 
     /// Goes on after `step` steps, with Adam's moments of then, and the weights' average where there was one.
@@ -265,6 +317,47 @@ impl Trainer {
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// Of every batch the samples of this process.
+    pub fn samples(&self) -> Range<usize> {
+        self.samples.clone()
+    }
+
+    /// The largest of what the processes that train together say; waits for all.
+    ///
+    /// # Errors
+    /// [`Error::Group`] where one of them is lost.
+    pub fn agree(&self, own: u8) -> Result<u8> {
+        let Some(together) = &self.together else { return Ok(own) };
+        let all = together.exchange().gather(vec![own.into()])?;
+        Ok(all.into_iter().fold(0.0, f32::max) as u8)
+    }
+
+    /// Checks that all processes that train together have the same weights, moments and settings, and `beside` the
+    /// same; waits for all.
+    ///
+    /// # Errors
+    /// [`Error::Group`] where they differ, or one of them is lost.
+    pub fn check_same(&mut self, beside: &str) -> Result<()> {
+        let mut digest = DefaultHasher::new();
+        if self.together.is_some() {
+            let settings = serde_json::to_string(&self.settings).expect("settings are plain data");
+            (self.network.metadata(), settings, self.step, beside).hash(&mut digest);
+            let values = [self.values.params, self.values.m, self.values.v].into_iter().chain(self.values.average);
+            for value in values {
+                self.exec.read(value)?.iter().for_each(|v| v.to_bits().hash(&mut digest));
+            }
+        }
+        self.together.as_ref().map_or(Ok(()), |together| together.check_same(digest.finish()))
+    }
+
+    /// Leaves the others, at the end of all work.
+    ///
+    /// # Errors
+    /// [`Error::Group`] where one of them is lost.
+    pub fn leave(self) -> Result<()> {
+        self.together.map_or(Ok(()), Together::leave)
     }
 
     /// The executor of the step.
@@ -297,9 +390,11 @@ impl Trainer {
         self.average()?.map_or_else(|| self.params(), Ok)
     }
 
-    /// One step on a batch.
+    /// One step on a batch, or on this process's [`Trainer::samples`] of one. Loss and norm are those of the whole
+    /// batch, what is rebuilt this process's.
     ///
     /// # Errors
+    /// [`Error::Group`] where one of several processes is lost, or has other weights;
     /// [`Error::Diverged`] where the loss or the gradient is not finite, with the first tensor whose gradient is not;
     /// the weights are spoilt then.
     pub fn step(&mut self, batch: &Batch) -> Result<Progress> {
@@ -309,7 +404,7 @@ impl Trainer {
         self.exec.write(self.values.target, &batch.target.data)?;
         let power = i32::try_from(step).unwrap_or(i32::MAX);
         let rate = self.settings.rate_at(step);
-        self.exec.run(&RunParams {
+        let run = RunParams {
             seed: [seed as u32, (seed >> 32) as u32],
             noise_scale: self.settings.noise,
             clip: self.settings.clip,
@@ -317,8 +412,15 @@ impl Trainer {
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
             average: 1.0 - self.settings.ema.min((1.0 + step as f32) / (10.0 + step as f32)),
-        })?;
-        let loss = self.exec.read(self.values.pass.loss)?[0];
+        };
+        let (loss, grads) = (self.values.pass.loss, self.values.pass.grads);
+        let loss = match &self.together {
+            Some(together) => together.run(&mut self.exec, [loss, grads], &run)?,
+            None => {
+                self.exec.run(&run)?;
+                self.exec.read(loss)?[0]
+            }
+        };
         let norm = self.exec.read(self.values.clip)?[0];
         if !(loss.is_finite() && norm.is_finite()) {
             let grads = self.exec.read(self.values.pass.grads)?;
@@ -329,6 +431,10 @@ impl Trainer {
         self.step = step;
         let look = step == 1 || step.is_multiple_of(REBUILT_EVERY);
         let rebuilt = if look { self.rebuilt()? } else { None };
+        if look {
+            // Devices of different kinds drift apart.
+            self.check_same("")?;
+        }
         Ok(Progress { step, loss, norm, rate, rebuilt })
     }
 

@@ -124,7 +124,7 @@ impl Sasnet {
         let mut first_row = 0;
         let slab = |x: &Value| {
             let shape = self.z_shape(g.shape(*x));
-            let noise = Noise { shape, first_row };
+            let noise = Noise { shape, first_row, first_image: 0 };
             first_row += shape.h;
             g.apply1("noise", noise, &[])
         };

@@ -43,6 +43,7 @@ fn a_batch_is_a_function_of_seed_and_step() {
     assert_ne!(batch.input.image(0), batch.input.image(1));
     // A sample does not depend on how many there are.
     assert_eq!(source.batch(1, 5, 1, 24).input, batch.input.image(0));
+    assert_eq!(source.samples(1, 5, 2..3, 24).target, batch.target.image(2));
     assert!(batch.input.data.iter().chain(&batch.target.data).all(|v| (0.0..=1.0).contains(v)));
 }
 
@@ -135,7 +136,7 @@ fn small_structures_are_reflected() {
 fn prefetched_batches_come_in_order_from_any_step() {
     let (_folder, source) = flat();
     let source = Arc::new(source);
-    let mut prefetch = Prefetch::new(source.clone(), 3, 7, 2, 16);
+    let mut prefetch = Prefetch::new(source.clone(), 3, 7, 0..2, 16);
     for step in 7..13 {
         assert_eq!(prefetch.next().unwrap(), source.batch(3, step, 2, 16), "step {step}");
     }
