@@ -251,8 +251,10 @@ fn settings_out_of_range_say_which() {
         (&["--noise", "-0.5"], "the noise scale is -0.5"),
         (&["--decay-from", "9", "--steps", "9"], "the decay begins at step 9, not before the last, 9"),
         (&["--strength", "25,8"], "texture strength from 25 to 8"),
-        (&["--blocks", "0"], "blocks are [0]"),
-        (&["--blocks", "1,2,3,4"], "blocks are [1, 2, 3, 4]"),
+        (&["--steps", "0"], "the number of steps is 0"),
+        (&["--batch", "4611686018427387904", "--crop", "2"], "are more than 1099511627776 pixels"),
+        (&["--blocks", "0"], "the blocks are 0; give one"),
+        (&["--blocks", "1,2,3,4"], "the blocks are 1,2,3,4;"),
         (&["--features", "0"], "features are 0"),
     ] {
         // Small, and what comes later is what counts.
