@@ -119,7 +119,7 @@ fn command(arguments: &[&str]) -> Ran {
 #[test]
 fn the_command_prints_tables_and_json() {
     let ran = command(&["--size", "33x21"]).ok();
-    for part in ["smoothing 33x21; 1 blocks, 4 features", "Table 2 at 33x21", "GFLOP/s", "conv3x3", "together"] {
+    for part in ["smoothing 33x21; 1 block, 4 features", "Table 2 at 33x21", "GFLOP/s", "conv3x3", "together"] {
         assert!(ran.stdout.contains(part), "{part:?} is not in {}", ran.stdout);
     }
     assert!(ran.stderr.contains("running on CPU") && ran.stderr.contains("checking against f64"), "{}", ran.stderr);

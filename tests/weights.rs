@@ -233,10 +233,10 @@ fn wrong_tensors() {
         let tensor = json!({ "dtype": "F32", "shape": [2], "data_offsets": [end, end + 8] });
         parts.header.insert("blocks.1.g1.conv1.bias".into(), tensor);
     });
-    says(&extra, &["the tensor blocks.1.g1.conv1.bias does not belong to a network of 1 blocks, 4 features"]);
+    says(&extra, &["the tensor blocks.1.g1.conv1.bias does not belong to a network of 1 block, 4 features"]);
     for shape in [json!([9, 4, 3, 3]), json!([4, 9, 9]), json!([324])] {
         let file = edited(|parts| parts.header[CONV]["shape"] = shape.clone());
-        says(&file, &[CONV, &shape.to_string().replace(',', ", "), "not [4, 9, 3, 3]"]);
+        says(&file, &[CONV, &shape.to_string().trim_matches(['[', ']']).replace(',', "x"), "not 4x9x3x3"]);
     }
     // The same network without attention has other tensors.
     let file = edited(|parts| drop(parts.metadata().insert("attention".into(), "none".into())));
