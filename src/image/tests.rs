@@ -1,5 +1,8 @@
 use super::*;
-use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, LumaA, Rgb};
+use std::fs::File;
+use std::path::PathBuf;
 
 /// A picture whose values are codes of its depth, so that lossless formats return it exactly.
 fn sample(h: usize, w: usize, alpha: bool, sixteen_bits: bool) -> Picture {
