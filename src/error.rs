@@ -85,6 +85,12 @@ impl Error {
     }
 }
 
+/// A number of things: `1 thread`, `2 threads`.
+#[cfg(feature = "lab")]
+pub(crate) fn count(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// The thing of which there is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

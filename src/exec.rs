@@ -1,5 +1,7 @@
 //! Runs a plan, on the CPU or on a GPU, behind one interface.
 
+#[cfg(feature = "cpu")]
+mod available;
 mod blocking;
 #[cfg(feature = "cpu")]
 mod check;
@@ -9,6 +11,10 @@ mod gpu;
 mod memory;
 mod upload;
 
+#[cfg(feature = "cpu")]
+pub use available::memory_limits;
+#[cfg(feature = "cpu")]
+pub(crate) use available::{available_memory, release_memory, resident_memory};
 #[cfg(feature = "cpu")]
 pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
@@ -41,7 +47,8 @@ pub enum Device {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// `cpu`, or a part of an adapter's description ([`Adapter`]); None = a real GPU, or the CPU where there is none.
+    /// `cpu`, or an adapter's number in the list, or a part of its description ([`Adapter`]); None = a real GPU, or the
+    /// CPU where there is none.
     pub adapter: Option<String>,
     /// Name of a family of kernels ([`crate::kernel::Kernels::names`]); None or `auto` = the one made for the adapter.
     pub kernel: Option<String>,
@@ -250,6 +257,22 @@ impl Executor {
         Ok(())
     }
 
+    /// The same; `each` hears now and then how much of how much is done, in units of the device's, and may end the run.
+    ///
+    /// # Errors
+    /// Whatever `each` returns, and as [`Executor::run_async`].
+    pub async fn run_observed_async(
+        &mut self,
+        run_params: &RunParams,
+        each: &mut dyn FnMut(u64, u64) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            #[cfg(feature = "cpu")]
+            Executor::Cpu(exec) => exec.run_observed(run_params, each),
+            Executor::Gpu(exec) => exec.run_observed_async(run_params, each).await,
+        }
+    }
+
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.
     pub async fn profile_async(&mut self, run_params: &RunParams) -> Result<Option<Vec<f64>>> {
         match self {
@@ -302,26 +325,7 @@ fn to_write(graph: &Graph, value: Value, region: Option<Region>, given: usize) -
     }
 }
 
-/// Without the command line nobody asks the system: the caller says how much there is
-/// ([`crate::Smoother::with_max_memory`]).
-#[cfg(not(feature = "cli"))]
-#[cfg(feature = "cpu")]
-pub(crate) fn available_memory() -> u64 {
-    u64::MAX
-}
-
-/// Bytes of this machine's memory that are free, as far as the system tells.
-#[cfg(feature = "cli")]
-pub(crate) fn available_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    match system.available_memory() {
-        0 => u64::MAX,
-        bytes => bytes,
-    }
-}
-
-/// Fails where `bytes` are more than this machine's memory has left: a host that allocates them would be killed.
+/// Fails where `bytes` are more than there is: a host that allocates them would be killed.
 #[cfg(feature = "cpu")]
 fn check_memory(bytes: u64) -> Result<()> {
     let available = available_memory();

@@ -93,6 +93,15 @@ impl Cut {
         Err(tried.error(network))
     }
 
+    /// Bytes that the cut which takes least needs.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where it cannot be at all.
+    pub fn needs(network: &Network, shape: Shape, target: Target) -> Result<u64> {
+        let least = Cut::all(network, shape).next_back().expect("one way is always there");
+        least.estimate(network, shape, target, u64::MAX)
+    }
+
     /// All that are tried, the fastest first: counts in steps of a half or less.
     fn all(network: &Network, shape: Shape) -> impl DoubleEndedIterator<Item = Cut> {
         let most = if network.takes_slabs() { shape.h.div_ceil(SLAB_ROWS * network.scale()).min(MOST) } else { 1 };

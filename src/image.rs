@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use format::{Format, check_format};
-pub use list::{pictures, pictures_below};
+pub use list::{Listing, Why, list, no_pictures, pictures, pictures_below};
 pub use read::{decode, decode_size, read, size};
 #[cfg(feature = "lab")]
 pub(crate) use write::write_codes;

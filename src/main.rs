@@ -1,5 +1,6 @@
 //! The command `sasnet`.
 
+#[macro_use]
 mod cli;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Command {
     Shader(cli::shader::Shader_),
     /// List the adapters that --adapter can name, with the kernels for each
     Devices,
+    /// Show version, devices, memory and caches, and test each device, to be pasted into a report of a fault
+    Doctor,
 }
 
 fn main() -> ExitCode {
@@ -39,11 +42,13 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Shader(shader) => shader.run(),
         Command::Devices => cli::devices::run(),
+        Command::Doctor => cli::doctor::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if cli::output::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}{}", cli::hint(&error));
+            note!("error: {error}{}", cli::hint(&error));
             ExitCode::FAILURE
         }
     }

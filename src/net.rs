@@ -15,6 +15,9 @@ use crate::ops::loss::L1Loss;
 use crate::tensor::Shape;
 use std::collections::BTreeMap;
 
+/// Largest scale of noise: the networks are trained with noise of about 1, and far beyond that values are no numbers.
+pub const MAX_NOISE: f32 = 100.0;
+
 pub mod count;
 pub mod residual;
 pub mod reversible;
@@ -267,6 +270,9 @@ impl Network {
     /// # Errors
     /// [`Error::Invalid`] where it takes none, and the scale is not 0.
     pub fn check_noise(&self, scale: f32) -> Result<()> {
+        if !(0.0..=MAX_NOISE).contains(&scale) {
+            return Err(Error::Invalid(format!("the noise scale is {scale}; give a number from 0 to {MAX_NOISE}")));
+        }
         if scale == 0.0 || self.takes_noise() {
             return Ok(());
         }

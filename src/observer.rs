@@ -14,6 +14,13 @@ pub enum Progress<'a> {
         /// Passes in all: 1, or 8 of an ensemble.
         of: usize,
     },
+    /// A part of a pass is done, in units that are the device's.
+    Part {
+        /// Units done.
+        done: u64,
+        /// Units of a pass.
+        of: u64,
+    },
     /// A picture is about to be looked at, before anything is computed.
     Checking {
         /// Its name.

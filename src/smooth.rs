@@ -1,10 +1,10 @@
 //! Smooths pictures of any size: pads them by reflection, runs it, crops and clips, alone or as an ensemble of
 //! eight. What memory it may take decides whether a picture goes through the network whole or in slabs of rows.
 
-use crate::error::{Error, Result, TooLarge};
-#[cfg(feature = "cpu")]
-use crate::exec::available_memory;
+use crate::error::{Error, Limit, Result, TooLarge};
 use crate::exec::{Device, Executor};
+#[cfg(feature = "cpu")]
+use crate::exec::{available_memory, release_memory, resident_memory};
 use crate::fit::{Cut, CutGraph, MOST_PIXELS};
 use crate::geometry::{Flip, Padding};
 use crate::graph::Value;
@@ -27,6 +27,8 @@ pub struct Options {
     pub seed: u64,
     /// The mean of the eight flips and rotations, each with its own noise (the paper's self-ensemble).
     pub ensemble: bool,
+    /// How much of the result is smoothed, 0 to 1, the rest is the picture itself; None = 1.
+    pub amount: Option<f32>,
 }
 
 impl Options {
@@ -48,6 +50,12 @@ impl Options {
         Options { ensemble, ..self }
     }
 
+    /// With this much of the result, 0 to 1; the rest is the picture itself.
+    #[must_use]
+    pub fn with_amount(self, amount: f32) -> Options {
+        Options { amount: Some(amount), ..self }
+    }
+
     /// Passes through the network that one picture takes.
     pub fn passes(&self) -> usize {
         if self.ensemble { 8 } else { 1 }
@@ -65,8 +73,20 @@ pub struct Smoother {
     weights: Weights,
     device: Device,
     max_memory: Option<u64>,
+    #[cfg_attr(not(feature = "cpu"), expect(dead_code))]
+    max_process_memory: Option<u64>,
+    /// Bytes for what the process itself has from its first picture on; 0 when it has it.
+    own: u64,
     built: Vec<Built>,
 }
+
+/// Bytes a pixel of a picture beside the network on the CPU: as it is read, f32, and as the result, which becomes codes
+/// and a file when the first is no longer needed.
+const BESIDE: u64 = 32;
+
+/// Bytes that threads, their stacks and plans take from the first picture on: without them it would get more memory
+/// than a second one of its size.
+const OWN: u64 = 12_000_000;
 
 struct Built {
     shape: Shape,
@@ -79,7 +99,7 @@ struct Built {
 impl Smoother {
     /// Puts the weights to use on a device.
     pub fn new(weights: Weights, device: Device) -> Smoother {
-        Smoother { weights, device, max_memory: None, built: vec![] }
+        Smoother { weights, device, max_memory: None, max_process_memory: None, own: OWN, built: vec![] }
     }
 
     /// Takes no more than this many bytes of the device's memory (None: what it has). With the CPU that is beside the
@@ -87,6 +107,14 @@ impl Smoother {
     #[must_use]
     pub fn with_max_memory(self, max_memory: Option<u64>) -> Smoother {
         Smoother { max_memory, built: vec![], ..self }
+    }
+
+    /// With the CPU, lets the whole process take no more than this many bytes, pictures included (None: what there is).
+    /// Where the system does not tell what a process has (it does on Linux), all but the pictures and the network is
+    /// not counted.
+    #[must_use]
+    pub fn with_max_process_memory(self, max_process_memory: Option<u64>) -> Smoother {
+        Smoother { max_process_memory, built: vec![], ..self }
     }
 
     /// How the last picture was cut, and the plan that it ran by.
@@ -128,8 +156,29 @@ impl Smoother {
         if h == 0 || w == 0 || h.saturating_mul(w) > MOST_PIXELS {
             return Err(Error::Invalid(format!("the picture is {w}x{h}; give 1 to {MOST_PIXELS} pixels")));
         }
-        let max_memory = self.memory();
-        self.fits(h, w, max_memory).map_err(|error| self.too_large(h, w, max_memory, error))
+        let memory = self.memory(0);
+        self.fits(h, w, memory).map_err(|error| self.too_large(h, w, memory, error))
+    }
+
+    /// The same, and makes room: frees what is built for other pictures where this one, which is read next, would not
+    /// fit beside it.
+    ///
+    /// # Errors
+    /// As [`Smoother::check`].
+    pub fn make_room(&mut self, h: usize, w: usize) -> Result<()> {
+        if let Err(error) = self.check(h, w) {
+            if self.built.is_empty() {
+                return Err(error);
+            }
+            // Graphs and plans take memory, too, which is not counted as allocated.
+            self.built.clear();
+            return self.check(h, w);
+        }
+        let pictures = self.pictures(self.padded(h, w));
+        if pictures > self.memory(0).saturating_sub(self.allocated_bytes()) {
+            self.built.clear();
+        }
+        Ok(())
     }
 
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1].
@@ -140,12 +189,13 @@ impl Smoother {
         self.smooth_observed(x, options, &mut ())
     }
 
-    /// The same; the observer hears of each [`Progress::Pass`].
+    /// The same; the observer hears of each [`Progress::Pass`], and of its [`Progress::Part`]s.
     ///
     /// # Errors
     /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
-    /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape, a noise scale that is no number from
-    /// 0 on, and where a value of the picture or of the result is not finite.
+    /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape, a noise scale that is not from 0 to
+    /// [`crate::low_level::net::MAX_NOISE`], an amount that is not from 0 to 1, and where a value of the picture or of
+    /// the result is not finite.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let device = self.device.clone();
         device.drive(self.smooth_async(x, options, observer))
@@ -156,13 +206,13 @@ impl Smoother {
     /// # Errors
     /// As [`Smoother::smooth_observed`].
     pub async fn smooth_async(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
-        let noise = match options.noise {
-            Some(scale) if scale >= 0.0 && scale.is_finite() => scale,
-            Some(scale) => return Err(Error::Invalid(format!("the noise scale is {scale}; give a number, 0 or more"))),
-            None => self.weights.noise()?,
-        };
+        let noise = options.noise.map_or_else(|| self.weights.noise(), Ok)?;
         if options.noise.is_some() {
             self.weights.network.check_noise(noise)?;
+        }
+        let amount = options.amount.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&amount) {
+            return Err(Error::Invalid(format!("the amount is {amount}; give a number from 0 to 1")));
         }
         if x.data.len() != x.shape.len() {
             let (values, shape) = (x.data.len(), x.shape);
@@ -184,7 +234,7 @@ impl Smoother {
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let run_params =
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
-            self.pass(x, flip, &run_params, &mut mean, 1.0 / passes as f32).await?;
+            self.pass(x, flip, &run_params, (&mut mean, 1.0 / passes as f32), observer).await?;
             tell(observer, Progress::Pass { done: i + 1, of: passes })?;
         }
         if mean.data.iter().any(|v| !v.is_finite()) {
@@ -193,7 +243,8 @@ impl Smoother {
                 "the result has values that are not finite numbers: the weights are too large{kernels}, or the noise is"
             )));
         }
-        mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * v.clamp(0.0, 1.0);
+        mean.data.iter_mut().zip(&x.data).for_each(blend);
         Ok(mean)
     }
 
@@ -204,8 +255,8 @@ impl Smoother {
         x: &Tensor,
         flip: Flip,
         run_params: &RunParams,
-        sum: &mut Tensor,
-        share: f32,
+        (sum, share): (&mut Tensor, f32),
+        observer: &mut dyn Observer,
     ) -> Result<()> {
         let (padding, (h, w)) = (self.padding(), flip.size(x.shape));
         let padded = Shape { h: padding.side(h), w: padding.side(w), ..x.shape };
@@ -216,7 +267,8 @@ impl Smoother {
             first = rows.end;
             exec.write_async(slab, &padding.flip_and_pad(x, flip, rows).data).await?;
         }
-        exec.run_async(run_params).await?;
+        let part = &mut |done, of| tell(observer, Progress::Part { done, of });
+        exec.run_observed_async(run_params, part).await?;
         first = 0;
         for &slab in &*y {
             let part = Tensor::new(exec.shape(slab), exec.read_async(slab).await?);
@@ -243,55 +295,84 @@ impl Smoother {
 
     /// Plans and allocates for a shape, after making room.
     async fn build(&mut self, shape: Shape) -> Result<Built> {
-        let mut max_memory = self.memory();
+        // The picture is there already.
+        let there = shape.plane() as u64 * 12;
+        let mut memory = self.memory(there);
         loop {
-            let (cut_graph, plan) = Cut::within(&self.weights.network, shape, self.device.target(), max_memory)
-                .map_err(|error| self.too_large(shape.h - 2 * BORDER, shape.w - 2 * BORDER, max_memory, error))?;
+            let left = self.beside(shape, memory);
+            let (cut_graph, plan) = Cut::within(&self.weights.network, shape, self.device.target(), left)
+                .map_err(|error| self.too_large(shape.h - 2 * BORDER, shape.w - 2 * BORDER, memory, error))?;
             let planned = plan.peak_bytes();
-            while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > max_memory - planned {
+            while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > left - planned {
                 self.built.remove(0);
             }
             let CutGraph { graph, x, y, cut } = cut_graph;
             let params = graph.params();
             match Executor::new_async(graph, &self.device).await {
                 Ok(mut exec) => {
+                    self.own = 0;
                     exec.write_async(params, &self.weights.params).await?;
                     return Ok(Built { shape, exec, x, y, cut });
                 }
                 // A GPU's free memory is known by trying only.
                 Err(Error::TooLarge(error)) if planned > 1 => {
                     log::info!("{error}; trying in half of the {planned} bytes");
-                    max_memory = planned / 2;
+                    memory = planned / 2 + self.pictures(shape);
                 }
                 Err(other) => return Err(other),
             }
         }
     }
 
-    /// Bytes that may be taken.
-    fn memory(&self) -> u64 {
-        let free = match self.device {
+    /// Bytes that the network and the pictures may take, `there` of which are taken already.
+    fn memory(&self, there: u64) -> u64 {
+        match self.device {
             #[cfg(feature = "cpu")]
-            Device::Cpu => available_memory().saturating_add(self.allocated_bytes()),
-            Device::Gpu(_) => u64::MAX,
-        };
-        free.min(self.max_memory.unwrap_or(u64::MAX))
+            Device::Cpu => {
+                release_memory();
+                let resident = resident_memory().unwrap_or(there + self.allocated_bytes());
+                let allowed = self.max_process_memory.map_or(u64::MAX, |most| most.saturating_sub(resident));
+                let free = available_memory().min(allowed).saturating_sub(self.own);
+                free.saturating_add(self.allocated_bytes() + there)
+            }
+            Device::Gpu(_) => u64::MAX.saturating_add(there),
+        }
     }
 
-    fn fits(&self, h: usize, w: usize, max_memory: u64) -> Result<()> {
+    /// Bytes of that memory that a picture and its result take.
+    fn pictures(&self, shape: Shape) -> u64 {
+        if matches!(self.device, Device::Gpu(_)) { 0 } else { shape.plane() as u64 * BESIDE }
+    }
+
+    /// What they leave for the network.
+    fn beside(&self, shape: Shape, memory: u64) -> u64 {
+        memory.saturating_sub(self.pictures(shape)).min(self.max_memory.unwrap_or(u64::MAX))
+    }
+
+    fn fits(&self, h: usize, w: usize, memory: u64) -> Result<()> {
+        let shape = self.padded(h, w);
+        Cut::fit(&self.weights.network, shape, self.device.target(), self.beside(shape, memory))
+    }
+
+    /// The fewest bytes that the network needs for a picture.
+    fn needs(&self, h: usize, w: usize) -> Result<u64> {
+        Cut::needs(&self.weights.network, self.padded(h, w), self.device.target())
+    }
+
+    /// The shape of a picture with the border that the network gets.
+    fn padded(&self, h: usize, w: usize) -> Shape {
         let padding = self.padding();
-        let shape = Shape::new(1, 3, padding.side(h), padding.side(w));
-        Cut::fit(&self.weights.network, shape, self.device.target(), max_memory)
+        Shape::new(1, 3, padding.side(h), padding.side(w))
     }
 
     /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where
     /// it were asked for anew, what fitted a moment ago might not, as other programs take some.
-    fn too_large(&self, h: usize, w: usize, max_memory: u64, error: Error) -> Error {
+    fn too_large(&self, h: usize, w: usize, memory: u64, error: Error) -> Error {
         let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
             let [h, w] = scaled(part);
-            self.fits(h, w, max_memory).is_ok()
+            self.fits(h, w, memory).is_ok()
         };
         // Bisection of the sides' factor; 20 halvings find a side of a million pixels to the pixel.
         let (mut low, mut high) = (0.0, 1.0);
@@ -300,7 +381,11 @@ impl Smoother {
             *(if fits(middle) { &mut low } else { &mut high }) = middle;
         }
         let largest = fits(low).then(|| scaled(low)).map(|[h, w]| [w, h]);
-        TooLarge { picture: Some([w, h]), largest, ..error }.into()
+        let needs = match error.limit {
+            Limit::Memory => self.needs(h, w).unwrap_or(error.needs),
+            _ => error.needs,
+        };
+        TooLarge { picture: Some([w, h]), largest, needs, ..error }.into()
     }
 }
 

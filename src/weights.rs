@@ -5,11 +5,9 @@ use crate::error::{Error, Result};
 #[cfg(feature = "files")]
 use crate::file;
 use crate::graph::{Entry, Layout};
-use crate::net::Network;
+use crate::net::{MAX_NOISE, Network};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
-#[cfg(feature = "files")]
-use std::io::Write;
 use std::path::Path;
 
 /// Prefixes of a checkpoint's other tensors: Adam's moments, and the weights' moving average.
@@ -95,8 +93,12 @@ impl Weights {
     pub fn noise(&self) -> Result<f32> {
         let unsaid = if self.network.takes_noise() { 1.0 } else { 0.0 };
         self.metadata.get("noise").map_or(Ok(unsaid), |text| match text.parse::<f32>() {
-            Ok(scale) if scale.is_finite() && scale >= 0.0 => Ok(scale),
-            _ => Err(Error::Invalid(format!("the weights' noise scale is {text:?}; it must be a number, 0 or more"))),
+            Ok(scale) if (0.0..=MAX_NOISE).contains(&scale) => Ok(scale),
+            _ => {
+                let message =
+                    format!("the weights' noise scale is {text:?}; it must be a number from 0 to {MAX_NOISE}");
+                Err(Error::Invalid(message))
+            }
         })
     }
 

@@ -9,83 +9,12 @@ use sasnet::low_level::gpu::{list_adapters, list_kernels};
 use sasnet::low_level::kernel::Kernels;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
-use sasnet::low_level::weights::{Precision, Weights};
-use sasnet::{Error, Limit, Sasnet, TooLarge};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use support::{Ran, files, picture, sasnet, small_weights, write_picture};
-
-/// A folder with weights and pictures.
-struct Folder {
-    folder: tempfile::TempDir,
-    weights: Weights,
-}
-
-impl Folder {
-    /// With a network of its own, whose default noise scale is `noise`.
-    fn new(noise: f32) -> Folder {
-        Folder::with(small_weights(&[2], 8, true, noise))
-    }
-
-    fn with(weights: Weights) -> Folder {
-        let folder = tempfile::tempdir().unwrap();
-        weights.write(&folder.path().join("w.safetensors"), Precision::F32).unwrap();
-        Folder { folder, weights }
-    }
-
-    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn picture(&self, name: &str, h: usize, w: usize) {
-        write_picture(self.path(name), h, w, name.len());
-    }
-
-    fn pictures(&self, names: &[&str], h: usize, w: usize) {
-        names.iter().for_each(|name| self.picture(name, h, w));
-    }
-
-    /// `sasnet smooth` with the folder's weights on the CPU, in the folder.
-    fn smooth(&self, arguments: &[&str]) -> Ran {
-        let own = ["--adapter", "cpu", "--weights", "w.safetensors"];
-        Ran::of(self.command("smooth").args(arguments).args(own))
-    }
-
-    fn command(&self, subcommand: &str) -> Command {
-        let mut command = sasnet();
-        command.arg(subcommand).current_dir(self.folder.path());
-        command
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
-    }
-
-    /// The file that the library makes of a picture, in the format of `output`.
-    fn expected(&self, input: &str, output: &str, options: &Options) -> Vec<u8> {
-        let picture = image::read(self.path(input)).unwrap();
-        let mut smoother = Smoother::new(self.weights.clone(), Device::Cpu);
-        let y = smoother.smooth(&picture.tensor, options).unwrap();
-        assert_ne!(quantise(&y), quantise(&picture.tensor), "smoothing changes something");
-        let name = format!("expected-{output}");
-        image::write(self.path(&name), &picture.with(y).unwrap()).unwrap();
-        let bytes = self.bytes(&name);
-        std::fs::remove_file(self.path(&name)).unwrap();
-        bytes
-    }
-
-    /// The names in a folder, temporary files included.
-    fn names(&self, name: &str) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .path(name)
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
+use sasnet::low_level::weights::Weights;
+use sasnet::{Error, Limit, Progress, Sasnet, TooLarge};
+use std::ops::ControlFlow;
+use std::process::Stdio;
+use support::folder::Folder;
+use support::{Ran, files, picture, sasnet, small_weights};
 
 fn noise(scale: f32, seed: u64) -> Options {
     Options::default().with_noise(scale).with_seed(seed)
@@ -300,12 +229,12 @@ fn wrong_inputs_and_outputs() {
 fn wrong_options() {
     let f = Folder::new(0.0);
     f.picture("a.png", 4, 4);
-    for value in ["-1", "nan", "NaN", "inf", "-inf", "1e39", "some", ""] {
+    for value in ["-1", "nan", "NaN", "inf", "-inf", "1e30", "1e39", "100.1", "some", ""] {
         // A minus and letters look like options to the parser: attached, they are a value.
         let noise = format!("--noise={value}");
-        f.smooth(&["a.png", "-o", "b.png", &noise]).fails(2, &["--noise", "give a number, 0 or more"]);
+        f.smooth(&["a.png", "-o", "b.png", &noise]).fails(2, &["--noise", "give a number from 0 to 100"]);
     }
-    f.smooth(&["a.png", "-o", "b.png", "--noise", "-1"]).fails(2, &["'-1'", "give a number, 0 or more"]);
+    f.smooth(&["a.png", "-o", "b.png", "--noise", "-1"]).fails(2, &["'-1'", "give a number from 0 to 100"]);
     f.smooth(&["a.png", "-o", "b.png", "--seed", "x"]).fails(2, &["--seed"]);
     let command = |arguments: &[&str]| Ran::of(f.command("smooth").args(["a.png", "-o", "b.png"]).args(arguments));
     std::fs::write(f.path("broken.safetensors"), &f.bytes("w.safetensors")[..1000]).unwrap();
@@ -325,8 +254,10 @@ fn wrong_options() {
 
 #[test]
 fn adapters_are_listed() {
+    let one = Ran::of(sasnet().arg("devices").env("RAYON_NUM_THREADS", "1")).ok().stdout;
+    assert!(one.ends_with("cpu (CPU, 1 thread)\n"), "{one}");
     let ran = Ran::of(sasnet().arg("devices")).ok();
-    let adapters: Vec<String> = list_adapters().iter().map(ToString::to_string).collect();
+    let adapters: Vec<String> = list_adapters().iter().enumerate().map(|(i, a)| format!("{i}: {a}")).collect();
     let lines: Vec<&str> = ran.stdout.lines().collect();
     let (kernels, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("  "));
     assert_eq!(lines[..lines.len() - 1], adapters);
@@ -338,9 +269,24 @@ fn adapters_are_listed() {
 }
 
 #[test]
+fn the_doctor_tests_each_device() {
+    let said = Ran::of(sasnet().arg("doctor").env("SASNET_CACHE", "")).ok().stdout;
+    let version = format!("sasnet {}, ", env!("CARGO_PKG_VERSION"));
+    for part in [version.as_str(), "models: small", "memory that this process may take: ", "not kept", "\ncpu: CPU, "] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    let tests = list_kernels().iter().map(|(_, kernels)| kernels.len()).sum::<usize>() + 1;
+    assert_eq!(said.matches(": right, errors up to ").count(), tests, "{said}");
+    for (number, (adapter, kernels)) in list_kernels().iter().enumerate() {
+        assert!(said.contains(&format!("\n{number}: {adapter}\n")), "{adapter} is not in {said}");
+        assert!(said.contains(&format!("self-test of {} (auto)", kernels[0].name())), "{said}");
+    }
+}
+
+#[test]
 fn help_and_version() {
     let help = Ran::of(sasnet().arg("--help")).ok().stdout;
-    for subcommand in ["smooth", "eval", "train", "synth", "plan", "weights", "bench", "devices"] {
+    for subcommand in ["smooth", "eval", "train", "synth", "plan", "weights", "bench", "devices", "doctor"] {
         assert!(help.contains(&format!("\n  {subcommand} ")), "{subcommand} is not in {help}");
         let own = Ran::of(sasnet().args([subcommand, "--help"])).ok().stdout;
         assert!(own.contains(&format!("Usage: sasnet {subcommand}")), "{own}");
@@ -489,9 +435,35 @@ fn a_smoother_refuses_what_is_no_picture() {
         let error = text(Shape::new(n, c, h, w), &Options::default());
         assert!(error.contains(&format!("{n}x{c}x{h}x{w}")), "{error}");
     }
-    for scale in [-1.0, f32::NAN, f32::INFINITY] {
+    for scale in [-1.0, f32::NAN, f32::INFINITY, 1e30] {
         assert!(text(Shape::new(1, 3, 4, 4), &noise(scale, 0)).contains(&format!("the noise scale is {scale}")));
     }
+}
+
+#[test]
+fn a_smoother_tells_how_far_a_pass_is_and_can_be_stopped_within() {
+    let mut smoother = Smoother::new(small_weights(&[2], 8, true, 0.0), Device::Cpu);
+    let x = picture(20, 30, 1);
+    let mut heard = vec![];
+    let mut hear = |progress: &Progress| {
+        match progress {
+            Progress::Part { done, of } => heard.push((*done, *of)),
+            Progress::Pass { done, of } => assert_eq!((*done, *of), (1, 1)),
+            other => panic!("{other:?}"),
+        }
+        ControlFlow::Continue(())
+    };
+    let y = smoother.smooth_observed(&x, &Options::default(), &mut hear).unwrap();
+    assert!(heard.len() > 10 && heard.windows(2).all(|w| w[0].0 <= w[1].0 && w[0].1 == w[1].1), "{heard:?}");
+    assert!(heard.last().is_some_and(|(done, of)| done == of));
+    let mut stop = |progress: &Progress| match progress {
+        Progress::Part { done, of } if 2 * done > *of => ControlFlow::Break(()),
+        Progress::Pass { .. } => panic!("it was stopped before"),
+        _ => ControlFlow::Continue(()),
+    };
+    let stopped = smoother.smooth_observed(&x, &Options::default(), &mut stop);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+    assert_eq!(smoother.smooth(&x, &Options::default()).unwrap(), y, "and goes on with the next picture");
 }
 
 #[test]
@@ -527,6 +499,10 @@ fn the_command_runs_on_a_named_adapter() {
     let arguments = ["a.png", "-o", "b.png", "--weights", "w.safetensors", "--adapter", &name];
     let ran = Ran::of(f.command("smooth").args(arguments)).ok();
     assert!(ran.stderr.contains(&format!("running on {name}")), "{}", ran.stderr);
+    // By its number in the list, too.
+    let number = list_adapters().iter().position(|a| a.0.name == name).unwrap().to_string();
+    let ran = Ran::of(f.command("smooth").args([&arguments[..6], &[&number]].concat())).ok();
+    assert!(ran.stderr.contains(&format!("running on {name}")), "{}", ran.stderr);
     let x = image::read(f.path("a.png")).unwrap().tensor;
     // What does not fit a GPU may fit the CPU.
     std::fs::write(f.path("huge.png"), only_a_header(1 << 20, 1 << 19)).unwrap();
@@ -552,7 +528,7 @@ fn kernels_are_chosen_by_name() {
             let ran = ran.ok();
             assert!(ran.stderr.contains(&format!("kernels {name_of_kernels}")), "{}", ran.stderr);
         } else {
-            ran.fails(1, &[name, "cannot run the kernels", name_of_kernels, "only: "]);
+            ran.fails(1, &[name, &format!("cannot run the kernels {name_of_kernels}, only: ")]);
         }
     }
     let ran = smooth(&["--adapter", name, "--kernel", "auto"]).ok();

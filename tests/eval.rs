@@ -202,18 +202,30 @@ fn options_reach_the_networks() {
     assert_eq!(ensemble, b.expected(&[0, 1], &Options::default().with_noise(0.5).with_seed(3).with_ensemble(true)));
     assert!(plain != ensemble);
 
-    // The networks share the memory: each gets half of it.
-    let mut smoother = Smoother::new(b.networks[1].1.clone(), Device::Cpu);
+    // That of the whole process.
+    assert_eq!(run(&["--max-memory", "4GB"]), plain);
+    let less = [&BOTH_SETS[..], &BOTH_NETWORKS, &["--max-memory", "1MB"]].concat();
+    b.eval(&less).fails(1, &["18x13 pixels do not fit"]);
+}
+
+#[test]
+fn networks_share_a_gpus_memory() {
+    let b = Bench::new();
+    let gpu = support::gpu();
+    let mut smoother = Smoother::new(b.networks[1].1.clone(), Device::Gpu(gpu.clone()));
     let mut peak = |seed| {
         smoother.smooth(&picture(13, 18 + seed, seed), &Options::default()).unwrap();
         smoother.last_plan().unwrap().1.peak_bytes()
     };
     let needed = [0, 1, 2].map(&mut peak).into_iter().max().unwrap();
-    let [enough, less] = [2 * needed, needed + 1].map(|bytes| bytes.to_string());
-    assert_eq!(run(&["--max-memory", &enough]), plain);
-    let less = [&BOTH_SETS[..], &["--max-memory", &less]].concat();
-    b.eval(&[&less[..], &BOTH_NETWORKS].concat()).fails(1, &["18x13 pixels do not fit"]);
-    b.eval(&[&less[..], &BOTH_NETWORKS[2..]].concat()).ok();
+    let eval = |bytes: u64, networks: &[&str]| {
+        let memory = format!("{}kB", bytes as f64 / 1e3);
+        let arguments = [&BOTH_SETS[..], networks, &["--adapter", &gpu.info().name, "--max-memory", &memory]].concat();
+        Ran::of(sasnet().arg("eval").current_dir(b.folder.path()).args(arguments))
+    };
+    eval(2 * needed, &BOTH_NETWORKS).ok();
+    eval(needed + 1, &BOTH_NETWORKS).fails(1, &["18x13 pixels do not fit"]);
+    eval(needed + 1, &BOTH_NETWORKS[2..]).ok();
 }
 
 #[test]

@@ -302,6 +302,22 @@ fn a_run_of_several_submissions() {
     assert_eq!((recorded.passes(), recorded.len()), (3, 3));
     recorded.run(&gpu, &RunParams::default()).unwrap();
     assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
+    // An observer hears of each, and may end the run between two.
+    let clear = || buffers[1..].iter().for_each(|buffer| gpu.write(buffer, &[0.0; 300]).unwrap());
+    clear();
+    let mut heard = vec![];
+    let mut hear = |done, of| {
+        heard.push((done, of));
+        Ok(())
+    };
+    recorded.run_observed(&gpu, &RunParams::default(), &mut hear).unwrap();
+    assert_eq!(heard, [(1, 3), (2, 3), (3, 3)]);
+    assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
+    clear();
+    let mut stop = |done, _| if done == 2 { Err(sasnet::Error::Cancelled) } else { Ok(()) };
+    let stopped = recorded.run_observed(&gpu, &RunParams::default(), &mut stop);
+    assert!(matches!(stopped, Err(sasnet::Error::Cancelled)));
+    assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 0.0].map(|v| vec![v; 300]));
 }
 
 /// The network in a host's own pass, between its own copies, one submission for a frame; new weights come between

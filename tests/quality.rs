@@ -4,7 +4,7 @@
 //! `sasnet synth --blend plain --count 6 --size 128 --seed 5 --structures DIR --textures synthetic`. None was trained
 //! on.
 
-use sasnet::lab::dataset::pairs::find_pairs;
+use sasnet::lab::dataset::pairs::{Pairing, find_pairs};
 use sasnet::lab::metrics::{Scores, score};
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::{Device, Options, Smoother, Weights};
@@ -17,7 +17,7 @@ const FLOOR: f64 = 33.0;
 
 #[test]
 fn the_shipped_model_is_as_good_as_it_was() {
-    let pairs = find_pairs(Path::new("tests/pictures"), None).unwrap();
+    let pairs = find_pairs(Path::new("tests/pictures"), None, Pairing::Names).unwrap();
     assert_eq!(pairs.len(), 6);
     let mut smoother = Smoother::new(Weights::builtin(), Device::Cpu);
     let mut scores = vec![];

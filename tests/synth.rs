@@ -160,7 +160,7 @@ fn folders_and_the_generator_are_mixed() {
         std::fs::remove_dir_all(dir.path().join("run")).unwrap();
     }
     train(dir.path(), "run", &["--inputs", "sps", "--inputs", "set/images", "--truths", "set/gt"])
-        .fails(1, &["--inputs is given 2 times, --truths 1", "one --truths for each --inputs"]);
+        .fails(1, &["--inputs and --truths are given 2 and 1 times", "one --truths for each --inputs"]);
     train(dir.path(), "run", &["--inputs", "set/gt", "--truths", "set/images"]).fails(1, &["the other way round"]);
     train(dir.path(), "run", &["--truths", "set/gt"]).fails(2, &["--inputs"]);
     // A run that does not say what it was trained on.

@@ -1,13 +1,13 @@
 //! `sasnet bench`
 
 use super::plan::describe;
-use super::say;
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::Result;
 use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
+use sasnet::low_level::gpu::Adapter;
 use sasnet::low_level::net::count;
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
@@ -79,7 +79,7 @@ impl Bench {
         bar.enable_steady_tick(Duration::from_millis(200));
         let mut observer = |progress: &Progress| {
             if let Progress::Measuring { what } = progress {
-                if bar.is_hidden() { eprintln!("{what}") } else { bar.set_message(what.to_string()) }
+                if bar.is_hidden() { note!("{what}") } else { bar.set_message(what.to_string()) }
             }
             ControlFlow::Continue(())
         };
@@ -106,7 +106,7 @@ impl Bench {
         let adapter = match device {
             Device::Gpu(gpu) => json!({
                 "name": gpu.info().name,
-                "type": format!("{:?}", gpu.info().device_type),
+                "type": Adapter(gpu.info().clone()).kind(),
                 "backend": gpu.info().backend.to_string(),
                 "driver": format!("{} {}", gpu.info().driver, gpu.info().driver_info),
             }),

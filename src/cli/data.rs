@@ -1,12 +1,14 @@
 //! The data to train on, as options.
 
+use super::output;
 use clap::Args;
-use sasnet::lab::dataset::pairs::find_pairs;
+use sasnet::image::{self, Why};
+use sasnet::lab::dataset::pairs::{Pair, Pairing, find_pairs};
 use sasnet::lab::dataset::source::{Blend, Origin, Recipe, Source};
 use sasnet::low_level::file::atomic_write;
 use sasnet::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A folder and how often it is drawn.
@@ -104,6 +106,48 @@ pub struct Data {
     /// Folder of the inputs' ground truths; once for each --inputs, in the same order
     #[arg(long, value_name = "FOLDER", requires = "inputs", help_heading = "Data")]
     truths: Vec<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub order: PairByOrder,
+}
+
+/// How inputs and ground truths find each other: the same for `train` and `eval`.
+#[derive(Args, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairByOrder {
+    /// Pair inputs and ground truths in their order (2 before 10) where their names do not say which belongs to which
+    #[arg(long, help_heading = "Data")]
+    #[serde(default)]
+    pair_by_order: bool,
+}
+
+impl PairByOrder {
+    /// The pairs; says what in their folders is left out. An error says where --pair-by-order would help.
+    pub fn find(self, inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
+        let pairs = self.pairs(inputs, truths)?;
+        if inputs.is_dir() {
+            let files = pairs.iter().flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()]).flatten();
+            let folders: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
+            let left_out = folders.into_iter().filter_map(|folder| image::list(folder, false, None).ok());
+            let left_out = left_out.flat_map(|listing| listing.left_out).filter(|(_, why)| *why != Why::Folder);
+            let left_out: Vec<(PathBuf, String)> = left_out.map(|(path, why)| (path, why.to_string())).collect();
+            if !left_out.is_empty() {
+                note!("{}: {}", inputs.display(), output::left_out(&left_out, false));
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn pairs(self, inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
+        if self.pair_by_order {
+            return find_pairs(inputs, truths, Pairing::Order);
+        }
+        find_pairs(inputs, truths, Pairing::Names).map_err(|error| match error {
+            Error::File { path, message } if find_pairs(inputs, truths, Pairing::Order).is_ok() => {
+                Error::file(path, message + "\nRename them, or pair them in their order by --pair-by-order")
+            }
+            error => error,
+        })
+    }
 }
 
 /// Name of the file that says what a run is trained on.
@@ -162,7 +206,7 @@ impl Data {
         if !self.truths.is_empty() && self.truths.len() != self.inputs.len() {
             let (inputs, truths) = (self.inputs.len(), self.truths.len());
             return Err(Error::Invalid(format!(
-                "--inputs is given {inputs} times, --truths {truths}: give one --truths for each --inputs, in the same \
+                "--inputs and --truths are given {inputs} and {truths} times: give one --truths for each --inputs, in the same \
                  order"
             )));
         }
@@ -172,7 +216,7 @@ impl Data {
             recipe.structures.clear();
         }
         for (i, Weighted { folder, weight }) in self.inputs.iter().enumerate() {
-            let pairs = find_pairs(folder, self.truths.get(i).map(PathBuf::as_path))?;
+            let pairs = self.order.find(folder, self.truths.get(i).map(PathBuf::as_path))?;
             recipe.pairs.push((folder.display().to_string(), pairs, *weight));
         }
         Source::new(&recipe)

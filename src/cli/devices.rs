@@ -1,6 +1,5 @@
 //! `sasnet devices`
 
-use super::say;
 use sasnet::Result;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::list_kernels;
@@ -9,8 +8,8 @@ use sasnet::low_level::kernel::Kernels;
 /// List the adapters that --adapter can name, with the kernels that --kernel can name; the first real GPU is the
 /// default.
 pub fn run() -> Result<()> {
-    for (adapter, kernels) in list_kernels() {
-        say!("{adapter}");
+    for (number, (adapter, kernels)) in list_kernels().into_iter().enumerate() {
+        say!("{number}: {adapter}");
         for (i, kernels) in kernels.into_iter().enumerate() {
             say!("  {:10} {}{}", kernels.name(), about(kernels), if i == 0 { " (auto)" } else { "" });
         }

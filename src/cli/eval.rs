@@ -1,19 +1,18 @@
 //! `sasnet eval`
 
+use super::data::PairByOrder;
 use super::shard::Sharding;
-use super::{Smoothing, count, model_or_file, progress, say};
+use super::{Smoothing, count, model_or_file, progress};
 use clap::Args;
 use indicatif::ProgressBar;
 use sasnet::image::{Picture, check_format, write};
-use sasnet::lab::dataset::pairs::{INPUT_FOLDERS, find_pairs};
+use sasnet::lab::dataset::pairs::INPUT_FOLDERS;
 use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::lab::shard::Shard;
 use sasnet::low_level::file::{atomic_write, prepare};
-use sasnet::low_level::smooth::Smoother;
 use sasnet::low_level::weights::{MODELS, Weights};
 use sasnet::{Error, Progress, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf, absolute};
 
@@ -29,6 +28,8 @@ pub struct Eval {
     /// with S3T7.png beside S3.png. Several sets: --set A=DIR --set B=DIR
     #[arg(long = "set", value_name = "[NAME=]DIR")]
     sets: Vec<String>,
+    #[command(flatten)]
+    order: PairByOrder,
     /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `small` is the shipped model
     /// [default: small]
     #[arg(long, value_name = "[LABEL=]FILE")]
@@ -88,7 +89,7 @@ impl Eval {
         json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
         if let (false, Some(json)) = (shard.is_whole(), json) {
             let (own, all): (usize, _) = (report.sets.iter().map(|set| set.images.len()).sum(), count(report.pictures));
-            eprintln!(
+            note!(
                 "shard {shard}: scored {own} of {all}; sasnet eval --merge joins {} to those of the others",
                 json.display()
             );
@@ -131,16 +132,16 @@ impl Eval {
         let pictures: usize = sets.iter().map(|set| set.pairs.len()).sum();
         let bar = progress(shard.part(0..pictures).count() * networks.len() * options.passes());
         // All networks stay on the device at once.
-        let max_memory = self.smoothing.max_memory.map(|bytes| bytes / networks.len() as u64);
+        let of = networks.len() as u64;
         let candidate = |(label, file, weights): &(String, String, Weights)| Candidate {
             label: label.clone(),
             file: file.clone(),
-            smoother: Smoother::new(weights.clone(), device.clone()).with_max_memory(max_memory),
+            smoother: self.smoothing.smoother(weights.clone(), device.clone(), of),
         };
         let mut candidates: Vec<Candidate> = networks.iter().map(candidate).collect();
         for set in &sets {
             let sides = if set.pairs[0].truth.is_none() { ", ground truth left, input right" } else { "" };
-            eprintln!("{}: {}{sides}", set.name, count(set.pairs.len()));
+            note!("{}: {}{sides}", set.name, count(set.pairs.len()));
         }
         let report = evaluate(
             &sets,
@@ -159,13 +160,13 @@ impl Eval {
 
     fn sets(&self) -> Result<Vec<Set>> {
         if let Some(inputs) = &self.inputs {
-            let pairs = find_pairs(inputs, self.truths.as_deref())?;
+            let pairs = self.order.find(inputs, self.truths.as_deref())?;
             return Ok(vec![Set { name: set_name(inputs), pairs }]);
         }
         let set = |text: &String| {
             let (name, folder) = named(text, "--set", "NAME=DIR")?;
             let folder = Path::new(folder);
-            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: find_pairs(folder, None)? })
+            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: self.order.find(folder, None)? })
         };
         self.sets.iter().map(set).collect()
     }

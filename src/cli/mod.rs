@@ -1,8 +1,12 @@
 //! The command line: one file a subcommand. Parses, calls the library, prints.
 
+#[macro_use]
+pub mod output;
+
 pub mod bench;
 pub mod data;
 pub mod devices;
+pub mod doctor;
 pub mod eval;
 pub mod plan;
 pub mod shader;
@@ -18,28 +22,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::lab::shard::local_rank;
 use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
-use sasnet::low_level::smooth::Options;
+use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Limit, Network, Result, Sizes, TooLarge};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-
-/// Prints a line. Where nobody reads on (`sasnet plan | head`), the rest is not worth an error; any other failure is.
-fn print_line(line: std::fmt::Arguments) {
-    let Err(error) = writeln!(std::io::stdout(), "{line}") else { return };
-    if error.kind() != ErrorKind::BrokenPipe {
-        eprintln!("error: standard output: {error}");
-        std::process::exit(1);
-    }
-    std::process::exit(0);
-}
-
-/// `println!` by [`print_line`].
-macro_rules! say {
-    ($($arguments:tt)*) => { crate::cli::print_line(format_args!($($arguments)*)) };
-}
-use say;
 
 /// How to smooth, and on which device: the same for `smooth` and `eval`.
 #[derive(Args)]
@@ -53,8 +40,13 @@ pub struct Smoothing {
     /// Seed of the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Most memory of the device to use, as in 800MB or 2GB: large pictures then go through in slabs, with the same
-    /// result [default: what there is]
+    /// How much is smoothed: 0 = the picture as it is, 1 = the network's result, between them a blend of both
+    /// [default: 1]
+    #[arg(long, value_name = "0..1", value_parser = parse_amount, allow_negative_numbers = true)]
+    amount: Option<f32>,
+    /// Most memory to use, as in 800MB, 2GB or 512MiB: with the CPU that of the whole process, with a GPU that of the
+    /// network on it. Large pictures then go through in slabs, with the same result [default: what there is, by the
+    /// machine's, the container's and ulimit's limits]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     max_memory: Option<u64>,
     #[command(flatten)]
@@ -65,7 +57,18 @@ impl Smoothing {
     /// The options of each picture.
     fn options(&self) -> Options {
         let options = Options::default().with_seed(self.seed).with_ensemble(self.ensemble);
-        self.noise.map_or(options.clone(), |scale| options.with_noise(scale))
+        let options = self.noise.map_or(options.clone(), |scale| options.with_noise(scale));
+        self.amount.map_or(options.clone(), |amount| options.with_amount(amount))
+    }
+
+    /// The network on a device, with its part of the memory where it is one of `of`.
+    fn smoother(&self, weights: Weights, device: Device, of: u64) -> Smoother {
+        let (network, process) = match device {
+            Device::Cpu if of == 1 => (None, self.max_memory),
+            Device::Cpu => (self.max_memory.map(|bytes| bytes / of), self.max_memory),
+            _ => (self.max_memory.map(|bytes| bytes / of), None),
+        };
+        Smoother::new(weights, device).with_max_memory(network).with_max_process_memory(process)
     }
 }
 
@@ -74,26 +77,29 @@ fn model_or_file(text: &str) -> Result<Weights> {
     Weights::model(text).map_or_else(|| Weights::read(Path::new(text)), Ok)
 }
 
-/// Bytes, from a number with a unit: 512MB, 1.5GB (or MiB, GiB), or bytes without one.
-fn parse_memory(text: &str) -> Result<u64, &'static str> {
+/// Bytes, from a number with a unit.
+fn parse_memory(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "kb" | "k" => 1e3,
-        "mb" | "m" => 1e6,
-        "gb" | "g" => 1e9,
-        "kib" => 1024.0,
-        "mib" => 1_048_576.0,
-        "gib" => 1_073_741_824.0,
-        _ => return Err("give a size such as 800MB, 1.5GB or 512MiB"),
-    };
-    let bytes = number.parse().ok().map(|n: f64| n * unit).filter(|bytes| (1.0..1e18).contains(bytes));
-    bytes.map(|bytes| bytes as u64).ok_or("give a size such as 800MB, 1.5GB or 512MiB")
+    let units = ["kb", "mb", "gb", "tb"].into_iter().zip(1..).map(|(unit, power)| (unit, 1000f64.powi(power)));
+    let binary = ["kib", "mib", "gib", "tib"].into_iter().zip(1..).map(|(unit, power)| (unit, 1024f64.powi(power)));
+    let form = "give a number and a unit, as 800MB, 1.5GB, 512MiB or 1TB";
+    let unit = unit.trim().to_ascii_lowercase();
+    if unit.is_empty() && number.parse::<f64>().is_ok() {
+        return Err(format!("{form}: of what are {number} meant?"));
+    }
+    let of = units.chain(binary).find(|(name, _)| *name == unit || name[..1] == unit).map(|(_, bytes)| bytes);
+    let bytes = of.and_then(|of| number.parse().ok().map(|n: f64| n * of));
+    bytes.filter(|bytes| (1.0..1e18).contains(bytes)).map(|bytes| bytes as u64).ok_or(form.into())
 }
 
-fn parse_noise(text: &str) -> Result<f32, &'static str> {
-    text.parse().ok().filter(|scale: &f32| scale.is_finite() && *scale >= 0.0).ok_or("give a number, 0 or more")
+fn parse_noise(text: &str) -> Result<f32, String> {
+    let scale = text.parse().ok().filter(|scale: &f32| (0.0..=net::MAX_NOISE).contains(scale));
+    scale.ok_or_else(|| format!("give a number from 0 to {}", net::MAX_NOISE))
+}
+
+fn parse_amount(text: &str) -> Result<f32, &'static str> {
+    text.parse().ok().filter(|amount: &f32| (0.0..=1.0).contains(amount)).ok_or("give a number from 0 to 1")
 }
 
 /// A network and the size of a picture: the same for `plan` and `bench`.
@@ -185,8 +191,9 @@ impl Architecture {
 /// Which device.
 #[derive(Args)]
 pub struct Adapter {
-    /// `cpu`, or a part of an adapter's name (see `sasnet devices`) [default: a real GPU; where there is none, the CPU]
-    #[arg(long, value_name = "NAME|cpu")]
+    /// `cpu`, or an adapter's number in `sasnet devices` or a part of its name [default: a real GPU; where there is none,
+    /// the CPU]
+    #[arg(long, value_name = "NUMBER|NAME|cpu")]
     adapter: Option<String>,
     /// Kernels: auto, or one that `sasnet devices` lists for the adapter. f16 takes two
     /// thirds of the memory; in training
@@ -198,14 +205,18 @@ pub struct Adapter {
 impl Adapter {
     /// Opens the device and says which one it is.
     fn open(&self) -> Result<Device> {
+        let device = self.open_quietly()?;
+        note!("running on {}", device.describe());
+        Ok(device)
+    }
+
+    fn open_quietly(&self) -> Result<Device> {
         let mut options = DeviceOptions::default();
         options.adapter = self.adapter.clone();
         options.kernel = Some(self.kernel.clone());
         options.cache = cache_folder();
         options.turn = local_rank(|name| std::env::var(name).ok())?;
-        let device = Device::open_with(&options)?;
-        eprintln!("running on {}", device.describe());
-        Ok(device)
+        Device::open_with(&options)
     }
 }
 
@@ -231,7 +242,12 @@ pub fn hint(error: &Error) -> &'static str {
 }
 
 fn count(pictures: usize) -> String {
-    if pictures == 1 { "1 picture".into() } else { format!("{pictures} pictures") }
+    count_of(pictures, "picture")
+}
+
+/// `1 file`, `2 files`.
+fn count_of(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 /// A bar over `total` passes through the network.

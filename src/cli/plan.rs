@@ -1,6 +1,5 @@
 //! `sasnet plan`
 
-use super::say;
 use clap::Args;
 use sasnet::Network;
 use sasnet::Result;

@@ -1,6 +1,5 @@
 //! `sasnet shader`
 
-use super::say;
 use clap::Args;
 use sasnet::lab::bench::PEAK_SHADER;
 use sasnet::low_level::kernel::{Kernels, Shader, Variant};

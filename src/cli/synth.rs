@@ -1,17 +1,18 @@
 //! `sasnet synth`
 
 use super::data::{BlendArg, Blended};
-use super::{parse_size, parse_strength};
+use super::{count_of, parse_size, parse_strength};
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sasnet::image::write;
 use sasnet::lab::dataset::source::{STRENGTH, Source};
 use sasnet::lab::sheet::ContactSheet;
-use sasnet::low_level::file::TEMPORARY;
+use sasnet::low_level::file::{TEMPORARY, open_stream};
 use sasnet::low_level::geometry::crop;
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::{Error, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Write training pairs to disk, as `train` makes them: OUT/input/0000.png, OUT/gt/0000.png and so on, and
@@ -61,7 +62,7 @@ impl Synth {
         let mut blended = self.blended.clone();
         blended.or_blend(BlendArg::Varied);
         let source = blended.source(self.strength.unwrap_or(STRENGTH))?;
-        eprintln!("pairs of {source}");
+        note!("pairs of {source}");
         let is_new = !out.exists();
         std::fs::create_dir_all(out).map_err(Error::io(out))?;
         let written = self.write(&source);
@@ -69,7 +70,7 @@ impl Synth {
             // Fails where something is in it, which is then not ours.
             let _ = std::fs::remove_dir(out);
         }
-        written.map(|()| eprintln!("wrote {} pairs into {}", self.count, out.display()))
+        written.map(|()| note!("wrote {} into {}", count_of(self.count as usize, "pair"), out.display()))
     }
 
     fn check_folder(&self) -> Result<()> {
@@ -137,8 +138,12 @@ impl Synth {
     }
 }
 
-/// Renames `from` to `to`; what is there goes to `old` before, to be removed with it.
+/// Renames `from` to `to`; what is there goes to `old` before, to be removed with it. A device or FIFO stays.
 fn replace(from: &Path, to: &Path, old: &Path) -> Result<()> {
+    if let Some(mut stream) = open_stream(to)? {
+        let written = std::fs::read(from).and_then(|bytes| stream.write_all(&bytes));
+        return written.map_err(Error::io(to));
+    }
     if to.exists() {
         std::fs::rename(to, old).map_err(Error::io(to))?;
     }

@@ -4,7 +4,7 @@ use super::data::{BlendArg, Data};
 use super::parse_strength;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use sasnet::lab::dataset::pairs::{Pair, find_pairs};
+use sasnet::lab::dataset::pairs::Pair;
 use sasnet::lab::dataset::source::Source;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::group::Exchange;
@@ -147,7 +147,7 @@ fn stop_on_signal(speaks: bool) -> Arc<AtomicBool> {
             std::process::exit(130);
         }
         if speaks {
-            eprintln!("stopping after this step, with a checkpoint (once more: at once, without)");
+            note!("stopping after this step, with a checkpoint (once more: at once, without)");
         }
     };
     // Without a handler the signal ends the process, which loses the steps since the last checkpoint and no more.
@@ -188,13 +188,13 @@ impl Observer for Watch {
                 let message = format!("loss {loss:.4}, rate {rate:.1e}{rebuilt}{validation}");
                 self.bar.set_position(*step);
                 if self.bar.is_hidden() && (step == of || self.said.elapsed() > Duration::from_secs(30)) {
-                    eprintln!("step {step}/{of}, {message}, {} s left", self.bar.eta().as_secs());
+                    note!("step {step}/{of}, {message}, {} s left", self.bar.eta().as_secs());
                     self.said = Instant::now();
                 }
                 self.bar.set_message(message);
             }
             Progress::Inexact { step, error } => self.bar.suspend(|| {
-                eprintln!(
+                note!(
                     "warning: step {step}: the activations that the gradient needs are rebuilt with errors up to {error:.1e}, \
                      as the network has come to stretch some values far more than others. If the loss suffers, go on from \
                      the last checkpoint with --resume --store-activations"
@@ -272,7 +272,7 @@ impl Train {
         let data = self.data.of_run(&self.out, self.resume, blend)?;
         let source = Arc::new(data.source(settings.strength)?.with_border(settings.border));
         let validation = match &self.validate {
-            Some(inputs) if leads => find_pairs(inputs, self.validate_truths.as_deref())?,
+            Some(inputs) if leads => self.data.order.find(inputs, self.validate_truths.as_deref())?,
             _ => vec![],
         };
         let validation: Vec<Pair> = validation.into_iter().step_by(self.validate_stride as usize).collect();
@@ -293,15 +293,15 @@ impl Train {
             until,
             checkpoint_part: self.checkpoint_part.map(|bytes| bytes as usize),
         };
-        eprintln!(
+        note!(
             "{} parameters, {} MB for a step",
             trainer.network().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
         if processes > 1 {
-            eprintln!("{processes} processes, each with {} samples of a batch", trainer.samples().len());
+            note!("{processes} processes, each with {} samples of a batch", trainer.samples().len());
         }
-        eprintln!("training on {source}");
+        note!("training on {source}");
         let lock = match lock {
             Some(lock) => lock,
             None => {
@@ -317,13 +317,13 @@ impl Train {
         watch.end(end.is_ok());
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
         match end {
-            Ok(End::Done) => eprintln!("wrote {}", self.out.join(run::WEIGHTS).display()),
-            Ok(End::OutOfTime) => eprintln!("the time is up after step {done} of {steps}: go on with --resume"),
-            Ok(End::Stopped) => eprintln!("stopped after step {done} of {steps}: go on with --resume"),
+            Ok(End::Done) => note!("wrote {}", self.out.join(run::WEIGHTS).display()),
+            Ok(End::OutOfTime) => note!("the time is up after step {done} of {steps}: go on with --resume"),
+            Ok(End::Stopped) => note!("stopped after step {done} of {steps}: go on with --resume"),
             Err(error) => {
                 if let Ok(Some(last)) = Checkpoint::load(&self.out) {
                     let step = last.step;
-                    eprintln!(
+                    note!(
                         "the run ended after step {done} of {steps}; its last checkpoint is of step {step}: mend what \
                                the error says, and go on from there with --resume"
                     );

@@ -1,10 +1,9 @@
 //! `sasnet weights`
 
 use super::plan::describe;
-use super::say;
 use clap::Args;
 use sasnet::lab::train::grow::grow;
-use sasnet::low_level::file::prepare;
+use sasnet::low_level::file::{is_stream, prepare};
 use sasnet::low_level::net::count::{COUNTED, full_network};
 use sasnet::low_level::weights::Precision;
 use sasnet::{Error, Result};
@@ -44,17 +43,29 @@ impl Weights_ {
             weights = grow(&weights, &self.blocks, self.features, self.seed)?;
         }
         let macs = full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9;
-        say!("{}", describe(&weights.network));
-        say!("{macs:.2} GMAC on 512x384");
-        weights.metadata.iter().for_each(|(key, value)| say!("{key}: {value}"));
-        let Some(out) = &self.out else { return Ok(()) };
-        if out.extension().is_none_or(|extension| extension != "safetensors") {
+        let shown = [describe(&weights.network), format!("{macs:.2} GMAC on 512x384")];
+        let metadata = weights.metadata.iter().map(|(key, value)| format!("{key}: {value}"));
+        let shown = shown.into_iter().chain(metadata).collect::<Vec<_>>().join("\n");
+        let Some(out) = &self.out else {
+            say!("{shown}");
+            return Ok(());
+        };
+        let is_stream = is_stream(out);
+        if !is_stream && out.extension().is_none_or(|extension| extension != "safetensors") {
             return Err(Error::file(out, "is no .safetensors: give the name of a weights file"));
+        }
+        // That may be the standard output.
+        if is_stream {
+            note!("{shown}")
+        } else {
+            say!("{shown}")
         }
         prepare(out)?;
         weights.write(out, if self.f16 { Precision::F16 } else { Precision::F32 })?;
-        let bytes = out.metadata().map_err(Error::io(out))?.len();
-        eprintln!("wrote {}, {bytes} bytes", out.display());
+        match out.metadata() {
+            Ok(file) if !is_stream => note!("wrote {}, {} bytes", out.display(), file.len()),
+            _ => note!("wrote {}", out.display()),
+        }
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 impl Device {
-    /// Opens a device: `cpu`, or the adapter whose description ([`crate::low_level::gpu::Adapter`]) contains `name`; None = a real GPU, or the
+    /// Opens a device: `cpu`, or the adapter of this number in the list or whose description
+    /// ([`crate::low_level::gpu::Adapter`]) contains `name`; None = a real GPU, or the
     /// CPU where there is none.
     ///
     /// # Errors

@@ -101,6 +101,20 @@ impl<T: Real> CpuExecutor<T> {
         steps.for_each(|i| self.step(i, run_params));
     }
 
+    /// The same; `each` hears after each node how many of how many multiply-accumulates are done, and may end the run.
+    ///
+    /// # Errors
+    /// Whatever `each` returns; the outputs are then unfinished.
+    pub fn run_observed(&mut self, run_params: &RunParams, each: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
+        let (mut done, of) = (0, self.plan.macs().max(1));
+        for i in 0..self.graph.nodes().len() {
+            self.step(i, run_params);
+            done += self.plan.steps[i].macs;
+            each(done, of)?;
+        }
+        Ok(())
+    }
+
     /// As [`Self::run`], with the seconds that each node took.
     pub fn profile(&mut self, run_params: &RunParams) -> Vec<f64> {
         let mut seconds = Vec::with_capacity(self.graph.nodes().len());

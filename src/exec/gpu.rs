@@ -111,6 +111,20 @@ impl GpuExecutor {
         self.recorded.run_part_async(&self.gpu, part, run_params).await
     }
 
+    /// The same, but waits after each submission of many; `each` hears how many of how many are done, and may end the
+    /// run.
+    ///
+    /// # Errors
+    /// As [`Recorded::run_observed_async`].
+    pub async fn run_observed_async(
+        &self,
+        run_params: &RunParams,
+        each: &mut dyn FnMut(u64, u64) -> Result<()>,
+    ) -> Result<()> {
+        self.parameters.pack(&self.gpu).await?;
+        self.recorded.run_observed_async(&self.gpu, run_params, each).await
+    }
+
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
     /// [`GpuExecutor::slice`] of the inputs before is smoothed, and what comes behind finds the result in that of the
     /// outputs.

@@ -11,7 +11,8 @@ pub enum AdapterChoice {
     /// A real GPU: discrete before integrated before virtual; never a software driver.
     #[default]
     RealGpu,
-    /// The first adapter whose line in the list ([`Adapter`]'s `Display`) contains this, in any case.
+    /// The adapter of this number in the list, from 0 on; else the first one whose line there ([`Adapter`]'s `Display`)
+    /// contains this, in any case.
     Named(String),
 }
 
@@ -19,15 +20,22 @@ pub enum AdapterChoice {
 #[derive(Clone, Debug)]
 pub struct Adapter(pub wgpu::AdapterInfo);
 
-impl fmt::Display for Adapter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.0.device_type {
+impl Adapter {
+    /// What it is, in words.
+    pub fn kind(&self) -> &'static str {
+        match self.0.device_type {
             wgpu::DeviceType::DiscreteGpu => "discrete GPU",
             wgpu::DeviceType::IntegratedGpu => "integrated GPU",
             wgpu::DeviceType::VirtualGpu => "virtual GPU",
             wgpu::DeviceType::Cpu => "software",
             wgpu::DeviceType::Other => "other",
-        };
+        }
+    }
+}
+
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
         write!(f, "{} ({kind}, {}, {} {})", self.0.name, self.0.backend, self.0.driver, self.0.driver_info)
     }
 }
@@ -124,17 +132,20 @@ pub(super) async fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, Kerne
 async fn choose_adapter(choice: &AdapterChoice, turn: usize) -> Result<wgpu::Adapter> {
     let mut adapters = enumerate().await;
     let lines: Vec<String> = adapters.iter().map(|a| Adapter(a.get_info()).to_string()).collect();
-    let wanted = |(adapter, line): (&wgpu::Adapter, &String)| match choice {
-        AdapterChoice::RealGpu => rank(&adapter.get_info()) <= 2,
-        AdapterChoice::Named(name) => line.to_lowercase().contains(&name.to_lowercase()),
+    let wanted = match choice {
+        AdapterChoice::RealGpu => adapters.iter().position(|adapter| rank(&adapter.get_info()) <= 2),
+        AdapterChoice::Named(name) => named(name, &lines),
     };
-    let found = adapters.iter().zip(&lines).position(wanted).map(|first| in_turn(&lines, first, turn));
+    // One that is named by its number is no other.
+    let is_number = |place: usize| matches!(choice, AdapterChoice::Named(name) if *name == place.to_string());
+    let found = wanted.map(|first| if is_number(first) { first } else { in_turn(&lines, first, turn) });
     found.map(|place| adapters.swap_remove(place)).ok_or_else(|| {
         let missing = match choice {
             AdapterChoice::RealGpu => "no GPU".to_string(),
             AdapterChoice::Named(name) => format!("no adapter with {name:?} in its name"),
         };
-        let list = if lines.is_empty() { "none".to_string() } else { lines.join("; ") };
+        let numbered: Vec<String> = lines.iter().enumerate().map(|(i, line)| format!("{i}: {line}")).collect();
+        let list = if lines.is_empty() { "none".to_string() } else { numbered.join("; ") };
         Error::Gpu(format!("{missing}; adapters found: {list}"))
     })
 }
@@ -143,6 +154,12 @@ async fn choose_adapter(choice: &AdapterChoice, turn: usize) -> Result<wgpu::Ada
 fn in_turn(lines: &[String], first: usize, turn: usize) -> usize {
     let same: Vec<usize> = (first..lines.len()).filter(|place| lines[*place] == lines[first]).collect();
     same[turn % same.len()]
+}
+
+/// The place in a list of adapters of one that is named by its number or by a part of its line.
+fn named(name: &str, lines: &[String]) -> Option<usize> {
+    let number = name.parse().ok().filter(|i| *i < lines.len());
+    number.or_else(|| lines.iter().position(|line| line.to_lowercase().contains(&name.to_lowercase())))
 }
 
 /// Opens an adapter's device with the features that kernels use.
@@ -191,5 +208,15 @@ mod tests {
         let lines = ["big", "big", "small", "big"].map(String::from);
         assert_eq!([0, 1, 2, 3, 7].map(|turn| in_turn(&lines, 0, turn)), [0, 1, 3, 0, 1]);
         assert_eq!([0, 5].map(|turn| in_turn(&lines, 2, turn)), [2, 2]);
+    }
+
+    #[test]
+    fn adapters_have_numbers_and_names() {
+        let lines = ["NVIDIA H100 (0)", "NVIDIA H100 (1)", "Radeon 780M"].map(String::from);
+        for (name, place) in
+            [("0", Some(0)), ("1", Some(1)), ("h100", Some(0)), ("780", Some(2)), ("2", Some(2)), ("9", None)]
+        {
+            assert_eq!(named(name, &lines), place, "{name}");
+        }
     }
 }

@@ -103,6 +103,11 @@ impl Recorded {
         gpu.drive(self.run_async(gpu, run))
     }
 
+    /// Runs all dispatches, and says after each submission of many ([`Recorded::run_observed_async`]).
+    pub fn run_observed(&self, gpu: &Gpu, run: &RunParams, each: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
+        gpu.drive(self.run_observed_async(gpu, run, each))
+    }
+
     /// Puts all dispatches into a pass of the host's ([`Recorded::record_into_async`]).
     pub fn record_into(&self, gpu: &Gpu, run: &RunParams, pass: &mut wgpu::ComputePass) -> Result<()> {
         gpu.drive(self.record_into_async(gpu, run, pass))

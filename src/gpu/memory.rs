@@ -158,7 +158,7 @@ impl Gpu {
             None => self.counted_buffer("read-back", bytes, usage).await?,
         };
         let raw = staging.raw();
-        let mapping = Arc::new(Mapping::default());
+        let mapping = Arc::new(Answer::default());
         let begin = || {
             let mut encoder = self.device.create_command_encoder(&Default::default());
             let mut at = 0;
@@ -171,7 +171,7 @@ impl Gpu {
             raw.map_async(wgpu::MapMode::Read, 0..bytes, move |result| mapping.set(result));
         };
         self.checked(|| "read back".into(), begin).await?;
-        mapping.done().await.map_err(|e| self.failure("read back", &e.to_string()))?;
+        mapping.get().await.map_err(|e| self.failure("read back", &e.to_string()))?;
         let view = raw.get_mapped_range(0..bytes).map_err(|e| self.failure("read back", &e.to_string()))?;
         let mut rest: &[u8] = &view;
         let mut out = Vec::with_capacity(slices.len());
@@ -191,17 +191,20 @@ fn copy(encoder: &mut wgpu::CommandEncoder, from: &Slice, to: &Slice) {
     encoder.copy_buffer_to_buffer(from.buffer.raw(), from.offset, to.buffer.raw(), to.offset, from.size);
 }
 
-/// The answer of `map_async`, as a future.
-#[derive(Default)]
-struct Mapping(Mutex<(Option<Mapped>, Option<Waker>)>);
+/// The answer of a callback, as a future.
+pub(super) struct Answer<T>(Mutex<(Option<T>, Option<Waker>)>);
 
-type Mapped = Result<(), wgpu::BufferAsyncError>;
+impl<T> Default for Answer<T> {
+    fn default() -> Self {
+        Answer(Mutex::new((None, None)))
+    }
+}
 
-impl Mapping {
-    fn set(&self, result: Mapped) {
+impl<T> Answer<T> {
+    pub(super) fn set(&self, answer: T) {
         let waker = {
             let mut state = self.0.lock().unwrap();
-            state.0 = Some(result);
+            state.0 = Some(answer);
             state.1.take()
         };
         if let Some(waker) = waker {
@@ -209,11 +212,11 @@ impl Mapping {
         }
     }
 
-    async fn done(&self) -> Mapped {
+    pub(super) async fn get(&self) -> T {
         poll_fn(|context| {
             let mut state = self.0.lock().unwrap();
-            if let Some(result) = state.0.take() {
-                return Poll::Ready(result);
+            if let Some(answer) = state.0.take() {
+                return Poll::Ready(answer);
             }
             state.1 = Some(context.waker().clone());
             Poll::Pending

@@ -23,10 +23,10 @@ pub enum Format {
 /// Each format and its extensions, the usual one first.
 const FORMATS: [(Format, &[&str]); 5] = [
     (Format::Png, &["png"]),
-    (Format::Jpeg, &["jpg", "jpeg"]),
+    (Format::Jpeg, &["jpg", "jpeg", "jfif", "jpe", "jif", "jfi"]),
     (Format::WebP, &["webp"]),
     (Format::Tiff, &["tif", "tiff"]),
-    (Format::Bmp, &["bmp"]),
+    (Format::Bmp, &["bmp", "dib"]),
 ];
 
 impl Format {
@@ -48,6 +48,22 @@ impl Format {
     /// The format that a path's extension names.
     pub fn from_path(path: impl AsRef<Path>) -> Option<Format> {
         Format::from_extension(path.as_ref().extension()?.to_str()?)
+    }
+
+    /// Checks that the format can hold a picture of `h` x `w`: to be asked before a long computation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what it can hold.
+    pub fn check_size(self, h: usize, w: usize) -> Result<()> {
+        let (name, most) = match self {
+            Format::Jpeg => ("a JPEG", 65_535),
+            Format::WebP => ("a WebP", 16_383),
+            _ => return Ok(()),
+        };
+        if w.max(h) <= most {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("{name} has {most} pixels a side at most, not {w}x{h}: choose another format")))
     }
 
     /// The format of a file's contents.

@@ -1,6 +1,6 @@
 //! Pictures out: to a file's bytes.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::tiff::TiffEncoder;

@@ -12,7 +12,6 @@ use crate::smooth::{Options, Smoother};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 
 mod merge;

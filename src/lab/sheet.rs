@@ -1,6 +1,6 @@
 //! Pictures side by side in one: a caption above each column, a label above each row.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 use crate::image::{quantise, write_codes};
 use crate::tensor::{Shape, Tensor};
 use font8x8::UnicodeFonts;
@@ -31,10 +31,12 @@ impl ContactSheet {
     /// [`Error::Invalid`] where there is no caption, or `cell` is not in [`ContactSheet::CELLS`].
     pub fn new(captions: &[impl AsRef<str>], cell: usize) -> Result<ContactSheet> {
         if captions.is_empty() || !Self::CELLS.contains(&cell) {
-            let (columns, cells) = (captions.len(), Self::CELLS);
+            let (columns, cells) = (count(captions.len(), "column"), Self::CELLS);
             let message = format!(
-                "a contact sheet of {columns} columns with cells of {cell} pixels: give one column or \
-                more, and a side in {cells:?}"
+                "a contact sheet of {columns} with cells of {cell} pixels: give one column or \
+                more, and a side from {} to {}",
+                cells.start(),
+                cells.end()
             );
             return Err(Error::Invalid(message));
         }
@@ -55,8 +57,8 @@ impl ContactSheet {
     /// [`Error::Invalid`] for another number of pictures than columns, or a tensor that is no RGB picture.
     pub fn row(&mut self, label: &str, pictures: &[&Tensor]) -> Result<()> {
         if pictures.len() != self.columns {
-            let (got, columns) = (pictures.len(), self.columns);
-            return Err(Error::Invalid(format!("{got} pictures in the row {label:?} of a sheet of {columns} columns")));
+            let (got, columns) = (count(pictures.len(), "picture"), count(self.columns, "column"));
+            return Err(Error::Invalid(format!("{got} in the row {label:?} of a sheet of {columns}")));
         }
         if let Some(other) = pictures.iter().find(|p| (p.shape.n, p.shape.c) != (1, 3) || p.shape.is_empty()) {
             let message = format!("{} in the row {label:?}: give pictures of 1x3xHxW, one pixel or more", other.shape);
@@ -304,11 +306,11 @@ mod tests {
     fn what_is_no_sheet() {
         let text = |captions: &[&str], cell| ContactSheet::new(captions, cell).unwrap_err().to_string();
         assert!(text(&[], 100).contains("0 columns"));
-        assert!(text(&["a"], 31).contains("31 pixels") && text(&["a"], 4097).contains("32..=4096"));
+        assert!(text(&["a"], 31).contains("31 pixels") && text(&["a"], 4097).contains("from 32 to 4096"));
         let mut sheet = ContactSheet::new(&["a", "b"], 100).unwrap();
         let (before, x) = (sheet.size(), flat(2, 2, [0; 3]));
         let mut error = |pictures: &[&Tensor]| sheet.row("kodim", pictures).unwrap_err().to_string();
-        assert!(error(&[&x]).contains("1 pictures in the row \"kodim\" of a sheet of 2 columns"));
+        assert!(error(&[&x]).contains("1 picture in the row \"kodim\" of a sheet of 2 columns"));
         assert!(error(&[&x, &Tensor::zeros(Shape::new(1, 1, 2, 2))]).contains("1x1x2x2 in the row \"kodim\""));
         assert!(error(&[&x, &Tensor::zeros(Shape::new(1, 3, 0, 2))]).contains("1x3x0x2"));
         assert_eq!(sheet.size(), before, "an error adds nothing");

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)] // no test uses all of it
 
+pub mod folder;
 pub mod runs;
 
 use sasnet::image;

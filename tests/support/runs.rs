@@ -2,7 +2,7 @@
 
 use super::{files, sasnet, write_picture};
 use sasnet::Result;
-use sasnet::lab::dataset::pairs::find_pairs;
+use sasnet::lab::dataset::pairs::{Pairing, find_pairs};
 use sasnet::lab::dataset::source::Source;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{self, Lock, Schedule, Validation};
@@ -39,7 +39,7 @@ impl Data {
             true => Checkpoint::load(&folder)?.unwrap().trainer(settings, device)?,
             false => run::begin(config, settings, &folder)?.trainer(settings, device)?,
         };
-        let validation = Validation::read(&find_pairs(&self.path("validation"), None)?)?;
+        let validation = Validation::read(&find_pairs(&self.path("validation"), None, Pairing::Names)?)?;
         let schedule = Schedule { checkpoint_every: every, validate_every: every, validation, ..Schedule::default() };
         run::run(&mut trainer, Arc::new(source), device, &schedule, &lock, &mut ()).map(|_| ())
     }

@@ -1,9 +1,9 @@
 //! Which input belongs to which ground truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 use crate::image::{self, pictures};
 use crate::tensor::{Shape, Tensor};
 
@@ -85,7 +85,7 @@ const LAYOUTS: &str = "expected one of
   two folders, the same names:         inputs/a.png                         truths/a.png
   NKS, S<i>T<j> and its ground truth:  inputs/S1T1.png ... S20T10.png       truths/S1.png ... S20.png (or 1.png, GT1.png)
   names with _T and a number:          inputs/photo_T07.png                 truths/photo.png
-  other names, as many, in order:      inputs/0_in.png ...                  truths/0_gt.png ...
+  names that differ in the same part:  inputs/lq_1.png ...                  truths/hq_01.png ...
 or, given without ground truths, one of
   a folder of two such folders:        set/input/ and set/gt/
   each input beside its ground truth:  set/S1T1.png and set/S1.png
@@ -96,19 +96,33 @@ pub const INPUT_FOLDERS: [&str; 4] = ["input", "inputs", "textured", "blended"];
 /// Beginnings of the names of folders of ground truths, but for case and what is no letter.
 const TRUTHS: [&str; 6] = ["gt", "truth", "groundtruth", "target", "label", "clean"];
 
+/// What says which input belongs to which ground truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pairing {
+    /// Their names.
+    #[default]
+    Names,
+    /// Where there are two folders, their order (natural: 2 before 10), whatever the names; as many of each.
+    Order,
+}
+
 /// Pairs the pictures of a folder (or one picture) with those of a folder of ground truths. Without one, pairs what
 /// lies in its two folders, one called as inputs are ([`INPUT_FOLDERS`]) or anything, one as ground truths are (`gt`,
 /// `truths`, ...); or each picture with the one that it is named after; or takes them as side-by-side pictures. In the
-/// order of the inputs' names.
+/// natural order of the inputs' names.
 ///
 /// # Errors
 /// [`Error::File`] where the folders do not fit any layout or the sizes of a pair differ, naming the pictures;
 /// [`Error::Io`] where a folder cannot be read.
-pub fn find_pairs(inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
+pub fn find_pairs(inputs: &Path, truths: Option<&Path>, pairing: Pairing) -> Result<Vec<Pair>> {
+    let pair = match pairing {
+        Pairing::Names => pair_by_name,
+        Pairing::Order => pair_by_order,
+    };
     let pairs = match truths {
-        Some(truths) => pair_by_name(inputs, truths)?,
+        Some(truths) => pair(inputs, truths)?,
         None => match two_folders(inputs)? {
-            Some([inputs, truths]) => pair_by_name(&inputs, &truths)?,
+            Some([inputs, truths]) => pair(&inputs, &truths)?,
             None => one_folder(inputs)?,
         },
     };
@@ -223,9 +237,13 @@ fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
     if unmatched.len() == inputs.len() && swapped() {
         return wrong(format!("these are the ground truths of {}: give them the other way round", truths.display()));
     }
-    let in_order = unmatched.len() == inputs.len() && inputs.len() == truth_files.len();
-    if !unmatched.is_empty() && !in_order {
-        let counts = format!("{} inputs, {} ground truths in {}", inputs.len(), truth_files.len(), truths.display());
+    if unmatched.len() == inputs.len() && inputs.len() == truth_files.len() {
+        let wrong = |shown| wrong(format!("names that do not say which belongs to which; in their order {shown}"));
+        return by_core(&inputs, &truth_files).map_or_else(|| wrong(shown(&zip(inputs, truth_files))), Ok);
+    }
+    if !unmatched.is_empty() {
+        let (given, of) = (count(inputs.len(), "input"), count(truth_files.len(), "ground truth"));
+        let counts = format!("{given}, {of} in {}", truths.display());
         return wrong(format!("{counts}; no ground truth for {}", names(&unmatched)));
     }
     // An input less than there are ground truths is a mistake where each should have one.
@@ -234,8 +252,70 @@ fn pair_by_name(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
         let lonely: Vec<_> = truth_files.iter().filter(|t| !found.contains(&Some(t))).collect();
         return wrong(format!("no input for the ground truths {} in {}", names(&lonely), truths.display()));
     }
-    let truth = |i: usize| found[i].unwrap_or_else(|| &truth_files[i]).clone();
-    Ok(inputs.iter().enumerate().map(|(i, input)| Pair { input: input.clone(), truth: Some(truth(i)) }).collect())
+    let found: Vec<PathBuf> = found.into_iter().flatten().cloned().collect();
+    Ok(zip(inputs, found))
+}
+
+fn pair_by_order(folder: &Path, truths: &Path) -> Result<Vec<Pair>> {
+    let (inputs, truth_files) = (files(folder)?, files(truths)?);
+    if inputs.len() != truth_files.len() {
+        let (given, of) = (count(inputs.len(), "input"), count(truth_files.len(), "ground truth"));
+        let problem = format!("{given} in order for {of} in {}", truths.display());
+        return Err(Error::file(folder, format!("{problem}: there must be as many")));
+    }
+    Ok(zip(inputs, truth_files))
+}
+
+fn zip(inputs: Vec<PathBuf>, truths: Vec<PathBuf>) -> Vec<Pair> {
+    inputs.into_iter().zip(truths).map(|(input, truth)| Pair { input, truth: Some(truth) }).collect()
+}
+
+/// Pairs by what remains of the names without what all inputs, and all truths, have in common; None where that does not
+/// agree.
+fn by_core(inputs: &[PathBuf], truths: &[PathBuf]) -> Option<Vec<Pair>> {
+    let by_core: HashMap<String, &PathBuf> = cores(truths).into_iter().zip(truths).collect();
+    let own = cores(inputs);
+    let different = own.iter().collect::<HashSet<_>>().len();
+    if by_core.len() != truths.len() || different != inputs.len() {
+        return None;
+    }
+    let found: Option<Vec<PathBuf>> = own.iter().map(|core| by_core.get(core).map(|path| (*path).clone())).collect();
+    Some(zip(inputs.to_vec(), found?))
+}
+
+/// The names without their common beginning and end, in lower case and without leading zeros. Numbers stay whole: of
+/// 10 and 11, which have a 1 in common, as of 20 and 21, no 0 and 1 remain that would agree.
+fn cores(paths: &[PathBuf]) -> Vec<String> {
+    let names: Vec<Vec<char>> = paths.iter().map(|path| stem(path).to_lowercase().chars().collect()).collect();
+    let shortest = names.iter().map(Vec::len).min().unwrap_or(0);
+    let common = |at: &dyn Fn(&[char], usize) -> char, most: usize| {
+        let agree = |i: &usize| names.iter().all(|name| at(name, *i) == at(&names[0], *i));
+        let mut length = (0..most).take_while(agree).count();
+        while length > 0 && at(&names[0], length - 1).is_ascii_digit() {
+            length -= 1;
+        }
+        length
+    };
+    let from_start = |name: &[char], i: usize| name[i];
+    let from_end = |name: &[char], i: usize| name[name.len() - 1 - i];
+    let before = common(&from_start, shortest);
+    let after = common(&from_end, shortest - before);
+    let core = |name: &Vec<char>| -> String { name[before..name.len() - after].iter().collect() };
+    names.iter().map(|name| without_zeros(&core(name))).collect()
+}
+
+/// Numbers without leading zeros: `a7b0` of `a007b00`.
+fn without_zeros(name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = name;
+    while let Some(c) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (head, tail) = rest.split_at(digits.max(c.len_utf8()));
+        let short = head.trim_start_matches('0');
+        out += if digits > 0 && short.is_empty() { "0" } else { short };
+        rest = tail;
+    }
+    out
 }
 
 /// The number at the end of a name, without leading zeros.
@@ -257,9 +337,18 @@ fn without_texture(stem: &str) -> Option<&str> {
     Some(truth.strip_suffix('_').unwrap_or(truth))
 }
 
+/// The first few pairs, and how many more there are.
+fn shown(pairs: &[Pair]) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let with = |pair: &Pair| format!("{} with {}", name(&pair.input), pair.truth.as_deref().map_or("-".into(), name));
+    let more = if pairs.len() > SHOWN { format!(" and {} more", pairs.len() - SHOWN) } else { String::new() };
+    pairs.iter().take(SHOWN).map(with).collect::<Vec<_>>().join(", ") + &more
+}
+
+const SHOWN: usize = 5;
+
 /// The first few file names, and how many more there are.
 fn names(paths: &[&PathBuf]) -> String {
-    const SHOWN: usize = 5;
     let name = |path: &&PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut text = paths.iter().take(SHOWN).map(name).collect::<Vec<_>>().join(", ");
     if paths.len() > SHOWN {
@@ -269,196 +358,4 @@ fn names(paths: &[&PathBuf]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Writes pictures of `h` x `w` under a temporary folder.
-    fn folder(files: &[(&str, usize, usize)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for &(name, h, w) in files {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let shape = Shape::new(1, 3, h, w);
-            let values = (0..shape.len()).map(|i| (i % w) as f32 / 255.0).collect();
-            image::write(path, &Tensor::new(shape, values).into()).unwrap();
-        }
-        folder
-    }
-
-    fn found(folder: &tempfile::TempDir) -> Result<Vec<(String, String)>> {
-        let pairs = find_pairs(&folder.path().join("in"), Some(&folder.path().join("gt")))?;
-        let name = |p: &Path| p.file_name().unwrap().to_str().unwrap().to_owned();
-        Ok(pairs.iter().map(|p| (name(&p.input), name(p.truth.as_deref().unwrap()))).collect())
-    }
-
-    fn check(files: &[&str], expected: &[(&str, &str)]) {
-        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
-        let expected: Vec<_> = expected.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-        assert_eq!(found(&folder).unwrap(), expected);
-    }
-
-    fn error(files: &[(&str, usize, usize)]) -> String {
-        found(&folder(files)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_layout() {
-        check(&["in/b.png", "in/a.png", "gt/a.bmp", "gt/b.png"], &[("a.png", "a.bmp"), ("b.png", "b.png")]);
-        check(
-            &["in/S1T1.png", "in/S1T10.png", "in/S12T1.png", "gt/S1.png", "gt/S12.png", "gt/S2.png"],
-            &[("S12T1.png", "S12.png"), ("S1T1.png", "S1.png"), ("S1T10.png", "S1.png")],
-        );
-        check(
-            &["in/kodim02_T01.png", "in/kodim02_T03.png", "gt/kodim02.png"],
-            &[("kodim02_T01.png", "kodim02.png"), ("kodim02_T03.png", "kodim02.png")],
-        );
-        check(
-            &["in/0_in.png", "in/1_in.png", "gt/0_gt.png", "gt/1_gt.png"],
-            &[("0_in.png", "0_gt.png"), ("1_in.png", "1_gt.png")],
-        );
-    }
-
-    #[test]
-    fn one_picture_of_a_set() {
-        let folder = folder(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/b.png", 2, 2)]);
-        let pairs = find_pairs(&folder.path().join("in/a.png"), Some(&folder.path().join("gt"))).unwrap();
-        assert_eq!(pairs[0].truth, Some(folder.path().join("gt/a.png")));
-        assert_eq!(pairs.len(), 1);
-    }
-
-    #[test]
-    fn side_by_side_has_the_ground_truth_left() {
-        let folder = folder(&[("both/a.png", 3, 8)]);
-        let pairs = find_pairs(&folder.path().join("both"), None).unwrap();
-        let (input, truth) = pairs[0].read().unwrap();
-        assert_eq!((input.shape, truth.shape), (Shape::new(1, 3, 3, 4), Shape::new(1, 3, 3, 4)));
-        assert_eq!(
-            (image::quantise(&truth), image::quantise(&input)),
-            ([0, 1, 2, 3].repeat(9), [4, 5, 6, 7].repeat(9))
-        );
-    }
-
-    #[test]
-    fn errors_name_the_pictures_and_the_layouts() {
-        let missing = error(&[("in/a.png", 2, 2), ("in/bT1.png", 2, 2), ("in/c.png", 2, 2), ("gt/a.png", 2, 2)]);
-        assert!(missing.contains("3 inputs, 1 ground truths"), "{missing}");
-        assert!(missing.contains("no ground truth for bT1.png, c.png;"), "{missing}");
-        assert!(missing.contains("inputs/S1T1.png"), "{missing}");
-        // As many, but some names say that they belong together and others do not.
-        let mixed = error(&[("in/a.png", 2, 2), ("in/b.png", 2, 2), ("gt/a.png", 2, 2), ("gt/x.png", 2, 2)]);
-        assert!(mixed.contains("no ground truth for b.png"), "{mixed}");
-        let lonely = error(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/b.png", 2, 2)]);
-        assert!(lonely.contains("no input for the ground truths b.png"), "{lonely}");
-        let twice = error(&[("in/a.png", 2, 2), ("gt/a.png", 2, 2), ("gt/a.bmp", 2, 2)]);
-        assert!(twice.contains("a second ground truth"), "{twice}");
-        let size = error(&[("in/a.png", 2, 3), ("gt/a.png", 4, 5)]);
-        assert!(size.contains("2 rows x 3 columns") && size.contains("4 x 5"), "{size}");
-        let odd = find_pairs(folder(&[("a.png", 2, 3)]).path(), None).unwrap_err().to_string();
-        assert!(odd.contains("3 columns cannot be"), "{odd}");
-    }
-
-    #[test]
-    fn nks_with_its_twenty_ground_truths() {
-        let inputs: Vec<String> = (1..=20).flat_map(|i| (1..=10).map(move |j| format!("in/S{i}T{j}.png"))).collect();
-        for truth in ["S", "", "GT", "S0", "gt_0"] {
-            let truths = (1..=20).map(|i| format!("gt/{truth}{i}.png"));
-            let files: Vec<String> = inputs.iter().cloned().chain(truths).collect();
-            let folder = folder(&files.iter().map(|name| (name.as_str(), 2, 2)).collect::<Vec<_>>());
-            let pairs = found(&folder).unwrap();
-            assert_eq!(pairs.len(), 200);
-            for (input, found) in pairs {
-                let number = input[1..].split('T').next().unwrap();
-                assert_eq!(found, format!("{truth}{number}.png"), "{input}");
-            }
-        }
-        // Two ground truths with one number: which of them is meant?
-        let unclear = error(&[("in/S1T1.png", 2, 2), ("gt/a1.png", 2, 2), ("gt/b1.png", 2, 2)]);
-        assert!(unclear.contains("no ground truth for S1T1.png") && unclear.contains("truths/S1.png ... S20.png"));
-        // A photo is no S<i>: its number says nothing.
-        let photo = error(&[("in/photo1_T1.png", 2, 2), ("gt/1.png", 2, 2), ("gt/2.png", 2, 2)]);
-        assert!(photo.contains("no ground truth for photo1_T1.png"), "{photo}");
-    }
-
-    #[test]
-    fn both_folders_in_one() {
-        for truths in ["gt", "GT", "Truths", "ground_truth", "ground-truth (20)", "targets"] {
-            let file = format!("set/{truths}/S1.png");
-            let folder = folder(&[("set/images/S1T1.png", 2, 2), ("set/overview.jpg", 2, 3), (&file, 2, 2)]);
-            let pairs = find_pairs(&folder.path().join("set"), None).unwrap();
-            let expected = [folder.path().join("set/images/S1T1.png"), folder.path().join(&file)];
-            assert_eq!(pairs.len(), 1);
-            assert_eq!([pairs[0].input.clone(), pairs[0].truth.clone().unwrap()], expected);
-        }
-    }
-
-    #[test]
-    fn what_is_no_layout_shows_those_that_are() {
-        let folder =
-            folder(&[("set/one/a.png", 2, 2), ("set/two/a.png", 2, 2), ("in/S1T1.png", 2, 2), ("gt/S1.png", 2, 2)]);
-        let at = |name: &str| folder.path().join(name);
-        std::fs::create_dir(at("empty")).unwrap();
-        let fails = |inputs: &str, truths: Option<&str>, parts: &[&str]| {
-            let error = find_pairs(&at(inputs), truths.map(at).as_deref()).unwrap_err().to_string();
-            for part in
-                [parts, &["expected one of", "two folders, the same names:", "SPS, both in one picture:"]].concat()
-            {
-                assert!(error.contains(part), "{part:?} is not in: {error}");
-            }
-        };
-        fails("empty", None, &["empty", "holds no pictures (.png"]);
-        fails("in", Some("empty"), &["empty", "holds no pictures"]);
-        fails("set", None, &["holds no pictures", "but the folders one, two: give one of those"]);
-        fails("set", Some("gt"), &["but the folders one, two"]);
-        fails("gt", Some("in"), &["these are the ground truths of", "the other way round"]);
-        let none = find_pairs(&at("none"), None).unwrap_err().to_string();
-        assert!(none.contains("none: No such file"), "{none}");
-    }
-
-    /// Names of inputs and ground truths below a set's folder.
-    fn set(files: &[&str]) -> Result<Vec<String>> {
-        let folder = folder(&files.iter().map(|name| (*name, 2, 2)).collect::<Vec<_>>());
-        let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().replace('\\', "/");
-        let pair = |p: Pair| [Some(name(&p.input)), p.truth.as_deref().map(name)].into_iter().flatten().collect();
-        Ok(find_pairs(folder.path(), None)?
-            .into_iter()
-            .map(|p| -> Vec<String> { pair(p) })
-            .map(|p| p.join(" "))
-            .collect())
-    }
-
-    #[test]
-    fn every_layout_of_a_set() {
-        assert_eq!(set(&["input/a.png", "gt/a.png", "readme.png"]).unwrap(), ["input/a.png gt/a.png"]);
-        assert_eq!(set(&["Textured/S1T2.png", "CLEAN/S1.png"]).unwrap(), ["Textured/S1T2.png CLEAN/S1.png"]);
-        let flat = ["S1.png", "S1T1.png", "S1T2.png", "p.png", "p_T07.png"];
-        assert_eq!(set(&flat).unwrap(), ["S1T1.png S1.png", "S1T2.png S1.png", "p_T07.png p.png"]);
-        assert_eq!(set(&["a.png", "b.png"]).unwrap(), ["a.png", "b.png"]);
-    }
-
-    #[test]
-    fn what_is_no_set() {
-        let error = |files: &[&str]| set(files).unwrap_err().to_string();
-        for (files, part) in [
-            (&["input/a.png"][..], "holds input, but no folder of ground truths"),
-            (&["gt/a.png", "a.png"], "holds gt, but no folder of inputs"),
-            (&["S1.png", "S1T1.png", "x.png"], "neither input nor ground truth: x.png"),
-            (&["input/a.png", "inputs/a.png", "gt/a.png"], "holds input, inputs: which one has the inputs?"),
-            (&["one/a.png", "two/a.png", "gt/a.png"], "holds one, two: which one has the inputs?"),
-            (&["input/a.png", "clean/a.png", "gt/a.png"], "holds clean, gt: which one has the ground truths?"),
-        ] {
-            let text = error(files);
-            assert!(text.contains(part) && text.contains("set/input/ and set/gt/"), "{text}");
-        }
-        assert!(error(&["input/a.png", "input/b.png", "gt/a.png"]).contains("no ground truth for b.png"));
-        let file = folder(&[("a.png", 2, 2)]);
-        assert!(matches!(find_pairs(&file.path().join("b"), None), Err(Error::Io { .. })));
-    }
-
-    #[test]
-    fn names_without_their_texture() {
-        let cases = [("S3T7", Some("S3")), ("kodim02_T01", Some("kodim02")), ("S3T", None), ("S3", None), ("7", None)];
-        for (name, expected) in cases {
-            assert_eq!(without_texture(name), expected, "{name}");
-        }
-    }
-}
+mod tests;

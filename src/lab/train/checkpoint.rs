@@ -18,7 +18,6 @@ use crate::weights::{self, AVERAGE, MOMENTS, Precision, Weights};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 /// Name of the checkpoint in a run's folder.

@@ -135,9 +135,6 @@ impl Settings {
                 return fail(format!("the {what} is {value}; give a number above 0"));
             }
         }
-        if !(self.noise >= 0.0 && self.noise.is_finite()) {
-            return fail(format!("the noise scale is {}; give 0 or more", self.noise));
-        }
         if !(0.0..1.0).contains(&self.ema) {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lab::dataset::pairs::find_pairs;
+use crate::lab::dataset::pairs::{Pairing, find_pairs};
 
 fn write(path: std::path::PathBuf, h: usize, w: usize, value: impl Fn(usize, usize, usize) -> usize) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -100,7 +100,7 @@ fn pairs_are_cut_and_flipped_together_in_all_eight_ways() {
     let path = folder.path();
     write(path.join("gt/a.png"), 9, 11, |_, y, x| y * 11 + x);
     write(path.join("in/a.png"), 9, 11, |_, y, x| y * 11 + x + 100);
-    let pairs = find_pairs(&path.join("in"), Some(&path.join("gt"))).unwrap();
+    let pairs = find_pairs(&path.join("in"), Some(&path.join("gt")), Pairing::Names).unwrap();
     let source = Source::pairs(&pairs).unwrap();
     let batch = source.batch(0, 0, 400, 4);
     let mut steps = std::collections::HashSet::new();
@@ -122,7 +122,7 @@ fn small_structures_are_reflected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     write(path.join("both/a.png"), 1, 6, |_, _, x| 10 * x);
-    let source = Source::pairs(&find_pairs(&path.join("both"), None).unwrap()).unwrap();
+    let source = Source::pairs(&find_pairs(&path.join("both"), None, Pairing::Names).unwrap()).unwrap();
     let batch = source.batch(0, 0, 30, 7);
     for i in 0..30 {
         let mut codes = image::quantise(&batch.target.image(i))[..49].to_vec();
@@ -186,7 +186,7 @@ fn folders_give_the_samples_they_always_gave() {
         })
     };
     let blend = Source::blend(&path.join("s"), &path.join("t"), STRENGTH).unwrap();
-    let pairs = Source::pairs(&find_pairs(&path.join("t/deep"), None).unwrap()).unwrap();
+    let pairs = Source::pairs(&find_pairs(&path.join("t/deep"), None, Pairing::Names).unwrap()).unwrap();
     assert_eq!([digest(blend), digest(pairs)], [0x722C_02BB_D481_22B6, 0x64B5_8B8D_2B39_A6AF]);
 }
 
@@ -205,7 +205,7 @@ fn weights_are_the_shares_of_samples() {
     let recipe = Recipe {
         structures: vec![folder("dark", 1.0), folder("light", 3.0), folder("none", 0.0), (Origin::Synthetic, 2.0)],
         textures: vec![folder("rows", 0.2), folder("checks", 0.3), (Origin::Synthetic, 0.5)],
-        pairs: vec![("pairs".into(), find_pairs(&path("pairs"), None).unwrap(), 2.0)],
+        pairs: vec![("pairs".into(), find_pairs(&path("pairs"), None, Pairing::Names).unwrap(), 2.0)],
         strength: (5.0, 5.0),
         blend: Blend::Plain,
     };

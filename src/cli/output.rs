@@ -1,0 +1,58 @@
+//! What is printed, and what becomes of it where nobody reads it.
+
+use sasnet::Error;
+use std::collections::BTreeMap;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Results on standard output, by [`print_line`].
+macro_rules! say {
+    ($($arguments:tt)*) => { $crate::cli::output::print_line(format_args!($($arguments)*)) };
+}
+
+/// Notes, warnings and errors on standard error, by [`print_note`].
+macro_rules! note {
+    ($($arguments:tt)*) => { $crate::cli::output::print_note(format_args!($($arguments)*)) };
+}
+
+/// Prints a line of results. Where nobody reads on (`sasnet plan | head`), the rest is not worth an error; any other
+/// failure is.
+pub fn print_line(line: Arguments) {
+    let Err(error) = writeln!(std::io::stdout(), "{line}") else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        note!("error: standard output: {error}");
+        std::process::exit(1);
+    }
+    std::process::exit(0);
+}
+
+/// Prints a line for the person who waits. Work does not end because nobody reads it, or a log is full.
+pub fn print_note(line: Arguments) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What was left out, by reason; a few names for each, or all.
+pub fn left_out(list: &[(PathBuf, String)], all: bool) -> String {
+    const NAMED: usize = 3;
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (path, why) in list {
+        reasons.entry(why).or_default().push(path.display().to_string());
+    }
+    let reason = |(why, paths): (&str, Vec<String>)| {
+        let shown = if all { paths.len() } else { paths.len().min(NAMED) };
+        let more = if shown < paths.len() { format!(" and {} more", paths.len() - shown) } else { String::new() };
+        format!("{}{more} ({why})", paths[..shown].join(", "))
+    };
+    let reasons: Vec<String> = reasons.into_iter().map(reason).collect();
+    format!("{} left out: {}", list.len(), reasons.join("; "))
+}
+
+/// Tells whether an error says only that nobody reads the standard output on.
+pub fn nobody_reads(error: &Error) -> bool {
+    let is_stdout = |path: &Path| [Path::new(STDOUT), Path::new("/dev/stdout")].contains(&path);
+    matches!(error.root(), Error::Io { path, source } if source.kind() == ErrorKind::BrokenPipe && is_stdout(path))
+}
+
+/// How messages call the standard output.
+pub const STDOUT: &str = "standard output";

@@ -1,0 +1,116 @@
+//! One job: reads a picture, smooths it, writes it; on files as on pipes.
+
+use super::jobs::{Job, STANDARD};
+use super::report::Report;
+use super::video;
+use crate::cli::output::STDOUT;
+use sasnet::image::{Format, WriteOptions, decode, decode_size, encode};
+use sasnet::low_level::file::atomic_write;
+use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::{Error, Result};
+use std::fs::File;
+use std::io::{Cursor, IsTerminal, Read, Write, stdin, stdout};
+use std::path::Path;
+
+/// How messages call the standard input.
+const STDIN: &str = "standard input";
+
+/// What is read and written how.
+pub struct Worker {
+    /// The network on its device.
+    pub smoother: Smoother,
+    /// How it smooths.
+    pub options: Options,
+    /// How pictures are encoded.
+    pub write: WriteOptions,
+}
+
+/// What a job turned out to be.
+pub enum Done {
+    /// A picture of so many rows and columns.
+    Picture(usize, usize),
+    /// Video.
+    Video(video::Frames),
+}
+
+impl Worker {
+    /// Does a job. An output appears when it is complete, or not at all; a stream gets a picture when it is complete,
+    /// video frame by frame.
+    pub fn run(&mut self, job: &Job, report: &mut Report) -> Result<Done> {
+        let about = Error::about(name(&job.input, STDIN));
+        let bytes = match open(&job.input)? {
+            Contents::Video(input) => return self.video(job, input, report).map(Done::Video),
+            Contents::Bytes(bytes) => bytes,
+        };
+        let hint = Format::from_path(&job.input);
+        let format = job.format.or_else(|| Format::from_contents(&bytes)).or(hint);
+        let (h, w) = decode_size(&bytes, hint).map_err(&about)?;
+        if super::jobs::is_video(&job.output) {
+            return Err(Error::file(&job.output, "is a name for video, but the input is a picture"));
+        }
+        let format = format.ok_or_else(|| about(Error::Invalid("unknown format; --format chooses one".into())))?;
+        format.check_size(h, w).map_err(&about)?;
+        self.smoother.make_room(h, w).map_err(&about)?;
+        let picture = decode(&bytes, hint).map_err(&about)?;
+        drop(bytes);
+        let y = self.smoother.smooth_observed(&picture.tensor, &self.options, report).map_err(&about)?;
+        let bytes = encode(&picture.with(y)?, format, &self.write).map_err(Error::about(name(&job.output, STDOUT)))?;
+        write(&job.output, &bytes)?;
+        Ok(Done::Picture(h, w))
+    }
+}
+
+/// What an input holds.
+enum Contents {
+    Bytes(Vec<u8>),
+    /// Video, from its first byte on.
+    Video(Box<dyn Read + Send>),
+}
+
+fn open(input: &Path) -> Result<Contents> {
+    let error = Error::io(name(input, STDIN));
+    let mut reader: Box<dyn Read + Send> = match input == Path::new(STANDARD) {
+        true if stdin().is_terminal() => {
+            let message = "is a terminal; send a picture or video into it, as in cat a.png | sasnet smooth - -o b.png";
+            return Err(Error::file(STDIN, message));
+        }
+        true => Box::new(stdin()),
+        false => Box::new(File::open(input).map_err(Error::io(input))?),
+    };
+    let mut bytes = vec![];
+    let begin = |bytes: &mut Vec<u8>| -> std::io::Result<bool> {
+        (&mut reader).take(video::MAGIC.len() as u64).read_to_end(bytes)?;
+        let is_video = bytes == video::MAGIC;
+        if !is_video {
+            reader.read_to_end(bytes)?;
+        }
+        Ok(is_video)
+    };
+    let mut begin = begin;
+    match begin(&mut bytes).map_err(error)? {
+        true => Ok(Contents::Video(Box::new(Cursor::new(bytes).chain(reader)))),
+        false => Ok(Contents::Bytes(bytes)),
+    }
+}
+
+fn write(output: &Path, bytes: &[u8]) -> Result<()> {
+    if output != Path::new(STANDARD) {
+        return atomic_write(output, |out| out.write_all(bytes).map_err(Error::io(output)));
+    }
+    check_stdout()?;
+    let mut out = stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::io(STDOUT))
+}
+
+/// Checks that a picture or video would not land on a terminal.
+pub fn check_stdout() -> Result<()> {
+    match stdout().is_terminal() {
+        true => Err(Error::file(STDOUT, "is a terminal; send it into a file or a program, as in -o - | display -")),
+        false => Ok(()),
+    }
+}
+
+/// A path as messages call it.
+pub fn name<'a>(path: &'a Path, standard: &'static str) -> &'a Path {
+    if path == Path::new(STANDARD) { Path::new(standard) } else { path }
+}

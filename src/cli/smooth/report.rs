@@ -1,0 +1,193 @@
+//! What `sasnet smooth` says: how far it is, what failed, what was left out; for people, or as JSON for programs.
+
+use super::jobs::{Job, Jobs};
+use super::video::Frames;
+use crate::cli::{count, count_of, hint, output};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sasnet::lab::shard::Shard;
+use sasnet::{Error, Observer, Progress, Result};
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How much is said.
+#[derive(Args)]
+pub struct Verbosity {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Messages")]
+    pub quiet: bool,
+    /// Say a line for each picture, and name all that is left out
+    #[arg(short, long, help_heading = "Messages")]
+    verbose: bool,
+    /// Print a line of JSON on standard output for each picture and for each that is left out, and one for all
+    #[arg(long, help_heading = "Messages")]
+    pub json: bool,
+}
+
+/// Steps of the bar that a pass through the network takes.
+const PASS: u64 = 1000;
+/// Where there is no bar, a line is said as often at most.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Says how the work goes.
+pub struct Report {
+    verbosity: Verbosity,
+    bar: ProgressBar,
+    /// Pictures in all, and passes through the network for each.
+    pictures: usize,
+    passes: u64,
+    smoothed: usize,
+    failed: usize,
+    left_out: Vec<(PathBuf, String)>,
+    /// Passes of the picture that are done.
+    pass: u64,
+    picture: String,
+    /// Of how many pictures this is a shard.
+    of: String,
+    began: Instant,
+    said: Instant,
+}
+
+impl Report {
+    /// Begins with what is known before anything is computed; says what cannot be smoothed.
+    pub fn new(verbosity: Verbosity, jobs: &mut Jobs, passes: usize, shard: Shard) -> Report {
+        let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}%, {eta} left, {msg}");
+        let pictures = jobs.jobs.len() + jobs.failed.len();
+        let bar = ProgressBar::new((pictures * passes) as u64 * PASS);
+        if verbosity.quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let mut report = Report {
+            verbosity,
+            bar: bar.with_style(style.expect("the template is valid")),
+            pictures,
+            passes: passes as u64,
+            smoothed: 0,
+            failed: 0,
+            left_out: std::mem::take(&mut jobs.left_out),
+            pass: 0,
+            picture: String::new(),
+            of: if shard.is_whole() { String::new() } else { format!(" (shard {shard} of {})", count(jobs.of)) },
+            began: Instant::now(),
+            said: Instant::now(),
+        };
+        for (path, why) in &report.left_out {
+            report.json(json!({"input": path.display().to_string(), "status": "left out", "why": why}));
+        }
+        for (input, error) in std::mem::take(&mut jobs.failed) {
+            report.failed(&input, &error);
+        }
+        report
+    }
+
+    /// Says a line, unless nothing is to be said.
+    pub fn note(&self, line: &str) {
+        if !self.verbosity.quiet {
+            self.bar.suspend(|| note!("{line}"));
+        }
+    }
+
+    /// A picture is begun.
+    pub fn begin(&mut self, job: &Job) {
+        self.picture = job.input.display().to_string();
+        self.bar.set_message(self.picture.clone());
+        self.pass = 0;
+    }
+
+    /// A picture of `h` x `w` is smoothed, and written.
+    pub fn done(&mut self, job: &Job, (h, w): (usize, usize), took: Duration) {
+        self.smoothed += 1;
+        self.show(0);
+        let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
+        let seconds = took.as_secs_f64();
+        if self.verbosity.verbose {
+            self.note(&format!("{input} -> {output}, {w}x{h}, {seconds:.2} s"));
+        }
+        self.json(json!({
+            "input": input, "output": output, "status": "smoothed", "width": w, "height": h, "seconds": seconds,
+        }));
+    }
+
+    /// So many frames of a video are smoothed.
+    pub fn frame(&mut self, count: usize) {
+        let rate = count as f64 / self.began.elapsed().as_secs_f64();
+        self.bar.set_message(format!("{}, frame {count}, {rate:.1} frames per second", self.picture));
+        if self.bar.is_hidden() && self.said.elapsed() > EVERY {
+            self.said = Instant::now();
+            self.note(&format!("frame {count}, {rate:.1} frames per second"));
+        }
+    }
+
+    /// A video is smoothed, and written.
+    pub fn done_video(&mut self, job: &Job, frames: &Frames, took: Duration) {
+        self.smoothed += 1;
+        self.show(0);
+        let (Frames { count, size: (h, w) }, seconds) = (frames, took.as_secs_f64());
+        let rate = *count as f64 / seconds;
+        self.note(&format!("{} of {w}x{h} in {seconds:.1} s, {rate:.2} frames per second", count_of(*count, "frame")));
+        let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
+        self.json(json!({
+            "input": input, "output": output, "status": "smoothed", "width": w, "height": h, "frames": count,
+            "seconds": seconds,
+        }));
+    }
+
+    /// A picture failed; the others go on.
+    pub fn failed(&mut self, input: &Path, error: &Error) {
+        self.failed += 1;
+        self.show(0);
+        let message = format!("{error}{}", hint(error));
+        self.bar.suspend(|| note!("error: {message}"));
+        self.json(json!({"input": input.display().to_string(), "status": "failed", "error": message}));
+    }
+
+    /// Says it all in a line.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a picture failed.
+    pub fn end(&self) -> Result<()> {
+        self.bar.finish_and_clear();
+        let Report { smoothed, failed, left_out, of, .. } = self;
+        let seconds = self.began.elapsed().as_secs_f64();
+        let rest = || format!(", {}", output::left_out(left_out, self.verbosity.verbose));
+        let rest = if left_out.is_empty() { String::new() } else { rest() };
+        self.note(&format!("smoothed {smoothed} of {}{of} in {seconds:.1} s{rest}", count(self.pictures)));
+        self.json(json!({
+            "status": "done", "smoothed": smoothed, "failed": failed, "left_out": left_out.len(), "seconds": seconds,
+        }));
+        if *failed == 0 { Ok(()) } else { Err(Error::Invalid(format!("{} failed (see above)", count(*failed)))) }
+    }
+
+    fn json(&self, value: Value) {
+        if self.verbosity.json {
+            self.bar.suspend(|| say!("{value}"));
+        }
+    }
+
+    /// Shows how far it is: `part` of a pass more than is counted.
+    fn show(&mut self, part: u64) {
+        let before = (self.smoothed + self.failed) as u64 * self.passes;
+        self.bar.set_position((before + self.pass) * PASS + part);
+        if self.bar.is_hidden() && self.said.elapsed() > EVERY {
+            self.said = Instant::now();
+            let percent = self.bar.position() * 100 / self.bar.length().unwrap_or(1).max(1);
+            self.note(&format!("{percent}% after {} s, at {}", self.began.elapsed().as_secs(), self.picture));
+        }
+    }
+}
+
+impl Observer for Report {
+    fn observe(&mut self, progress: &Progress) -> ControlFlow<()> {
+        match progress {
+            Progress::Pass { done, .. } => {
+                self.pass = *done as u64;
+                self.show(0);
+            }
+            Progress::Part { done, of } => self.show((PASS as f64 * (*done as f64 / *of as f64)) as u64),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
