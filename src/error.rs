@@ -32,6 +32,9 @@ pub enum Error {
         /// The error.
         source: Box<Error>,
     },
+    /// A picture's file is cut off or overwritten. Readers can be told to give what there is of it.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
     /// Arguments that do not fit together: a caller's mistake.
     #[error("{0}")]
     Invalid(String),

@@ -99,11 +99,12 @@ fn depth_opacity_and_profile_are_kept() {
     let mut icc = vec![7; 200];
     icc[16..20].copy_from_slice(b"RGB ");
     let alpha: Vec<f32> = (0..30).map(|i| (i * 2000) as f32 / 65535.0).collect();
-    let deep = Picture { tensor: picture(5, 6, 3), alpha: Some(alpha), icc: Some(icc), sixteen_bits: true };
+    let mut deep = Picture::from(picture(5, 6, 3));
+    (deep.alpha, deep.icc, deep.depth) = (Some(alpha), Some(icc), image::Depth::Sixteen);
     image::write(f.path("deep.png"), &deep).unwrap();
     f.smooth(&["deep.png", "-o", "out.tif"]).ok();
     let out = image::read(f.path("out.tif")).unwrap();
-    assert_eq!((&out.alpha, &out.icc, out.sixteen_bits), (&deep.alpha, &deep.icc, true));
+    assert_eq!((&out.alpha, &out.icc, out.depth), (&deep.alpha, &deep.icc, deep.depth));
     // Really 16 bits: not all values are codes of 8.
     assert!(out.tensor.data.iter().any(|v| (v * 255.0 - (v * 255.0).round()).abs() > 0.01));
     assert!(f.bytes("out.tif") == f.expected("deep.png", "out.tif", &noise(0.0, 0)));
