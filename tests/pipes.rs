@@ -153,7 +153,8 @@ fn video_that_cannot_be_read_is_an_error() {
 fn an_amount_blends_with_the_picture() {
     let f = Folder::new(0.0);
     let alpha: Vec<f32> = (0..42).map(|i| (i * 1500) as f32 / 65535.0).collect();
-    let deep = Picture { alpha: Some(alpha), sixteen_bits: true, ..Picture::from(picture(6, 7, 3)) };
+    let mut deep = Picture::from(picture(6, 7, 3));
+    (deep.alpha, deep.depth) = (Some(alpha), image::Depth::Sixteen);
     image::write(f.path("a.png"), &deep).unwrap();
     let run = |amount: &str| {
         f.smooth(&["a.png", "-o", "b.png", "--amount", amount]).ok();
@@ -162,7 +163,7 @@ fn an_amount_blends_with_the_picture() {
     let (none, half, all) = (run("0"), run("0.5"), run("1"));
     assert!(none == image::read(f.path("a.png")).unwrap(), "colours, opacity, depth");
     assert!(f.bytes("b.png") == f.expected("a.png", "b.png", &still()));
-    assert!(half.alpha == deep.alpha && half.sixteen_bits);
+    assert!(half.alpha == deep.alpha && half.depth == deep.depth);
     let between = |i: usize| (none.tensor.data[i] + all.tensor.data[i]) / 2.0;
     let worst = |t: &Tensor| t.data.iter().enumerate().map(|(i, v)| (v - between(i)).abs()).fold(0.0, f32::max);
     assert!(worst(&half.tensor) < 1e-4 && worst(&all.tensor) > 0.01);

@@ -8,6 +8,7 @@ pub mod data;
 pub mod devices;
 pub mod doctor;
 pub mod eval;
+mod picture_options;
 pub mod plan;
 pub mod shader;
 pub mod shard;
@@ -236,6 +237,7 @@ pub fn hint(error: &Error) -> &'static str {
         Error::TooLarge(TooLarge { limit: Limit::Binding | Limit::Elements | Limit::Device, .. }) => {
             ", or use --adapter cpu"
         }
+        Error::Damaged(_) => "; --keep-going writes what can be read",
         Error::Diverged(diverged) if diverged.rebuilt => " (--store-activations)",
         _ => "",
     }

@@ -8,18 +8,18 @@ mod yuv;
 
 use super::Smoothing;
 use super::shard::Sharding;
+use super::picture_options::{Notes, PictureOptions};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use jobs::{Files, STANDARD};
 use picture::{Done, Worker};
 use report::{Report, Verbosity};
-use sasnet::image::WriteOptions;
 use sasnet::low_level::weights::{MODELS, Weights};
 use sasnet::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Smooth pictures: PNG, JPEG, WebP, TIFF and BMP, in and out; and y4m video.
+/// Smooth pictures: PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, TGA, QOI, Radiance HDR and OpenEXR, in and out; and y4m video.
 #[derive(Args)]
 pub struct Smooth {
     #[command(flatten)]
@@ -34,6 +34,8 @@ pub struct Smooth {
     sharding: Sharding,
     #[command(flatten)]
     smoothing: Smoothing,
+    #[command(flatten)]
+    pictures: PictureOptions,
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -60,17 +62,19 @@ impl Smooth {
         let device = self.smoothing.adapter.open_quietly()?;
         report.note(&format!("running on {}", device.describe()));
         let smoother = self.smoothing.smoother(weights, device, 1);
-        let mut worker = Worker { smoother, options, write: WriteOptions::default() };
+        let mut worker = Worker { smoother, options, pictures: self.pictures, notes: Notes::default() };
         for job in &jobs.jobs {
             let began = Instant::now();
             report.begin(job);
             match worker.run(job, &mut report) {
                 Ok(Done::Picture(h, w)) => report.done(job, (h, w), began.elapsed()),
+                Ok(Done::Damaged) => report.damaged(job),
                 Ok(Done::Video(frames)) => report.done_video(job, &frames, began.elapsed()),
                 Err(error) if super::output::nobody_reads(&error) => return Err(error),
                 Err(error) => report.failed(&job.input, &error),
             }
         }
+        worker.notes.others().for_each(|line| report.note(&line));
         report.end()
     }
 }

@@ -4,7 +4,8 @@ use super::jobs::{Job, STANDARD};
 use super::report::Report;
 use super::video;
 use crate::cli::output::STDOUT;
-use sasnet::image::{Format, WriteOptions, decode, decode_size, encode};
+use crate::cli::picture_options::{Notes, PictureOptions};
+use sasnet::image::{Format, decode_pages, decode_size, encode_pages};
 use sasnet::low_level::file::atomic_write;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::{Error, Result};
@@ -21,14 +22,18 @@ pub struct Worker {
     pub smoother: Smoother,
     /// How it smooths.
     pub options: Options,
-    /// How pictures are encoded.
-    pub write: WriteOptions,
+    /// How pictures are read and written.
+    pub pictures: PictureOptions,
+    /// What was said of them.
+    pub notes: Notes,
 }
 
 /// What a job turned out to be.
 pub enum Done {
     /// A picture of so many rows and columns.
     Picture(usize, usize),
+    /// What could be read of a damaged picture.
+    Damaged,
     /// Video.
     Video(video::Frames),
 }
@@ -51,11 +56,24 @@ impl Worker {
         let format = format.ok_or_else(|| about(Error::Invalid("unknown format; --format chooses one".into())))?;
         format.check_size(h, w).map_err(&about)?;
         self.smoother.make_room(h, w).map_err(&about)?;
-        let picture = decode(&bytes, hint).map_err(&about)?;
+        let pages = decode_pages(&bytes, hint, &self.pictures.read()).map_err(&about)?;
         drop(bytes);
-        let y = self.smoother.smooth_observed(&picture.tensor, &self.options, report).map_err(&about)?;
-        let bytes = encode(&picture.with(y)?, format, &self.write).map_err(Error::about(name(&job.output, STDOUT)))?;
-        write(&job.output, &bytes)?;
+        let (options, about_output) = (self.pictures.write(), Error::about(name(&job.output, STDOUT)));
+        let told = self.notes.of(name(&job.input, STDIN), &pages, format, &options).map_err(&about_output)?;
+        told.iter().for_each(|line| report.note(line));
+        let damaged = pages.iter().any(|page| page.damage().is_some());
+        let mut smoothed = Vec::with_capacity(pages.len());
+        for page in pages {
+            let y = self.smoother.smooth_observed(&page.tensor, &self.options, report).map_err(&about)?;
+            smoothed.push(page.with(y)?);
+        }
+        write(&job.output, &encode_pages(&smoothed, format, &options).map_err(&about_output)?)?;
+        if job.input != Path::new(STANDARD) && job.output.is_file() {
+            self.pictures.keep_dates(&job.input, &job.output)?;
+        }
+        if damaged {
+            return Ok(Done::Damaged);
+        }
         Ok(Done::Picture(h, w))
     }
 }

@@ -143,6 +143,14 @@ impl Report {
         self.json(json!({"input": input.display().to_string(), "status": "failed", "error": message}));
     }
 
+    /// What could be read of a damaged picture is smoothed, and written.
+    pub fn damaged(&mut self, job: &Job) {
+        self.failed += 1;
+        self.show(0);
+        let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
+        self.json(json!({"input": input, "output": output, "status": "damaged"}));
+    }
+
     /// Says it all in a line.
     ///
     /// # Errors
