@@ -7,8 +7,8 @@ mod video;
 mod yuv;
 
 use super::Smoothing;
-use super::shard::Sharding;
 use super::picture_options::{Notes, PictureOptions};
+use super::shard::Sharding;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use jobs::{Files, STANDARD};
