@@ -66,7 +66,7 @@ pub fn decode(bytes: &[u8], hint: Option<Format>) -> Result<Picture> {
 /// is seen; one or more.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the bytes are no such picture; [`Error::Damaged`], but see [`ReadOptions::damaged`].
+/// [`Error::Invalid`] where the bytes are no such picture; [`Error::Damaged`], but see [`ReadOptions::with_damaged`].
 pub fn decode_pages(bytes: &[u8], hint: Option<Format>, options: &ReadOptions) -> Result<Vec<Picture>> {
     let pictures = match format(bytes, hint)? {
         Format::Png => png::read(bytes, options),

@@ -32,7 +32,7 @@ impl Worst {
     /// Keeps a picture, scaled down as it will be shown, where it is among the worst.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the sizes of the pictures differ.
+    /// [`crate::Error::Invalid`] where the sizes of the pictures differ.
     pub fn add(&mut self, scored: &Scored) -> Result<()> {
         if self.kept.last().is_none_or(|(set, _)| set != scored.set) {
             self.kept.push((scored.set.into(), vec![]));
@@ -60,7 +60,7 @@ impl Worst {
     /// Lays them out: input, each network's result, ground truth, each result's difference from it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the kept pictures are not of so many networks.
+    /// [`crate::Error::Invalid`] where the kept pictures are not of so many networks.
     pub fn sheet(&self, labels: &[&str]) -> Result<ContactSheet> {
         let (results, differences): (Vec<String>, Vec<String>) = match labels {
             [_] => (vec!["result".into()], vec![format!("difference x{}", Self::GAIN)]),
