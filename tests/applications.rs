@@ -91,7 +91,7 @@ fn light_stays_light_where_it_is_enhanced_and_no_edge_is_light() {
 fn what_is_not_for_it_is_refused_before_anything_is_written() {
     let f = Folder::new(0.0);
     f.pictures(&["a.png"], 20, 28);
-    let text = run(&f, "tonemap", &["a.png", "-o", "out.png"]).fails(1, &["a.png", "nothing to map", ".exr"]).stderr;
+    let text = run(&f, "tonemap", &["a.png", "-o", "out.png"]).fails(1, &["a.png", "no light to map", ".exr"]).stderr;
     assert!(text.contains("tone-mapped 0 of 1 picture"), "{text}");
     std::fs::write(f.path("a.y4m"), "YUV4MPEG2 W16 H16 F1:1 C420\n").unwrap();
     for name in ["enhance", "tonemap", "abstract", "edges"] {

@@ -9,7 +9,8 @@ use std::ops::RangeInclusive;
 pub const BOOST: RangeInclusive<f32> = 0.0..=20.0;
 
 /// Makes detail stronger: x + `boost` (x - y), clipped to [0, 1] (Farbman, Fattal, Lischinski and Szeliski, "Edge-preserving
-/// decompositions for multi-scale tone and detail manipulation", SIGGRAPH 2008, with one level). Edges that the smoothing keeps get no halos.
+/// decompositions for multi-scale tone and detail manipulation", SIGGRAPH 2008, with one level). Edges that the smoothing keeps get
+/// no halos.
 ///
 /// Both are (1, 3, H, W) in [0, 1]; a `boost` of 0 gives x itself. On a logarithmic scale of HDR values it is their ratios that grow.
 ///

@@ -13,7 +13,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Make the detail of pictures stronger: all that smoothing would remove, with no halos at edges.
+/// Make the detail of pictures stronger: all that smoothing would remove, and not the edges that it keeps.
 #[derive(Args)]
 pub struct Enhance {
     /// How many times the detail is added, 0 to 20

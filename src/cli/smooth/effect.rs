@@ -41,7 +41,7 @@ impl Effect {
         match *self {
             Effect::Smooth | Effect::Enhance(_) | Effect::Abstract(_) => {}
             Effect::Tonemap(..) if picture.log.is_none() => {
-                let message = "its values are those of a screen already, and there is nothing to map; give HDR: .hdr, .exr, \
+                let message = "its values are codes for a screen, and there is no light to map; give HDR: .hdr, .exr, \
                                or .tif of floating-point values above 1";
                 return Err(Error::Invalid(message.into()));
             }
