@@ -35,9 +35,9 @@ impl Default for Abstraction {
     }
 }
 
-/// Weight of the coarser Gaussian: what differs by less than 2 % is no line.
+/// Weight of the coarser Gaussian, as in Winnemoeller's paper: what differs by less than 2 % is no line.
 const TAU: f32 = 0.98;
-/// Ratio of the Gaussians' variances, as the Laplacian's closest likeness has it (Marr and Hildreth, 1980).
+/// Ratio of the Gaussians' variances, as in that paper.
 const VARIANCES: f32 = 1.6;
 /// How fast lines become black.
 const FALLOFF: f32 = 100.0;
