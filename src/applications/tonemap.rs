@@ -32,8 +32,8 @@ impl Default for Tonemap {
 
 /// Part of the pixels at each end of the base that its range leaves out: a lamp, a black frame.
 const OUTLIERS: f32 = 0.002;
-/// The least luminance that counts, as part of the largest: black has no logarithm.
-const LEAST: f32 = 1e-6;
+/// Decades below the top of which luminance counts: black has no logarithm.
+const DECADES: f32 = 6.0;
 
 /// Maps HDR values to a screen's (Durand and Dorsey, "Fast bilateral filtering for the display of high-dynamic-range images",
 /// SIGGRAPH 2002, with SASNet as the filter): the base, log10 of y's luminance, is compressed to `contrast`, and its top
@@ -51,16 +51,19 @@ pub fn tonemap(x: &Tensor, mut y: Tensor, options: &Tonemap) -> Result<Tensor> {
     check_range("saturation", options.saturation, &SATURATION)?;
     let plane = x.shape.plane();
     let mut base = luminance(&y);
-    let least = (base.iter().copied().fold(0.0, f32::max) * LEAST).max(f32::MIN_POSITIVE);
-    base.iter_mut().for_each(|b| *b = b.max(least).log10());
+    base.iter_mut().for_each(|b| *b = b.max(f32::MIN_POSITIVE).log10());
     let (low, top) = range(base.clone());
-    let factor = (options.contrast.log10() / (top - low).max(f32::MIN_POSITIVE)).min(1.0);
+    let least = top - DECADES;
+    let factor = (options.contrast.log10() / (top - low.max(least)).max(f32::MIN_POSITIVE)).min(1.0);
     for (i, base) in base.into_iter().enumerate() {
         let colour = [0, 1, 2].map(|c| x.data[c * plane + i].max(0.0));
-        let light = (0..3).map(|c| SHARES[c] * colour[c]).sum::<f32>().max(least);
-        let mapped = 10f32.powf((base - top) * factor + options.detail * (light.log10() - base));
+        let light = (0..3).map(|c| SHARES[c] * colour[c]).sum::<f32>();
+        let (base, detailed) = (base.max(least), light.log10().max(least));
+        let mapped = 10f32.powf((base - top) * factor + options.detail * (detailed - base));
         for (c, v) in colour.into_iter().enumerate() {
-            y.data[c * plane + i] = srgb(mapped * (v / light).powf(options.saturation));
+            // Black has no colour to keep.
+            let ratio = if light > 0.0 { (v / light).powf(options.saturation) } else { 0.0 };
+            y.data[c * plane + i] = srgb(mapped * ratio);
         }
     }
     Ok(y)
@@ -109,7 +112,7 @@ mod tests {
         let x = row(&[1.0, 4.0]);
         near(&mapped(&x, &x, &options)[..2], &[0.25, 1.0]);
         // Detail of a factor of 2 stays one, or becomes one of 4.
-        let (x, y) = (row(&[0.5, 1.0, 1e6]), row(&[1.0, 1.0, 1e6]));
+        let (x, y) = (row(&[0.5, 1.0, 1e4]), row(&[1.0, 1.0, 1e4]));
         near(&mapped(&x, &y, &options)[..3], &[0.005, 0.01, 1.0]);
         near(&mapped(&x, &y, &Tonemap { detail: 2.0, ..options })[..3], &[0.0025, 0.01, 1.0]);
     }
@@ -131,9 +134,10 @@ mod tests {
         let values: Vec<f32> = (0..1000).map(|i| if i == 0 { 1e9 } else { 1.0 + (i % 2) as f32 }).collect();
         let found = mapped(&row(&values), &row(&values), &Tonemap::default());
         near(&found[..3], &[1.0, 1.0, 0.5]);
-        assert_eq!(
-            tonemap(&flat([0.0; 3], 2, 2), flat([0.0; 3], 2, 2), &Tonemap::default()).unwrap(),
-            flat([0.0; 3], 2, 2)
-        );
+        let black = flat([0.0; 3], 2, 2);
+        for saturation in [0.0, 1.0] {
+            let options = Tonemap { saturation, ..Tonemap::default() };
+            assert_eq!(tonemap(&black, black.clone(), &options).unwrap(), black);
+        }
     }
 }
