@@ -17,6 +17,7 @@
 //! |---|---|
 //! | smooth pictures | [`Smoother`] with [`Options`], on a [`Device`] |
 //! | read and write them | [`image`] |
+//! | boost detail, map tones, abstract, find edges | [`applications`] |
 //! | load a model | [`Weights`] |
 //! | put the network into a frame of your own | [`embed`] |
 //! | build networks, plan, run kernels | [`low_level`], which is not stable |
@@ -29,6 +30,7 @@
 // Public are the face, low_level and the lab; everything else says that it is not.
 #![warn(unreachable_pub)]
 
+pub mod applications;
 mod autodiff;
 pub mod embed;
 mod error;

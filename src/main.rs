@@ -17,6 +17,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Smooth(cli::smooth::Smooth),
+    Enhance(cli::applications::Enhance),
+    Tonemap(cli::applications::TonemapPictures),
+    Abstract(cli::applications::Abstract),
+    Edges(cli::applications::Edges),
     Eval(cli::eval::Eval),
     Train(Box<cli::train::Train>),
     Synth(cli::synth::Synth),
@@ -34,6 +38,10 @@ fn main() -> ExitCode {
     env_logger::init();
     let result = match Cli::parse().command {
         Command::Smooth(smooth) => smooth.run(),
+        Command::Enhance(enhance) => enhance.run(),
+        Command::Tonemap(tonemap) => tonemap.run(),
+        Command::Abstract(abstraction) => abstraction.run(),
+        Command::Edges(edges) => edges.run(),
         Command::Eval(eval) => eval.run(),
         Command::Train(train) => train.run(),
         Command::Synth(synth) => synth.run(),

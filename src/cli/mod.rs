@@ -3,6 +3,7 @@
 #[macro_use]
 pub mod output;
 
+pub mod applications;
 pub mod bench;
 pub mod data;
 pub mod devices;
@@ -29,7 +30,7 @@ use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Limit, Network, Result, Sizes, TooLarge};
 use std::path::{Path, PathBuf};
 
-/// How to smooth, and on which device: the same for `smooth` and `eval`.
+/// How to smooth, and on which device: the same for `smooth`, what is made of it, and `eval`.
 #[derive(Args)]
 pub struct Smoothing {
     /// Average the eight flips and rotations: better, eight times as slow

@@ -1,5 +1,6 @@
-//! `sasnet smooth`
+//! `sasnet smooth`, and the work that it shares with what else is made of smoothed pictures.
 
+mod effect;
 mod jobs;
 mod picture;
 mod report;
@@ -11,6 +12,7 @@ use super::picture_options::{Notes, PictureOptions};
 use super::shard::Sharding;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+pub use effect::Effect;
 use jobs::{Files, STANDARD};
 use picture::{Done, Worker};
 use report::{Report, Verbosity};
@@ -22,6 +24,20 @@ use std::time::Instant;
 /// Smooth pictures: PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, TGA, QOI, Radiance HDR and OpenEXR, in and out; and y4m video.
 #[derive(Args)]
 pub struct Smooth {
+    #[command(flatten)]
+    work: Work,
+}
+
+impl Smooth {
+    /// Smooths all pictures and videos.
+    pub fn run(self) -> Result<()> {
+        self.work.run(Effect::Smooth)
+    }
+}
+
+/// Which pictures are smoothed, how and where, and how results are written.
+#[derive(Args)]
+pub struct Work {
     #[command(flatten)]
     files: Files,
     /// Shipped model to smooth with [default: small]
@@ -40,9 +56,9 @@ pub struct Smooth {
     verbosity: Verbosity,
 }
 
-impl Smooth {
-    /// Smooths all pictures; one that fails does not stop the others.
-    pub fn run(self) -> Result<()> {
+impl Work {
+    /// Does this to all pictures; one that fails does not stop the others.
+    pub fn run(self, effect: Effect) -> Result<()> {
         let shard = self.sharding.shard();
         let mut jobs = self.files.jobs(shard)?;
         let to_stdout = |path: &Path| [Path::new(STANDARD), Path::new("/dev/stdout")].contains(&path);
@@ -50,7 +66,7 @@ impl Smooth {
             return Err(Error::Invalid("--json prints on standard output, where the result goes: leave it out".into()));
         }
         let options = self.smoothing.options();
-        let mut report = Report::new(self.verbosity, &mut jobs, options.passes(), shard);
+        let mut report = Report::new(self.verbosity, effect.done(), &mut jobs, options.passes(), shard);
         if jobs.jobs.is_empty() {
             return report.end();
         }
@@ -62,7 +78,7 @@ impl Smooth {
         let device = self.smoothing.adapter.open_quietly()?;
         report.note(&format!("running on {}", device.describe()));
         let smoother = self.smoothing.smoother(weights, device, 1);
-        let mut worker = Worker { smoother, options, pictures: self.pictures, notes: Notes::default() };
+        let mut worker = Worker { smoother, options, effect, pictures: self.pictures, notes: Notes::default() };
         for job in &jobs.jobs {
             let began = Instant::now();
             report.begin(job);

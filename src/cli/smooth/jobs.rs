@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// What goes in and out.
 #[derive(Args)]
 pub struct Files {
-    /// Pictures, or folders of pictures; - is a picture or y4m video on standard input
+    /// Pictures, or folders of pictures; - is a picture on standard input (sasnet smooth: or y4m video)
     #[arg(required = true, value_name = "IN")]
     pub inputs: Vec<PathBuf>,
     /// File for one picture (its extension is the format; may be the picture's own), or - for standard output; folder
@@ -239,7 +239,8 @@ impl Files {
         let mut taken: HashMap<&PathBuf, &PathBuf> = HashMap::new();
         for Job { input, output, .. } in &jobs {
             if let Some(other) = taken.insert(output, input) {
-                let message = format!("would get the same name as {}; smooth them into two folders", other.display());
+                let message =
+                    format!("would get the same name as {}; give two folders, one after the other", other.display());
                 return Err(Error::file(input, message));
             }
             // There may be no other copy.

@@ -1,5 +1,6 @@
-//! One job: reads a picture, smooths it, writes it; on files as on pipes.
+//! One job: reads a picture, smooths it, makes of it what is wanted, writes it; on files as on pipes.
 
+use super::effect::Effect;
 use super::jobs::{Job, STANDARD};
 use super::report::Report;
 use super::video;
@@ -8,7 +9,7 @@ use crate::cli::picture_options::{Notes, PictureOptions};
 use sasnet::image::{Format, decode_pages, decode_size, encode_pages};
 use sasnet::low_level::file::atomic_write;
 use sasnet::low_level::smooth::{Options, Smoother};
-use sasnet::{Error, Result};
+use sasnet::{Error, Result, Shape, Tensor};
 use std::fs::File;
 use std::io::{Cursor, IsTerminal, Read, Write, stdin, stdout};
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct Worker {
     pub smoother: Smoother,
     /// How it smooths.
     pub options: Options,
+    /// What is made of it.
+    pub effect: Effect,
     /// How pictures are read and written.
     pub pictures: PictureOptions,
     /// What was said of them.
@@ -44,6 +47,9 @@ impl Worker {
     pub fn run(&mut self, job: &Job, report: &mut Report) -> Result<Done> {
         let about = Error::about(name(&job.input, STDIN));
         let bytes = match open(&job.input)? {
+            Contents::Video(_) if self.effect != Effect::Smooth => {
+                return Err(about(Error::Invalid("it is video, which only sasnet smooth takes; give pictures".into())));
+            }
             Contents::Video(input) => return self.video(job, input, report).map(Done::Video),
             Contents::Bytes(bytes) => bytes,
         };
@@ -56,18 +62,20 @@ impl Worker {
         let format = format.ok_or_else(|| about(Error::Invalid("unknown format; --format chooses one".into())))?;
         format.check_size(h, w).map_err(&about)?;
         self.smoother.make_room(h, w).map_err(&about)?;
-        let pages = decode_pages(&bytes, hint, &self.pictures.read()).map_err(&about)?;
+        let mut pages = decode_pages(&bytes, hint, &self.pictures.read()).map_err(&about)?;
         drop(bytes);
+        let scales: Vec<_> = pages.iter().map(|page| page.log).collect();
+        pages.iter_mut().try_for_each(|page| self.effect.declare(page)).map_err(&about)?;
         let (options, about_output) = (self.pictures.write(), Error::about(name(&job.output, STDOUT)));
         let told = self.notes.of(name(&job.input, STDIN), &pages, format, &options).map_err(&about_output)?;
         told.iter().for_each(|line| report.note(line));
         let damaged = pages.iter().any(|page| page.damage().is_some());
-        let mut smoothed = Vec::with_capacity(pages.len());
-        for page in pages {
-            let y = self.smoother.smooth_observed(&page.tensor, &self.options, report).map_err(&about)?;
-            smoothed.push(page.with(y)?);
+        for (page, log) in pages.iter_mut().zip(scales) {
+            let x = std::mem::replace(&mut page.tensor, Tensor::zeros(Shape::new(1, 3, 0, 0)));
+            let y = self.smoother.smooth_observed(&x, &self.options, report).map_err(&about)?;
+            page.tensor = self.effect.apply(x, y, log).map_err(&about)?;
         }
-        write(&job.output, &encode_pages(&smoothed, format, &options).map_err(&about_output)?)?;
+        write(&job.output, &encode_pages(&pages, format, &options).map_err(&about_output)?)?;
         if job.input != Path::new(STANDARD) && job.output.is_file() {
             self.pictures.keep_dates(&job.input, &job.output)?;
         }

@@ -1,4 +1,4 @@
-//! What `sasnet smooth` says: how far it is, what failed, what was left out; for people, or as JSON for programs.
+//! What is said of the work: how far it is, what failed, what was left out; for people, or as JSON for programs.
 
 use super::jobs::{Job, Jobs};
 use super::video::Frames;
@@ -34,11 +34,13 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Says how the work goes.
 pub struct Report {
     verbosity: Verbosity,
+    /// What is done to pictures: smoothed.
+    effect: &'static str,
     bar: ProgressBar,
     /// Pictures in all, and passes through the network for each.
     pictures: usize,
     passes: u64,
-    smoothed: usize,
+    done: usize,
     failed: usize,
     left_out: Vec<(PathBuf, String)>,
     /// Passes of the picture that are done.
@@ -52,7 +54,7 @@ pub struct Report {
 
 impl Report {
     /// Begins with what is known before anything is computed; says what cannot be smoothed.
-    pub fn new(verbosity: Verbosity, jobs: &mut Jobs, passes: usize, shard: Shard) -> Report {
+    pub fn new(verbosity: Verbosity, effect: &'static str, jobs: &mut Jobs, passes: usize, shard: Shard) -> Report {
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}%, {eta} left, {msg}");
         let pictures = jobs.jobs.len() + jobs.failed.len();
         let bar = ProgressBar::new((pictures * passes) as u64 * PASS);
@@ -61,10 +63,11 @@ impl Report {
         }
         let mut report = Report {
             verbosity,
+            effect,
             bar: bar.with_style(style.expect("the template is valid")),
             pictures,
             passes: passes as u64,
-            smoothed: 0,
+            done: 0,
             failed: 0,
             left_out: std::mem::take(&mut jobs.left_out),
             pass: 0,
@@ -98,7 +101,7 @@ impl Report {
 
     /// A picture of `h` x `w` is smoothed, and written.
     pub fn done(&mut self, job: &Job, (h, w): (usize, usize), took: Duration) {
-        self.smoothed += 1;
+        self.done += 1;
         self.show(0);
         let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
         let seconds = took.as_secs_f64();
@@ -106,7 +109,7 @@ impl Report {
             self.note(&format!("{input} -> {output}, {w}x{h}, {seconds:.2} s"));
         }
         self.json(json!({
-            "input": input, "output": output, "status": "smoothed", "width": w, "height": h, "seconds": seconds,
+            "input": input, "output": output, "status": self.effect, "width": w, "height": h, "seconds": seconds,
         }));
     }
 
@@ -122,14 +125,14 @@ impl Report {
 
     /// A video is smoothed, and written.
     pub fn done_video(&mut self, job: &Job, frames: &Frames, took: Duration) {
-        self.smoothed += 1;
+        self.done += 1;
         self.show(0);
         let (Frames { count, size: (h, w) }, seconds) = (frames, took.as_secs_f64());
         let rate = *count as f64 / seconds;
         self.note(&format!("{} of {w}x{h} in {seconds:.1} s, {rate:.2} frames per second", count_of(*count, "frame")));
         let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
         self.json(json!({
-            "input": input, "output": output, "status": "smoothed", "width": w, "height": h, "frames": count,
+            "input": input, "output": output, "status": self.effect, "width": w, "height": h, "frames": count,
             "seconds": seconds,
         }));
     }
@@ -157,13 +160,13 @@ impl Report {
     /// [`Error::Invalid`] where a picture failed.
     pub fn end(&self) -> Result<()> {
         self.bar.finish_and_clear();
-        let Report { smoothed, failed, left_out, of, .. } = self;
+        let Report { effect, done, failed, left_out, of, .. } = self;
         let seconds = self.began.elapsed().as_secs_f64();
         let rest = || format!(", {}", output::left_out(left_out, self.verbosity.verbose));
         let rest = if left_out.is_empty() { String::new() } else { rest() };
-        self.note(&format!("smoothed {smoothed} of {}{of} in {seconds:.1} s{rest}", count(self.pictures)));
+        self.note(&format!("{effect} {done} of {}{of} in {seconds:.1} s{rest}", count(self.pictures)));
         self.json(json!({
-            "status": "done", "smoothed": smoothed, "failed": failed, "left_out": left_out.len(), "seconds": seconds,
+            "status": "done", *effect: done, "failed": failed, "left_out": left_out.len(), "seconds": seconds,
         }));
         if *failed == 0 { Ok(()) } else { Err(Error::Invalid(format!("{} failed (see above)", count(*failed)))) }
     }
@@ -176,7 +179,7 @@ impl Report {
 
     /// Shows how far it is: `part` of a pass more than is counted.
     fn show(&mut self, part: u64) {
-        let before = (self.smoothed + self.failed) as u64 * self.passes;
+        let before = (self.done + self.failed) as u64 * self.passes;
         self.bar.set_position((before + self.pass) * PASS + part);
         if self.bar.is_hidden() && self.said.elapsed() > EVERY {
             self.said = Instant::now();
