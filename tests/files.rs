@@ -292,7 +292,10 @@ fn what_cannot_be_written_is_noticed_before_computing() {
     write_picture(f.path("in/wide.png"), 1, 66_000, 1);
     f.picture("in/b.png", 6, 6);
     let ran = f.smooth(&["in", "-o", "out", "--format", "jpg"]);
-    let ran = ran.fails(1, &["in/wide.png: 66000x1 pixels do not fit a JPEG, which holds at most 65535 on a side", "smoothed 1 of 2"]);
+    let ran = ran.fails(
+        1,
+        &["in/wide.png: 66000x1 pixels do not fit a JPEG, which holds at most 65535 on a side", "smoothed 1 of 2"],
+    );
     assert!(!ran.stderr.contains("panicked"));
     f.smooth(&["in/wide.png", "-o", "w.webp"]).fails(1, &["a WebP has 16383 pixels"]);
     #[cfg(target_os = "linux")]
