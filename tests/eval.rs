@@ -382,7 +382,7 @@ fn mistakes_are_found_before_the_work() {
         fails(1, &[&set[..], &[option, "plain.safetensors/x.png"]].concat(), &["plain.safetensors"]);
     }
     fails(1, &[&set[..], &["--csv", "traced"]].concat(), &["traced: is a folder"]);
-    fails(1, &[&set[..], &["--sheet", "s.gif"]].concat(), &["s.gif: the extension must say"]);
+    fails(1, &[&set[..], &["--sheet", "s.txt"]].concat(), &["s.txt: the extension must say"]);
     let twins = ["--set", "a/b=kodim", "--set", "a-b=kodim", "--save", "out"];
     fails(1, &twins, &["two results would be called so"]);
 

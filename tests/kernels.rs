@@ -229,9 +229,10 @@ fn philox(mut c: [u32; 4], mut k: [u32; 2]) -> [u32; 4] {
 fn noise_is_normal_and_the_same_everywhere() {
     // Known answer of Philox's authors.
     assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-    let (n, c, h, w, y0) = (2, 9, 61, 67, 1000);
+    let (n, c, h, w, y0, n0) = (2, 9, 61, 67, 1000, 3);
     let noise = |run_params: &RunParams| {
-        let params = [("n", n), ("c", c), ("h", h), ("w", w), ("first_row", y0)].map(|(n, v)| (n, Param::from(v)));
+        let params = [("n", n), ("c", c), ("h", h), ("w", w), ("first_row", y0), ("first_image", n0)]
+            .map(|(n, v)| (n, Param::from(v)));
         let kernel = Kernel {
             name: (&noise::SHADER, "noise"),
             constants: &[],
@@ -245,7 +246,7 @@ fn noise_is_normal_and_the_same_everywhere() {
     let seed = [0x1234_5678, 0x9abc_def0];
     let got = noise(&RunParams { seed, noise_scale: 1.0, ..Default::default() });
     for (at, (i, channel, row, column)) in iterate([n, c, h, w]).enumerate() {
-        let bits = philox([column as u32, (y0 + row) as u32, channel as u32, i as u32], seed);
+        let bits = philox([column as u32, (y0 + row) as u32, channel as u32, (n0 + i) as u32], seed);
         let unit = f64::from((bits[0] >> 8) + 1) / (1 << 24) as f64;
         let turn = f64::from(bits[1] >> 8) / (1 << 24) as f64;
         let want = (-2.0 * unit.ln()).sqrt() * (turn * std::f64::consts::TAU).cos();

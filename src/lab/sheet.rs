@@ -242,8 +242,8 @@ mod tests {
         let codes = quantise(&back);
         let plane = back.shape.plane();
         assert!((0..plane).all(|i| (0..3).all(|c| codes[c * plane + i] == sheet.codes[3 * i + c])));
-        let error = sheet.write(folder.path().join("sheet.gif")).unwrap_err().to_string();
-        assert!(error.contains("sheet.gif: the extension"), "{error}");
+        let error = sheet.write(folder.path().join("sheet.txt")).unwrap_err().to_string();
+        assert!(error.contains("sheet.txt: the extension"), "{error}");
     }
 
     #[test]
