@@ -37,6 +37,11 @@ pub(crate) fn list(blocks: &[usize]) -> String {
     blocks.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// The same in words: 1 block, 8,8 blocks.
+pub(crate) fn in_words(blocks: &[usize]) -> String {
+    format!("{} block{}", list(blocks), if *blocks == [1] { "" } else { "s" })
+}
+
 /// Sizes of a network that is built by its name; each architecture takes what it has, and refuses the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -67,7 +67,7 @@ impl Gpu {
         gpu.device.set_device_lost_callback(move |reason, message| {
             let why = if message.is_empty() { String::new() } else { format!(": {message}") };
             let destroyed = matches!(reason, wgpu::DeviceLostReason::Destroyed);
-            let how = if destroyed { "was destroyed" } else { "was lost" };
+            let how = if destroyed { "was lost: it was destroyed" } else { "was lost" };
             *lost.lock().unwrap() = Some(format!("the device {how}{why}"));
         });
         Ok(gpu)

@@ -14,7 +14,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Entry;
-use crate::net::{Architecture, Network, Sasnet, list};
+use crate::net::{Architecture, Network, Sasnet, in_words, list};
 use crate::weights::Weights;
 
 /// The weights of a network of more blocks and features that computes the same; none given: as many as it has.
@@ -33,9 +33,9 @@ pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: 
     let shrinks = blocks.len() != old.blocks().len() || blocks.iter().zip(old.blocks()).any(|(new, old)| new < old);
     if shrinks || features < old.features() || new == *old {
         return Err(Error::Invalid(format!(
-            "{} blocks of {} features cannot be grown to {} of {features}: give as many numbers of blocks, none smaller, and \
+            "{} of {} features cannot be grown to {} of {features}: give as many numbers of blocks, none smaller, and \
              not fewer features, but more of one",
-            list(old.blocks()),
+            in_words(old.blocks()),
             old.features(),
             list(blocks)
         )));
@@ -43,7 +43,7 @@ pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: 
     let (from, to) = (old.layout(), new.layout());
     let mut grown = Weights::initial(&new.clone().into(), seed);
     grown.metadata.clone_from(&weights.metadata);
-    let was = format!("{} blocks of {} features", list(old.blocks()), old.features());
+    let was = format!("{} of {} features", in_words(old.blocks()), old.features());
     grown.metadata.insert("grown_from".into(), was);
     for entry in to.entries() {
         let values = &mut grown.params[entry.range()];

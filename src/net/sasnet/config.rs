@@ -2,7 +2,7 @@
 
 use super::super::reversible::Traversal;
 use super::super::training::Pass;
-use super::super::{Architecture, Sizes, Slabs, check_features, list, residual, take, wrong};
+use super::super::{Architecture, Sizes, Slabs, check_features, in_words, list, residual, take, wrong};
 use super::{pass, smooth};
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Value};
@@ -148,11 +148,10 @@ impl Architecture for Sasnet {
     }
 
     fn describe(&self) -> String {
-        let blocks = list(&self.blocks).replace(',', "+");
+        let blocks = in_words(&self.blocks).replace(',', "+");
         let latent = if self.latent == Latent::Keep { ", structure of z kept" } else { "" };
         let attention = if self.attention { "" } else { ", no attention" };
-        let s = if blocks == "1" { "" } else { "s" };
-        format!("{blocks} block{s}{latent}, {} features{attention}", self.features)
+        format!("{blocks}{latent}, {} features{attention}", self.features)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
