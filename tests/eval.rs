@@ -397,7 +397,7 @@ fn mistakes_are_found_before_the_work() {
     write_picture(b.path("bad/input/z.png"), 11, 40, 1);
     let bytes = std::fs::read(b.path("bad/gt/z.png")).unwrap();
     std::fs::write(b.path("bad/gt/z.png"), &bytes[..bytes.len() / 2]).unwrap();
-    fails(1, &bad, &["bad/gt/z.png: not a picture that can be read"]);
+    fails(1, &bad, &["bad/gt/z.png: the file is damaged: unexpected end of file\n"]);
     assert!(!b.path("saved/kodim/a.png").exists(), "nothing was smoothed before");
     std::fs::remove_file(b.path("bad/gt/z.png")).unwrap();
     fails(1, &bad, &["no ground truth for z.png"]);

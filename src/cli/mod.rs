@@ -238,7 +238,6 @@ pub fn hint(error: &Error) -> &'static str {
         Error::TooLarge(TooLarge { limit: Limit::Binding | Limit::Elements | Limit::Device, .. }) => {
             ", or use --adapter cpu"
         }
-        Error::Damaged(_) => "; --keep-going writes what can be read",
         Error::Diverged(diverged) if diverged.rebuilt => " (--store-activations)",
         _ => "",
     }

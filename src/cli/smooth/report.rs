@@ -141,7 +141,9 @@ impl Report {
     pub fn failed(&mut self, input: &Path, error: &Error) {
         self.failed += 1;
         self.show(0);
-        let message = format!("{error}{}", hint(error));
+        let damaged = matches!(error.root(), Error::Damaged(_));
+        let hint = if damaged { "; --keep-going writes what can be read" } else { hint(error) };
+        let message = format!("{error}{hint}");
         self.bar.suspend(|| note!("error: {message}"));
         self.json(json!({"input": input.display().to_string(), "status": "failed", "error": message}));
     }
