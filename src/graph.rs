@@ -136,6 +136,18 @@ impl Layout {
         self.index.get(name).map(|&i| &self.entries[i])
     }
 
+    /// Checks that a flat array has as many elements.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it has not.
+    pub(crate) fn check_params(&self, params: &[f32]) -> Result<()> {
+        if params.len() == self.len() {
+            return Ok(());
+        }
+        let (given, own) = (params.len(), self.len());
+        Err(Error::Invalid(format!("{given} parameters for a network of {own}, gaps included")))
+    }
+
     /// Elements of the flat array, gaps included.
     pub fn len(&self) -> usize {
         self.len

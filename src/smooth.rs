@@ -124,10 +124,7 @@ impl Smoother {
 
     /// Replaces the weights by others of the same network, flat.
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
-        if params.len() != self.weights.params.len() {
-            let (given, own) = (params.len(), self.weights.params.len());
-            return Err(Error::Invalid(format!("{given} parameters for a network of {own}, gaps included")));
-        }
+        self.weights.network.layout().check_params(params)?;
         self.weights.params.copy_from_slice(params);
         let value = Graph::new(self.weights.network.layout()).params();
         self.built.iter_mut().try_for_each(|b| b.exec.write(value, params))
@@ -259,7 +256,7 @@ impl Smoother {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let (padding, (h, w)) = (self.padding(), flip.size(x.shape));
-        let padded = Shape { h: padding.side(h), w: padding.side(w), ..x.shape };
+        let padded = self.padded(h, w);
         let Built { exec, x: slabs, y, .. } = self.built(padded).await?;
         let mut first = 0;
         for &slab in &*slabs {

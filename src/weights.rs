@@ -140,10 +140,7 @@ impl Weights {
     #[cfg(feature = "files")]
     pub fn write(&self, path: &Path, precision: Precision) -> Result<()> {
         let layout = self.network.layout();
-        if self.params.len() != layout.len() {
-            let (given, own) = (self.params.len(), layout.len());
-            return Err(Error::Invalid(format!("{given} parameters for a network of {own}, gaps included")));
-        }
+        layout.check_params(&self.params)?;
         let tensors = tensors(&layout, "", &self.params);
         let bytes = serialise(&self.header(), &tensors, precision).map_err(|message| Error::file(path, message))?;
         file::atomic_write(path, |out| out.write_all(&bytes).map_err(Error::io(path)))
