@@ -272,18 +272,20 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
 @group(0) @binding(14) var<storage, read_write> dw: array<f32>; // (1, 2, 7, 7)
 @group(0) @binding(15) var<storage, read_write> db: array<f32>; // (1)
 
-// Adds the splits of `backward_weight` in their order. One invocation: one weight. Grid: (1) workgroup.
-@compute @workgroup_size(128)
-fn reduce_weight(@builtin(local_invocation_index) lane: u32) {
-    if lane >= 99u {
+// Adds the splits of `backward_weight`, in an order that depends on their number alone. One workgroup: one weight or the
+// bias. Grid: (99) workgroups.
+@compute @workgroup_size(256)
+fn reduce_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    var sum = 0.0;
+    for (var s = lane; s < p.splits; s += 256u) {
+        sum += sums_in[s * 99u + group.x];
+    }
+    sum = tree_sum(lane, sum);
+    if lane > 0u {
         return;
     }
-    var sum = 0.0;
-    for (var s = 0u; s < p.splits; s++) {
-        sum += sums_in[s * 99u + lane];
-    }
-    if lane < 98u {
-        dw[lane] = sum;
+    if group.x < 98u {
+        dw[group.x] = sum;
     } else {
         db[0] = sum;
     }

@@ -50,7 +50,7 @@ pub struct Blended {
     #[arg(long, value_name = "FOLDER[=WEIGHT]", value_parser = Weighted::parse, help_heading = "Data")]
     textures: Vec<Weighted>,
     /// How textures are laid on structures: plain = added, as strong as --strength says; varied = also multiplied, cut
-    /// as joints, stronger, larger, smaller, none [default: varied; with --paper: plain]
+    /// as joints, stronger, larger, smaller, none; mixed = half of the samples each [default: varied; with --paper: plain]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     #[serde(default)]
     blend: Option<BlendArg>,
@@ -61,6 +61,7 @@ pub struct Blended {
 #[serde(rename_all = "lowercase")]
 pub enum BlendArg {
     Plain,
+    Mixed,
     Varied,
 }
 
@@ -74,7 +75,8 @@ impl Blended {
         let (structures, textures) = (or_synthetic(&self.structures), or_synthetic(&self.textures));
         let blend = match self.blend {
             Some(BlendArg::Varied) => Blend::Varied,
-            _ => Blend::Plain,
+            Some(BlendArg::Mixed) => Blend::Mixed,
+            Some(BlendArg::Plain) | None => Blend::Plain,
         };
         Recipe { structures, textures, pairs: vec![], strength, blend }
     }

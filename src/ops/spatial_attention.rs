@@ -320,8 +320,8 @@ impl Operator for SpatialGateBackward {
 
     fn gpu(&self, l: &mut Lowering) {
         let gate = l.inputs[2];
-        // Workgroups that share the 16 x 16 tiles of pixels.
-        let splits = (gate.n * gate.h.div_ceil(16) * gate.w.div_ceil(16)).clamp(1, 64);
+        // Workgroups that share the 16 x 16 tiles of pixels: enough to fill a large GPU.
+        let splits = (gate.n * gate.h.div_ceil(16) * gate.w.div_ceil(16)).clamp(1, 512);
         let params = params(gate, splits);
         let sums = l.scratch(splits * 99);
         let pixels = Grid::Threads(glam::UVec3::new(gate.w as u32, gate.h as u32, gate.n as u32));
@@ -330,6 +330,6 @@ impl Operator for SpatialGateBackward {
         let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
         run("backward_stats", &[&dpre[..], &[("w", Input(1)), ("dstats", Output(0))]].concat(), pixels);
         run("backward_weight", &[&dpre[..], &[("stats_in", Input(0)), ("sums", sums)]].concat(), groups(splits));
-        run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(1));
+        run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(99));
     }
 }

@@ -90,9 +90,12 @@ fn first_bits(v: f32) -> f32 {
 // r is read where it lies instead of being copied into a concatenation; cr = 0: there is none (bind x again).
 //
 // The kernels `forward` and `forward_hidden` (which differ in the type of y), and the same with the statistics of y, are
-// unrolled by src/ops/conv3x3/gpu/tiles.rs and stand behind this text. A workgroup of 16 x STRIPS x GROUPS invocations makes
-// 16 x 8 STRIPS pixels of 4 DEPTH GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of
-// 4 DEPTH channels in registers. CHUNK input channels at a time, halo and weights lie in workgroup memory.
+// unrolled by src/ops/conv3x3/gpu/tiles.rs and stand behind this text. A workgroup makes 16 x 8 STRIPS pixels of 4 DEPTH
+// GROUPS output channels (64 or fewer); an invocation has 8 pixels, one below the other, of 4 DEPTH channels in registers.
+// CHUNK input channels at a time, halo and weights lie in workgroup memory; a chunk has channels of x or of r alone. Its
+// loads all stand before its first store, so that an invocation waits once for all of them. Where outputs are few, SLICES
+// times 16 x STRIPS x GROUPS invocations share the channels of a chunk and add up their sums at the end: a large GPU would
+// have too little to do.
 //
 // Why so: an input channel costs an invocation 30 scalar and 9 DEPTH vec4 loads from workgroup memory for 288 DEPTH
 // multiply-adds. A GPU that loads a subgroup's word in the time of four multiply-adds (NVIDIA's) is then bound by
@@ -112,7 +115,7 @@ struct Params {
     columns: u32, // vec4s in a row of the packed weights
     first: u32, // pack_transposed: first input channel wanted
     count: u32, // pack_transposed: input channels of the weight
-    splits: u32, // backward_weight: sums that share the pixels
+    splits: u32, // backward_weight: workgroups that share the pixels
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -166,57 +169,78 @@ fn pack_transposed(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workg
     packed[i] = to_act(v);
 }
 
-override GATED: u32 = 0u; // 1: r counts behind its gates, as gate.wgsl applies them
+override GATED: u32 = 0u; // 1: r counts behind its gates
 override GROUPS: u32 = 8u; // of invocations with the same output channels
 override DEPTH: u32 = 2u; // vec4s of output channels that an invocation makes: 1 or 2
 override STRIPS: u32 = 1u; // of 8 rows, one below the other
-override INVOCATIONS: u32 = 16u * STRIPS * GROUPS;
+override SLICES: u32 = 1u; // of a chunk's channels, 8 at most
+override SLICE: u32 = 16u * STRIPS * GROUPS; // invocations of a slice
+override INVOCATIONS: u32 = SLICE * SLICES;
 override WIDTH: u32 = GROUPS * DEPTH; // vec4s of output channels of a workgroup
+override CHUNK: u32 = 4u; // input channels staged at a time: 4, with slices 8
 
-const CHUNK = 4u; // input channels staged at a time
 const TILE_W = 18u; // 16 columns and the halo
 override TILE: u32 = TILE_W * (8u * STRIPS + 2u);
+override EXCHANGE: u32 = 1u + (SLICES + 6u) / 8u * 2u * INVOCATIONS; // 1 where there is one slice
 
 var<workgroup> tile: array<f32, CHUNK * TILE>; // [channel][row][column]
 var<workgroup> taps: array<vec4f, CHUNK * 9u * WIDTH>; // [channel][tap][4 output channels]
+var<workgroup> exchange: array<vec4f, EXCHANGE>; // [one of two rows][slice][4 output channels][column]
 
 @group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
 @group(0) @binding(11) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
 
-// Input channel c of [x, r], 0 outside the image. The row above the image wraps around and is out of range, too.
-fn input_at(image: u32, c: u32, row: u32, column: u32) -> f32 {
-    if row >= p.h || column >= p.w {
-        return 0.0;
-    }
-    if c < p.cx {
-        return x[((image * p.cx + c) * p.h + row) * p.w + column];
-    }
-    let v = f32(r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column]);
+// A pixel of the tile, which an invocation stages in all channels.
+struct Spot {
+    inside: bool, // the image, and the tile
+    at: u32, // place in a plane, 0 outside
+    gate: f32,
+}
+
+fn spot(image: u32, corner: vec2u, e: u32) -> Spot {
+    // The row above the image wraps around and is out of range, too.
+    let row = corner.y + e / TILE_W - 1u;
+    let column = corner.x + e % TILE_W - 1u;
+    let inside = e < TILE && row < p.h && column < p.w;
+    let at = select(0u, row * p.w + column, inside);
+    var gate = 1.0;
     if GATED == 1u {
-        return v * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column];
+        gate = sgate[image * p.h * p.w + at];
+    }
+    return Spot(inside, at, gate);
+}
+
+fn x_at(image: u32, c: u32, pixel: Spot) -> f32 {
+    return x[(image * p.cx + c) * p.h * p.w + pixel.at];
+}
+
+// The same of r, behind its gates, as gate.wgsl applies them.
+fn r_at(image: u32, c: u32, pixel: Spot) -> f32 {
+    let v = f32(r[(image * p.cr + c) * p.h * p.w + pixel.at]);
+    if GATED == 1u {
+        return v * cgate[image * p.cr + c] * pixel.gate;
     }
     return v;
 }
 
-// Stages `channels` input channels from `first` on.
-fn stage_inputs(lane: u32, image: u32, corner: vec2u, first: u32, channels: u32) {
-    for (var e = lane; e < channels * TILE; e += INVOCATIONS) {
-        let row = corner.y + e % TILE / TILE_W - 1u;
-        tile[e] = input_at(image, first + e / TILE, row, corner.x + e % TILE_W - 1u);
-    }
-}
-
-// Stages their weights for the output channels of `stack`.
-fn stage_weights(lane: u32, stack: u32, first: u32, channels: u32) {
-    for (var e = lane; e < channels * 9u * WIDTH; e += INVOCATIONS) {
-        taps[e] = vec4f(packed_in[(first * 9u + e / WIDTH) * p.columns + stack * WIDTH + e % WIDTH]);
-    }
+// Weights of a chunk from channel `first` on, for the output channels of `stack`, as they lie in `taps`.
+fn weights_at(stack: u32, first: u32, e: u32) -> vec4f {
+    return vec4f(packed_in[(first * 9u + e / WIDTH) * p.columns + stack * WIDTH + e % WIDTH]);
 }
 
 // Bias of four output channels.
 fn bias(column: u32) -> vec4f {
     let at = (p.cx + p.cr) * 9u * p.columns + column;
     return vec4f(packed_in[at]) + vec4f(packed_in[at + p.columns]) / LOSS;
+}
+
+// Of `exchange`, what slices left at `at` and so many invocations apart.
+fn sum_slices(at: u32) -> vec4f {
+    var sum = exchange[at];
+    for (var s = 1u; s < SLICES; s++) {
+        sum += exchange[at + s * SLICE];
+    }
+    return sum;
 }
 
 fn activate(v: vec4f) -> vec4f {
@@ -258,26 +282,133 @@ override LINES: u32 = 2u; // rows of a part
 override SUMMERS: u32 = PAIRS * BLOCKS * PARTS; // invocations
 override ROWS: u32 = PARTS * LINES;
 override INPUTS: u32 = (ROWS + 2u) * TILE_W;
+override DYS: u32 = ROWS * 16u * PAIRS;
 
 var<workgroup> inputs: array<vec4f, BLOCKS * INPUTS>; // [block][row][column], 4 input channels a vec4
 var<workgroup> dys: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
 
 @group(0) @binding(15) var<storage, read_write> sums: array<f32>; // (splits, co, 9 (cx + cr) + 1), the bias last
 
-// The same as `input_at`, and 0 past the last channel.
-fn block_at(image: u32, c: u32, row: u32, column: u32) -> vec4f {
-    var v = vec4f();
-    for (var i = 0u; i < min(4u, p.cx + p.cr - min(c, p.cx + p.cr)); i++) {
-        v[i] = input_at(image, c + i, row, column);
-    }
-    return v;
+// A place in `inputs` for the tile of pixels at `corner`.
+struct Place {
+    inside: bool, // the image
+    at: u32, // in a plane, 0 outside
+    channels: vec4u, // of the map; past the last one that one again, whose sums nobody stores
 }
 
-fn dy_at(image: u32, o: u32, row: u32, column: u32) -> f32 {
-    if o >= p.co || row >= p.h || column >= p.w {
-        return 0.0;
+fn place(corner: vec2u, block: u32, e: u32, channels: u32) -> Place {
+    let row = corner.y + e % INPUTS / TILE_W - 1u;
+    let column = corner.x + e % TILE_W - 1u;
+    let inside = row < p.h && column < p.w;
+    let c = 4u * (block + e / INPUTS) + vec4u(0u, 1u, 2u, 3u);
+    return Place(inside, select(0u, row * p.w + column, inside), min(c, vec4u(channels - 1u)));
+}
+
+fn block_of_x(image: u32, q: Place) -> vec4f {
+    let at = (image * p.cx + q.channels) * p.h * p.w + q.at;
+    return select(vec4f(), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), q.inside);
+}
+
+fn block_of_r(image: u32, q: Place) -> vec4f {
+    let at = (image * p.cr + q.channels) * p.h * p.w + q.at;
+    return select(vec4f(), vec4f(f32(r[at.x]), f32(r[at.y]), f32(r[at.z]), f32(r[at.w])), q.inside);
+}
+
+// Three places in `inputs`, SUMMERS apart.
+struct Blocks {
+    v0: vec4f,
+    v1: vec4f,
+    v2: vec4f,
+}
+
+fn blocks_of_x(image: u32, corner: vec2u, block: u32, e: u32) -> Blocks {
+    return Blocks(
+        block_of_x(image, place(corner, block, e, p.cx)),
+        block_of_x(image, place(corner, block, e + SUMMERS, p.cx)),
+        block_of_x(image, place(corner, block, e + 2u * SUMMERS, p.cx)),
+    );
+}
+
+fn blocks_of_r(image: u32, corner: vec2u, block: u32, e: u32) -> Blocks {
+    return Blocks(
+        block_of_r(image, place(corner, block, e, p.cr)),
+        block_of_r(image, place(corner, block, e + SUMMERS, p.cr)),
+        block_of_r(image, place(corner, block, e + 2u * SUMMERS, p.cr)),
+    );
+}
+
+fn put_block(e: u32, v: vec4f) {
+    if e < BLOCKS * INPUTS {
+        inputs[e] = v;
     }
-    return dy[((image * p.co + o) * p.h + row) * p.w + column];
+}
+
+// dy of a pair of output channels: 0 outside, past the last channel that one again. Element e of the tile: the pixel
+// varies fastest, so that neighbours read neighbours.
+fn pair_at(image: u32, o0: u32, corner: vec2u, e: u32) -> vec2f {
+    let row = corner.y + e % (ROWS * 16u) / 16u;
+    let column = corner.x + e % 16u;
+    let inside = row < p.h && column < p.w;
+    let o = o0 + e / (ROWS * 16u) * 2u + vec2u(0u, 1u);
+    let at = (image * p.co + min(o, vec2u(p.co - 1u))) * p.h * p.w + select(0u, row * p.w + column, inside);
+    return select(vec2f(), vec2f(dy[at.x], dy[at.y]), inside);
+}
+
+fn put_pair(e: u32, v: vec2f) {
+    if e < DYS {
+        dys[e % (ROWS * 16u) * (PAIRS + 1u) + e / (ROWS * 16u)] = v;
+    }
+}
+
+// Stages a tile of x's or r's blocks, from number `block` on, and of dy. All loads of a step stand before its first
+// store, so that an invocation waits once for them; one step does where there are many output channels.
+fn stage(lane: u32, image: u32, corner: vec2u, o0: u32, of_x: bool, block: u32) {
+    for (var step = 0u; step * 3u * SUMMERS < BLOCKS * INPUTS || step * 8u * SUMMERS < DYS; step++) {
+        let e = lane + step * 3u * SUMMERS;
+        var v: Blocks;
+        if of_x {
+            v = blocks_of_x(image, corner, block, e);
+        } else {
+            v = blocks_of_r(image, corner, block, e);
+        }
+        let q = lane + step * 8u * SUMMERS;
+        let d0 = pair_at(image, o0, corner, q);
+        let d1 = pair_at(image, o0, corner, q + SUMMERS);
+        let d2 = pair_at(image, o0, corner, q + 2u * SUMMERS);
+        let d3 = pair_at(image, o0, corner, q + 3u * SUMMERS);
+        let d4 = pair_at(image, o0, corner, q + 4u * SUMMERS);
+        let d5 = pair_at(image, o0, corner, q + 5u * SUMMERS);
+        let d6 = pair_at(image, o0, corner, q + 6u * SUMMERS);
+        let d7 = pair_at(image, o0, corner, q + 7u * SUMMERS);
+        if step == 0u {
+            workgroupBarrier(); // nobody reads the last tile any more
+        }
+        put_block(e, v.v0);
+        put_block(e + SUMMERS, v.v1);
+        put_block(e + 2u * SUMMERS, v.v2);
+        put_pair(q, d0);
+        put_pair(q + SUMMERS, d1);
+        put_pair(q + 2u * SUMMERS, d2);
+        put_pair(q + 3u * SUMMERS, d3);
+        put_pair(q + 4u * SUMMERS, d4);
+        put_pair(q + 5u * SUMMERS, d5);
+        put_pair(q + 6u * SUMMERS, d6);
+        put_pair(q + 7u * SUMMERS, d7);
+    }
+    workgroupBarrier();
+}
+
+// Adds the parts' sums in their order; part 0 gets the result. Has room in `dys`, where nobody reads any more.
+fn add_parts(lane: u32, own: vec4f) -> vec4f {
+    workgroupBarrier();
+    dys[2u * lane] = own.xy;
+    dys[2u * lane + 1u] = own.zw;
+    workgroupBarrier();
+    var sum = own;
+    for (var at = lane + PAIRS * BLOCKS; at < SUMMERS; at += PAIRS * BLOCKS) {
+        sum += vec4f(dys[2u * at], dys[2u * at + 1u]);
+    }
+    return sum;
 }
 
 // Of the first and the second output channel: [tap], 4 input channels a vec4.
@@ -326,10 +457,10 @@ fn put_sum(at: u32, channels: u32, v: vec4f) {
 // y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
 //   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
 // dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
-// them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
+// them. A workgroup walks over every `splits`-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
 // and 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and
 // walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
-// Grid: (ceil(co / (2 PAIRS)), ceil((cx + cr) / (4 BLOCKS)), splits / PARTS) workgroups.
+// Grid: (ceil(co / (2 PAIRS)), ceil(cx / (4 BLOCKS)) + ceil(cr / (4 BLOCKS)), splits) workgroups.
 @compute @workgroup_size(SUMMERS)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let ci = p.cx + p.cr;
@@ -341,28 +472,17 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
         part = lane / (PAIRS * BLOCKS);
     }
     let o0 = group.x * 2u * PAIRS;
-    let c0 = group.y * 4u * BLOCKS;
+    // Workgroups for the blocks of x come first; none has blocks of both.
+    let groups_of_x = (p.cx + 4u * BLOCKS - 1u) / (4u * BLOCKS);
+    let of_x = group.y < groups_of_x;
+    let first = select(group.y - groups_of_x, group.y, of_x) * BLOCKS;
     let across = (p.w + 15u) / 16u;
     let tiles = across * ((p.h + ROWS - 1u) / ROWS);
     var bias = vec2f();
-    for (var t = group.z; t < p.n * tiles; t += p.splits / PARTS) {
+    for (var t = group.z; t < p.n * tiles; t += p.splits) {
         let image = t / tiles;
         let corner = vec2u(t % tiles % across * 16u, t % tiles / across * ROWS);
-        workgroupBarrier();
-        for (var e = lane; e < BLOCKS * INPUTS; e += SUMMERS) {
-            let row = corner.y + e % INPUTS / TILE_W - 1u;
-            inputs[e] = block_at(image, c0 + e / INPUTS * 4u, row, corner.x + e % TILE_W - 1u);
-        }
-        for (var e = lane; e < ROWS * 16u * PAIRS; e += SUMMERS) {
-            // The pixel varies fastest: neighbours read neighbours.
-            let q = e % (ROWS * 16u);
-            let o = e / (ROWS * 16u);
-            let row = corner.y + q / 16u;
-            let column = corner.x + q % 16u;
-            dys[q * (PAIRS + 1u) + o] =
-                vec2f(dy_at(image, o0 + 2u * o, row, column), dy_at(image, o0 + 2u * o + 1u, row, column));
-        }
-        workgroupBarrier();
+        stage(lane, image, corner, o0, of_x, first);
         for (var i = LINES * part; i < LINES * part + LINES; i++) {
             // Column j of the halo meets dy of columns j, j - 1 and j - 2 (taps 0, 1, 2); outside 0..15 there is none.
             // Unrolled by three, so that they need not move; column 15's are met last by column 17.
@@ -389,12 +509,38 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
             bias += d3;
         }
     }
+    if PARTS > 1u {
+        sums0[0] = add_parts(lane, sums0[0]);
+        sums0[1] = add_parts(lane, sums0[1]);
+        sums0[2] = add_parts(lane, sums0[2]);
+        sums0[3] = add_parts(lane, sums0[3]);
+        sums0[4] = add_parts(lane, sums0[4]);
+        sums0[5] = add_parts(lane, sums0[5]);
+        sums0[6] = add_parts(lane, sums0[6]);
+        sums0[7] = add_parts(lane, sums0[7]);
+        sums0[8] = add_parts(lane, sums0[8]);
+        sums1[0] = add_parts(lane, sums1[0]);
+        sums1[1] = add_parts(lane, sums1[1]);
+        sums1[2] = add_parts(lane, sums1[2]);
+        sums1[3] = add_parts(lane, sums1[3]);
+        sums1[4] = add_parts(lane, sums1[4]);
+        sums1[5] = add_parts(lane, sums1[5]);
+        sums1[6] = add_parts(lane, sums1[6]);
+        sums1[7] = add_parts(lane, sums1[7]);
+        sums1[8] = add_parts(lane, sums1[8]);
+        bias = add_parts(lane, vec4f(bias, vec2f())).xy;
+        if part > 0u {
+            return;
+        }
+    }
     let o = o0 + 2u * pair;
-    let c = c0 + 4u * block;
-    let out = ((group.z * PARTS + part) * p.co + o) * (ci * 9u + 1u);
-    if o < p.co && c < ci {
+    let own = 4u * (first + block); // channel of its map
+    let c = select(p.cx, 0u, of_x) + own;
+    let left = select(p.cr, p.cx, of_x) - min(own, select(p.cr, p.cx, of_x)); // channels from there on
+    let out = (group.z * p.co + o) * (ci * 9u + 1u);
+    if o < p.co && left > 0u {
         let at = out + c * 9u;
-        let channels = min(ci - c, 4u);
+        let channels = min(left, 4u);
         put_sum(at, channels, sums0[0]);
         put_sum(at + 1u, channels, sums0[1]);
         put_sum(at + 2u, channels, sums0[2]);
@@ -405,9 +551,9 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
         put_sum(at + 7u, channels, sums0[7]);
         put_sum(at + 8u, channels, sums0[8]);
     }
-    if o + 1u < p.co && c < ci {
+    if o + 1u < p.co && left > 0u {
         let at = out + ci * 9u + 1u + c * 9u;
-        let channels = min(ci - c, 4u);
+        let channels = min(left, 4u);
         put_sum(at, channels, sums1[0]);
         put_sum(at + 1u, channels, sums1[1]);
         put_sum(at + 2u, channels, sums1[2]);
@@ -432,17 +578,38 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
 @group(0) @binding(17) var<storage, read_write> dw: array<f32>; // (co, cx + cr, 3, 3)
 @group(0) @binding(18) var<storage, read_write> db: array<f32>; // (co)
 
-// Adds the splits of `backward_weight` in their order. One invocation: one element of dw or db.
+const ELEMENTS = 32u; // of dw and db a workgroup
+const SHARES = 8u; // of the splits, each added up by an invocation
+
+var<workgroup> shares: array<f32, ELEMENTS * SHARES>;
+
+// Adds the splits of `backward_weight`, in an order that depends on their number alone. One workgroup: ELEMENTS of dw
+// or db.
 @compute @workgroup_size(256)
-fn reduce_weight(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
+fn reduce_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let row = (p.cx + p.cr) * 9u + 1u;
-    if i >= p.co * row {
+    let count = p.co * row;
+    let i = group.x * ELEMENTS + lane % ELEMENTS;
+    var sum = 0.0;
+    if i < count {
+        var s = lane / ELEMENTS;
+        // Four loads at a time wait together.
+        for (; s + 3u * SHARES < p.splits; s += 4u * SHARES) {
+            let at = s * count + i;
+            let step = SHARES * count;
+            sum += (sums_in[at] + sums_in[at + step]) + (sums_in[at + 2u * step] + sums_in[at + 3u * step]);
+        }
+        for (; s < p.splits; s += SHARES) {
+            sum += sums_in[s * count + i];
+        }
+    }
+    shares[lane] = sum;
+    workgroupBarrier();
+    if lane >= ELEMENTS || i >= count {
         return;
     }
-    var sum = 0.0;
-    for (var s = 0u; s < p.splits; s++) {
-        sum += sums_in[s * p.co * row + i];
+    for (var s = 1u; s < SHARES; s++) {
+        sum += shares[s * ELEMENTS + lane];
     }
     if i % row == row - 1u {
         db[i / row] = sum;
@@ -521,10 +688,18 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     let image = group.z / stacks;
     let stack = group.z % stacks;
     let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    // Said to be 0 where it is: some compilers then know more.
+    var slice = 0u;
+    if SLICES > 1u {
+        slice = lane / SLICE;
+    }
     let strip = lane / 16u % STRIPS;
-    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
-    let bias0 = bias(stack * WIDTH + own);
+    let own = lane % SLICE / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    var bias0 = bias(stack * WIDTH + own);
     let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    if slice > 0u {
+        bias0 = vec4f();
+    }
     var a00 = bias0;
     var a01 = bias0;
     var a02 = bias0;
@@ -541,13 +716,196 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     var a15 = bias1;
     var a16 = bias1;
     var a17 = bias1;
-    for (var first = 0u; first < ci; first += CHUNK) {
-        let channels = min(CHUNK, ci - first);
+    let spot0 = spot(image, corner, lane + 0u * INVOCATIONS);
+    let spot1 = spot(image, corner, lane + 1u * INVOCATIONS);
+    let spot2 = spot(image, corner, lane + 2u * INVOCATIONS);
+    let spot3 = spot(image, corner, lane + 3u * INVOCATIONS);
+    let spot4 = spot(image, corner, lane + 4u * INVOCATIONS);
+    var first = 0u;
+    while first < ci {
+        let channels = min(CHUNK, select(ci, p.cx, first < p.cx) - first);
+        let last = channels - 1u;
+        var v0_0 = 0.0;
+        var v1_0 = 0.0;
+        var v2_0 = 0.0;
+        var v3_0 = 0.0;
+        var v4_0 = 0.0;
+        var v0_1 = 0.0;
+        var v1_1 = 0.0;
+        var v2_1 = 0.0;
+        var v3_1 = 0.0;
+        var v4_1 = 0.0;
+        var v0_2 = 0.0;
+        var v1_2 = 0.0;
+        var v2_2 = 0.0;
+        var v3_2 = 0.0;
+        var v4_2 = 0.0;
+        var v0_3 = 0.0;
+        var v1_3 = 0.0;
+        var v2_3 = 0.0;
+        var v3_3 = 0.0;
+        var v4_3 = 0.0;
+        var v0_4 = 0.0;
+        var v1_4 = 0.0;
+        var v0_5 = 0.0;
+        var v1_5 = 0.0;
+        var v0_6 = 0.0;
+        var v1_6 = 0.0;
+        var v0_7 = 0.0;
+        var v1_7 = 0.0;
+        if first < p.cx {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = x_at(image, first + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = x_at(image, first + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = x_at(image, first + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = x_at(image, first + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = x_at(image, first + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = x_at(image, first + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = x_at(image, first + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = x_at(image, first + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = x_at(image, first + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = x_at(image, first + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = x_at(image, first + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = x_at(image, first + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = x_at(image, first + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = x_at(image, first + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = x_at(image, first + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = x_at(image, first + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = x_at(image, first + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = x_at(image, first + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = x_at(image, first + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = x_at(image, first + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = x_at(image, first + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = x_at(image, first + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = x_at(image, first + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = x_at(image, first + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = x_at(image, first + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = x_at(image, first + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = x_at(image, first + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = x_at(image, first + min(7u, last), spot1); }
+        }
+        } else {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = r_at(image, first - p.cx + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = r_at(image, first - p.cx + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = r_at(image, first - p.cx + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = r_at(image, first - p.cx + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = r_at(image, first - p.cx + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = r_at(image, first - p.cx + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = r_at(image, first - p.cx + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = r_at(image, first - p.cx + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = r_at(image, first - p.cx + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = r_at(image, first - p.cx + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = r_at(image, first - p.cx + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = r_at(image, first - p.cx + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = r_at(image, first - p.cx + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = r_at(image, first - p.cx + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = r_at(image, first - p.cx + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = r_at(image, first - p.cx + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = r_at(image, first - p.cx + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = r_at(image, first - p.cx + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = r_at(image, first - p.cx + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = r_at(image, first - p.cx + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = r_at(image, first - p.cx + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = r_at(image, first - p.cx + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = r_at(image, first - p.cx + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = r_at(image, first - p.cx + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = r_at(image, first - p.cx + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = r_at(image, first - p.cx + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = r_at(image, first - p.cx + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = r_at(image, first - p.cx + min(7u, last), spot1); }
+        }
+        }
+        var t0 = vec4f();
+        if 0u * INVOCATIONS < CHUNK * 9u * WIDTH { t0 = weights_at(stack, first, min(lane + 0u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t1 = vec4f();
+        if 1u * INVOCATIONS < CHUNK * 9u * WIDTH { t1 = weights_at(stack, first, min(lane + 1u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t2 = vec4f();
+        if 2u * INVOCATIONS < CHUNK * 9u * WIDTH { t2 = weights_at(stack, first, min(lane + 2u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t3 = vec4f();
+        if 3u * INVOCATIONS < CHUNK * 9u * WIDTH { t3 = weights_at(stack, first, min(lane + 3u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t4 = vec4f();
+        if 4u * INVOCATIONS < CHUNK * 9u * WIDTH { t4 = weights_at(stack, first, min(lane + 4u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
         workgroupBarrier();
-        stage_inputs(lane, image, corner, first, channels);
-        stage_weights(lane, stack, first, channels);
+        if 0u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[0u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_0, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[0u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_0, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[0u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_0, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[0u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_0, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[0u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_0, spot4.inside); }
+        }
+        if 1u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[1u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_1, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[1u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_1, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[1u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_1, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[1u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_1, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[1u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_1, spot4.inside); }
+        }
+        if 2u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[2u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_2, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[2u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_2, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[2u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_2, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[2u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_2, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[2u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_2, spot4.inside); }
+        }
+        if 3u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[3u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_3, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[3u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_3, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[3u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_3, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[3u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_3, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[3u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_3, spot4.inside); }
+        }
+        if 4u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[4u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_4, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[4u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_4, spot1.inside); }
+        }
+        if 5u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[5u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_5, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[5u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_5, spot1.inside); }
+        }
+        if 6u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[6u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_6, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[6u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_6, spot1.inside); }
+        }
+        if 7u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[7u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_7, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[7u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_7, spot1.inside); }
+        }
+        if lane + 0u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 0u * INVOCATIONS] = t0; }
+        if lane + 1u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 1u * INVOCATIONS] = t1; }
+        if lane + 2u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 2u * INVOCATIONS] = t2; }
+        if lane + 3u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 3u * INVOCATIONS] = t3; }
+        if lane + 4u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 4u * INVOCATIONS] = t4; }
         workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {
+        for (var c = slice; c < channels; c += SLICES) {
             let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
             let k = c * 9u * WIDTH + own;
             {
@@ -767,18 +1125,45 @@ fn forward(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
                 }
             }
         }
+        first += channels;
+    }
+    if SLICES > 1u {
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a00;
+        exchange[1u * INVOCATIONS + lane] = a01;
+        workgroupBarrier();
+        if slice == 0u * SLICES / 8u { a00 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 1u * SLICES / 8u { a01 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a02;
+        exchange[1u * INVOCATIONS + lane] = a03;
+        workgroupBarrier();
+        if slice == 2u * SLICES / 8u { a02 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 3u * SLICES / 8u { a03 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a04;
+        exchange[1u * INVOCATIONS + lane] = a05;
+        workgroupBarrier();
+        if slice == 4u * SLICES / 8u { a04 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 5u * SLICES / 8u { a05 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a06;
+        exchange[1u * INVOCATIONS + lane] = a07;
+        workgroupBarrier();
+        if slice == 6u * SLICES / 8u { a06 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 7u * SLICES / 8u { a07 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
     }
     let o = 4u * (stack * WIDTH + own);
     let row = corner.y + strip * 8u;
     let column = corner.x + lane % 16u;
-    put(image, o + 0u, row + 0u, column, a00);
-    put(image, o + 0u, row + 1u, column, a01);
-    put(image, o + 0u, row + 2u, column, a02);
-    put(image, o + 0u, row + 3u, column, a03);
-    put(image, o + 0u, row + 4u, column, a04);
-    put(image, o + 0u, row + 5u, column, a05);
-    put(image, o + 0u, row + 6u, column, a06);
-    put(image, o + 0u, row + 7u, column, a07);
+    if slice == 0u * SLICES / 8u { put(image, o + 0u, row + 0u, column, a00); }
+    if slice == 1u * SLICES / 8u { put(image, o + 0u, row + 1u, column, a01); }
+    if slice == 2u * SLICES / 8u { put(image, o + 0u, row + 2u, column, a02); }
+    if slice == 3u * SLICES / 8u { put(image, o + 0u, row + 3u, column, a03); }
+    if slice == 4u * SLICES / 8u { put(image, o + 0u, row + 4u, column, a04); }
+    if slice == 5u * SLICES / 8u { put(image, o + 0u, row + 5u, column, a05); }
+    if slice == 6u * SLICES / 8u { put(image, o + 0u, row + 6u, column, a06); }
+    if slice == 7u * SLICES / 8u { put(image, o + 0u, row + 7u, column, a07); }
     if DEPTH > 1u {
         put(image, o + 4u, row + 0u, column, a10);
         put(image, o + 4u, row + 1u, column, a11);
@@ -798,10 +1183,18 @@ fn forward_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_
     let image = group.z / stacks;
     let stack = group.z % stacks;
     let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    // Said to be 0 where it is: some compilers then know more.
+    var slice = 0u;
+    if SLICES > 1u {
+        slice = lane / SLICE;
+    }
     let strip = lane / 16u % STRIPS;
-    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
-    let bias0 = bias(stack * WIDTH + own);
+    let own = lane % SLICE / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    var bias0 = bias(stack * WIDTH + own);
     let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    if slice > 0u {
+        bias0 = vec4f();
+    }
     var a00 = bias0;
     var a01 = bias0;
     var a02 = bias0;
@@ -818,13 +1211,196 @@ fn forward_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_
     var a15 = bias1;
     var a16 = bias1;
     var a17 = bias1;
-    for (var first = 0u; first < ci; first += CHUNK) {
-        let channels = min(CHUNK, ci - first);
+    let spot0 = spot(image, corner, lane + 0u * INVOCATIONS);
+    let spot1 = spot(image, corner, lane + 1u * INVOCATIONS);
+    let spot2 = spot(image, corner, lane + 2u * INVOCATIONS);
+    let spot3 = spot(image, corner, lane + 3u * INVOCATIONS);
+    let spot4 = spot(image, corner, lane + 4u * INVOCATIONS);
+    var first = 0u;
+    while first < ci {
+        let channels = min(CHUNK, select(ci, p.cx, first < p.cx) - first);
+        let last = channels - 1u;
+        var v0_0 = 0.0;
+        var v1_0 = 0.0;
+        var v2_0 = 0.0;
+        var v3_0 = 0.0;
+        var v4_0 = 0.0;
+        var v0_1 = 0.0;
+        var v1_1 = 0.0;
+        var v2_1 = 0.0;
+        var v3_1 = 0.0;
+        var v4_1 = 0.0;
+        var v0_2 = 0.0;
+        var v1_2 = 0.0;
+        var v2_2 = 0.0;
+        var v3_2 = 0.0;
+        var v4_2 = 0.0;
+        var v0_3 = 0.0;
+        var v1_3 = 0.0;
+        var v2_3 = 0.0;
+        var v3_3 = 0.0;
+        var v4_3 = 0.0;
+        var v0_4 = 0.0;
+        var v1_4 = 0.0;
+        var v0_5 = 0.0;
+        var v1_5 = 0.0;
+        var v0_6 = 0.0;
+        var v1_6 = 0.0;
+        var v0_7 = 0.0;
+        var v1_7 = 0.0;
+        if first < p.cx {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = x_at(image, first + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = x_at(image, first + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = x_at(image, first + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = x_at(image, first + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = x_at(image, first + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = x_at(image, first + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = x_at(image, first + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = x_at(image, first + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = x_at(image, first + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = x_at(image, first + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = x_at(image, first + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = x_at(image, first + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = x_at(image, first + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = x_at(image, first + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = x_at(image, first + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = x_at(image, first + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = x_at(image, first + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = x_at(image, first + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = x_at(image, first + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = x_at(image, first + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = x_at(image, first + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = x_at(image, first + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = x_at(image, first + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = x_at(image, first + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = x_at(image, first + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = x_at(image, first + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = x_at(image, first + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = x_at(image, first + min(7u, last), spot1); }
+        }
+        } else {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = r_at(image, first - p.cx + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = r_at(image, first - p.cx + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = r_at(image, first - p.cx + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = r_at(image, first - p.cx + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = r_at(image, first - p.cx + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = r_at(image, first - p.cx + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = r_at(image, first - p.cx + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = r_at(image, first - p.cx + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = r_at(image, first - p.cx + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = r_at(image, first - p.cx + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = r_at(image, first - p.cx + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = r_at(image, first - p.cx + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = r_at(image, first - p.cx + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = r_at(image, first - p.cx + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = r_at(image, first - p.cx + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = r_at(image, first - p.cx + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = r_at(image, first - p.cx + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = r_at(image, first - p.cx + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = r_at(image, first - p.cx + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = r_at(image, first - p.cx + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = r_at(image, first - p.cx + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = r_at(image, first - p.cx + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = r_at(image, first - p.cx + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = r_at(image, first - p.cx + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = r_at(image, first - p.cx + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = r_at(image, first - p.cx + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = r_at(image, first - p.cx + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = r_at(image, first - p.cx + min(7u, last), spot1); }
+        }
+        }
+        var t0 = vec4f();
+        if 0u * INVOCATIONS < CHUNK * 9u * WIDTH { t0 = weights_at(stack, first, min(lane + 0u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t1 = vec4f();
+        if 1u * INVOCATIONS < CHUNK * 9u * WIDTH { t1 = weights_at(stack, first, min(lane + 1u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t2 = vec4f();
+        if 2u * INVOCATIONS < CHUNK * 9u * WIDTH { t2 = weights_at(stack, first, min(lane + 2u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t3 = vec4f();
+        if 3u * INVOCATIONS < CHUNK * 9u * WIDTH { t3 = weights_at(stack, first, min(lane + 3u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t4 = vec4f();
+        if 4u * INVOCATIONS < CHUNK * 9u * WIDTH { t4 = weights_at(stack, first, min(lane + 4u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
         workgroupBarrier();
-        stage_inputs(lane, image, corner, first, channels);
-        stage_weights(lane, stack, first, channels);
+        if 0u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[0u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_0, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[0u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_0, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[0u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_0, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[0u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_0, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[0u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_0, spot4.inside); }
+        }
+        if 1u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[1u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_1, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[1u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_1, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[1u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_1, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[1u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_1, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[1u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_1, spot4.inside); }
+        }
+        if 2u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[2u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_2, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[2u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_2, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[2u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_2, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[2u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_2, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[2u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_2, spot4.inside); }
+        }
+        if 3u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[3u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_3, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[3u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_3, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[3u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_3, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[3u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_3, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[3u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_3, spot4.inside); }
+        }
+        if 4u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[4u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_4, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[4u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_4, spot1.inside); }
+        }
+        if 5u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[5u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_5, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[5u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_5, spot1.inside); }
+        }
+        if 6u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[6u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_6, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[6u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_6, spot1.inside); }
+        }
+        if 7u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[7u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_7, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[7u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_7, spot1.inside); }
+        }
+        if lane + 0u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 0u * INVOCATIONS] = t0; }
+        if lane + 1u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 1u * INVOCATIONS] = t1; }
+        if lane + 2u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 2u * INVOCATIONS] = t2; }
+        if lane + 3u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 3u * INVOCATIONS] = t3; }
+        if lane + 4u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 4u * INVOCATIONS] = t4; }
         workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {
+        for (var c = slice; c < channels; c += SLICES) {
             let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
             let k = c * 9u * WIDTH + own;
             {
@@ -1044,18 +1620,45 @@ fn forward_stats(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_
                 }
             }
         }
+        first += channels;
+    }
+    if SLICES > 1u {
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a00;
+        exchange[1u * INVOCATIONS + lane] = a01;
+        workgroupBarrier();
+        if slice == 0u * SLICES / 8u { a00 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 1u * SLICES / 8u { a01 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a02;
+        exchange[1u * INVOCATIONS + lane] = a03;
+        workgroupBarrier();
+        if slice == 2u * SLICES / 8u { a02 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 3u * SLICES / 8u { a03 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a04;
+        exchange[1u * INVOCATIONS + lane] = a05;
+        workgroupBarrier();
+        if slice == 4u * SLICES / 8u { a04 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 5u * SLICES / 8u { a05 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a06;
+        exchange[1u * INVOCATIONS + lane] = a07;
+        workgroupBarrier();
+        if slice == 6u * SLICES / 8u { a06 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 7u * SLICES / 8u { a07 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
     }
     let o = 4u * (stack * WIDTH + own);
     let row = corner.y + strip * 8u;
     let column = corner.x + lane % 16u;
-    put_plain(image, o + 0u, row + 0u, column, a00);
-    put_plain(image, o + 0u, row + 1u, column, a01);
-    put_plain(image, o + 0u, row + 2u, column, a02);
-    put_plain(image, o + 0u, row + 3u, column, a03);
-    put_plain(image, o + 0u, row + 4u, column, a04);
-    put_plain(image, o + 0u, row + 5u, column, a05);
-    put_plain(image, o + 0u, row + 6u, column, a06);
-    put_plain(image, o + 0u, row + 7u, column, a07);
+    if slice == 0u * SLICES / 8u { put_plain(image, o + 0u, row + 0u, column, a00); }
+    if slice == 1u * SLICES / 8u { put_plain(image, o + 0u, row + 1u, column, a01); }
+    if slice == 2u * SLICES / 8u { put_plain(image, o + 0u, row + 2u, column, a02); }
+    if slice == 3u * SLICES / 8u { put_plain(image, o + 0u, row + 3u, column, a03); }
+    if slice == 4u * SLICES / 8u { put_plain(image, o + 0u, row + 4u, column, a04); }
+    if slice == 5u * SLICES / 8u { put_plain(image, o + 0u, row + 5u, column, a05); }
+    if slice == 6u * SLICES / 8u { put_plain(image, o + 0u, row + 6u, column, a06); }
+    if slice == 7u * SLICES / 8u { put_plain(image, o + 0u, row + 7u, column, a07); }
     if DEPTH > 1u {
         put_plain(image, o + 4u, row + 0u, column, a10);
         put_plain(image, o + 4u, row + 1u, column, a11);
@@ -1176,10 +1779,18 @@ fn forward_hidden(@builtin(local_invocation_index) lane: u32, @builtin(workgroup
     let image = group.z / stacks;
     let stack = group.z % stacks;
     let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    // Said to be 0 where it is: some compilers then know more.
+    var slice = 0u;
+    if SLICES > 1u {
+        slice = lane / SLICE;
+    }
     let strip = lane / 16u % STRIPS;
-    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
-    let bias0 = bias(stack * WIDTH + own);
+    let own = lane % SLICE / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    var bias0 = bias(stack * WIDTH + own);
     let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    if slice > 0u {
+        bias0 = vec4f();
+    }
     var a00 = bias0;
     var a01 = bias0;
     var a02 = bias0;
@@ -1196,13 +1807,196 @@ fn forward_hidden(@builtin(local_invocation_index) lane: u32, @builtin(workgroup
     var a15 = bias1;
     var a16 = bias1;
     var a17 = bias1;
-    for (var first = 0u; first < ci; first += CHUNK) {
-        let channels = min(CHUNK, ci - first);
+    let spot0 = spot(image, corner, lane + 0u * INVOCATIONS);
+    let spot1 = spot(image, corner, lane + 1u * INVOCATIONS);
+    let spot2 = spot(image, corner, lane + 2u * INVOCATIONS);
+    let spot3 = spot(image, corner, lane + 3u * INVOCATIONS);
+    let spot4 = spot(image, corner, lane + 4u * INVOCATIONS);
+    var first = 0u;
+    while first < ci {
+        let channels = min(CHUNK, select(ci, p.cx, first < p.cx) - first);
+        let last = channels - 1u;
+        var v0_0 = 0.0;
+        var v1_0 = 0.0;
+        var v2_0 = 0.0;
+        var v3_0 = 0.0;
+        var v4_0 = 0.0;
+        var v0_1 = 0.0;
+        var v1_1 = 0.0;
+        var v2_1 = 0.0;
+        var v3_1 = 0.0;
+        var v4_1 = 0.0;
+        var v0_2 = 0.0;
+        var v1_2 = 0.0;
+        var v2_2 = 0.0;
+        var v3_2 = 0.0;
+        var v4_2 = 0.0;
+        var v0_3 = 0.0;
+        var v1_3 = 0.0;
+        var v2_3 = 0.0;
+        var v3_3 = 0.0;
+        var v4_3 = 0.0;
+        var v0_4 = 0.0;
+        var v1_4 = 0.0;
+        var v0_5 = 0.0;
+        var v1_5 = 0.0;
+        var v0_6 = 0.0;
+        var v1_6 = 0.0;
+        var v0_7 = 0.0;
+        var v1_7 = 0.0;
+        if first < p.cx {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = x_at(image, first + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = x_at(image, first + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = x_at(image, first + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = x_at(image, first + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = x_at(image, first + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = x_at(image, first + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = x_at(image, first + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = x_at(image, first + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = x_at(image, first + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = x_at(image, first + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = x_at(image, first + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = x_at(image, first + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = x_at(image, first + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = x_at(image, first + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = x_at(image, first + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = x_at(image, first + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = x_at(image, first + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = x_at(image, first + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = x_at(image, first + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = x_at(image, first + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = x_at(image, first + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = x_at(image, first + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = x_at(image, first + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = x_at(image, first + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = x_at(image, first + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = x_at(image, first + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = x_at(image, first + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = x_at(image, first + min(7u, last), spot1); }
+        }
+        } else {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = r_at(image, first - p.cx + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = r_at(image, first - p.cx + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = r_at(image, first - p.cx + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = r_at(image, first - p.cx + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = r_at(image, first - p.cx + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = r_at(image, first - p.cx + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = r_at(image, first - p.cx + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = r_at(image, first - p.cx + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = r_at(image, first - p.cx + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = r_at(image, first - p.cx + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = r_at(image, first - p.cx + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = r_at(image, first - p.cx + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = r_at(image, first - p.cx + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = r_at(image, first - p.cx + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = r_at(image, first - p.cx + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = r_at(image, first - p.cx + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = r_at(image, first - p.cx + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = r_at(image, first - p.cx + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = r_at(image, first - p.cx + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = r_at(image, first - p.cx + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = r_at(image, first - p.cx + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = r_at(image, first - p.cx + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = r_at(image, first - p.cx + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = r_at(image, first - p.cx + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = r_at(image, first - p.cx + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = r_at(image, first - p.cx + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = r_at(image, first - p.cx + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = r_at(image, first - p.cx + min(7u, last), spot1); }
+        }
+        }
+        var t0 = vec4f();
+        if 0u * INVOCATIONS < CHUNK * 9u * WIDTH { t0 = weights_at(stack, first, min(lane + 0u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t1 = vec4f();
+        if 1u * INVOCATIONS < CHUNK * 9u * WIDTH { t1 = weights_at(stack, first, min(lane + 1u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t2 = vec4f();
+        if 2u * INVOCATIONS < CHUNK * 9u * WIDTH { t2 = weights_at(stack, first, min(lane + 2u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t3 = vec4f();
+        if 3u * INVOCATIONS < CHUNK * 9u * WIDTH { t3 = weights_at(stack, first, min(lane + 3u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t4 = vec4f();
+        if 4u * INVOCATIONS < CHUNK * 9u * WIDTH { t4 = weights_at(stack, first, min(lane + 4u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
         workgroupBarrier();
-        stage_inputs(lane, image, corner, first, channels);
-        stage_weights(lane, stack, first, channels);
+        if 0u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[0u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_0, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[0u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_0, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[0u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_0, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[0u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_0, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[0u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_0, spot4.inside); }
+        }
+        if 1u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[1u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_1, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[1u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_1, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[1u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_1, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[1u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_1, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[1u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_1, spot4.inside); }
+        }
+        if 2u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[2u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_2, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[2u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_2, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[2u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_2, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[2u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_2, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[2u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_2, spot4.inside); }
+        }
+        if 3u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[3u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_3, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[3u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_3, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[3u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_3, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[3u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_3, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[3u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_3, spot4.inside); }
+        }
+        if 4u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[4u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_4, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[4u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_4, spot1.inside); }
+        }
+        if 5u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[5u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_5, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[5u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_5, spot1.inside); }
+        }
+        if 6u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[6u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_6, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[6u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_6, spot1.inside); }
+        }
+        if 7u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[7u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_7, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[7u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_7, spot1.inside); }
+        }
+        if lane + 0u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 0u * INVOCATIONS] = t0; }
+        if lane + 1u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 1u * INVOCATIONS] = t1; }
+        if lane + 2u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 2u * INVOCATIONS] = t2; }
+        if lane + 3u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 3u * INVOCATIONS] = t3; }
+        if lane + 4u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 4u * INVOCATIONS] = t4; }
         workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {
+        for (var c = slice; c < channels; c += SLICES) {
             let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
             let k = c * 9u * WIDTH + own;
             {
@@ -1422,18 +2216,45 @@ fn forward_hidden(@builtin(local_invocation_index) lane: u32, @builtin(workgroup
                 }
             }
         }
+        first += channels;
+    }
+    if SLICES > 1u {
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a00;
+        exchange[1u * INVOCATIONS + lane] = a01;
+        workgroupBarrier();
+        if slice == 0u * SLICES / 8u { a00 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 1u * SLICES / 8u { a01 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a02;
+        exchange[1u * INVOCATIONS + lane] = a03;
+        workgroupBarrier();
+        if slice == 2u * SLICES / 8u { a02 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 3u * SLICES / 8u { a03 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a04;
+        exchange[1u * INVOCATIONS + lane] = a05;
+        workgroupBarrier();
+        if slice == 4u * SLICES / 8u { a04 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 5u * SLICES / 8u { a05 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a06;
+        exchange[1u * INVOCATIONS + lane] = a07;
+        workgroupBarrier();
+        if slice == 6u * SLICES / 8u { a06 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 7u * SLICES / 8u { a07 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
     }
     let o = 4u * (stack * WIDTH + own);
     let row = corner.y + strip * 8u;
     let column = corner.x + lane % 16u;
-    put_hidden(image, o + 0u, row + 0u, column, a00);
-    put_hidden(image, o + 0u, row + 1u, column, a01);
-    put_hidden(image, o + 0u, row + 2u, column, a02);
-    put_hidden(image, o + 0u, row + 3u, column, a03);
-    put_hidden(image, o + 0u, row + 4u, column, a04);
-    put_hidden(image, o + 0u, row + 5u, column, a05);
-    put_hidden(image, o + 0u, row + 6u, column, a06);
-    put_hidden(image, o + 0u, row + 7u, column, a07);
+    if slice == 0u * SLICES / 8u { put_hidden(image, o + 0u, row + 0u, column, a00); }
+    if slice == 1u * SLICES / 8u { put_hidden(image, o + 0u, row + 1u, column, a01); }
+    if slice == 2u * SLICES / 8u { put_hidden(image, o + 0u, row + 2u, column, a02); }
+    if slice == 3u * SLICES / 8u { put_hidden(image, o + 0u, row + 3u, column, a03); }
+    if slice == 4u * SLICES / 8u { put_hidden(image, o + 0u, row + 4u, column, a04); }
+    if slice == 5u * SLICES / 8u { put_hidden(image, o + 0u, row + 5u, column, a05); }
+    if slice == 6u * SLICES / 8u { put_hidden(image, o + 0u, row + 6u, column, a06); }
+    if slice == 7u * SLICES / 8u { put_hidden(image, o + 0u, row + 7u, column, a07); }
     if DEPTH > 1u {
         put_hidden(image, o + 4u, row + 0u, column, a10);
         put_hidden(image, o + 4u, row + 1u, column, a11);
@@ -1453,10 +2274,18 @@ fn forward_hidden_stats(@builtin(local_invocation_index) lane: u32, @builtin(wor
     let image = group.z / stacks;
     let stack = group.z % stacks;
     let corner = group.xy * vec2u(16u, 8u * STRIPS);
+    // Said to be 0 where it is: some compilers then know more.
+    var slice = 0u;
+    if SLICES > 1u {
+        slice = lane / SLICE;
+    }
     let strip = lane / 16u % STRIPS;
-    let own = lane / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
-    let bias0 = bias(stack * WIDTH + own);
+    let own = lane % SLICE / (16u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    var bias0 = bias(stack * WIDTH + own);
     let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
+    if slice > 0u {
+        bias0 = vec4f();
+    }
     var a00 = bias0;
     var a01 = bias0;
     var a02 = bias0;
@@ -1473,13 +2302,196 @@ fn forward_hidden_stats(@builtin(local_invocation_index) lane: u32, @builtin(wor
     var a15 = bias1;
     var a16 = bias1;
     var a17 = bias1;
-    for (var first = 0u; first < ci; first += CHUNK) {
-        let channels = min(CHUNK, ci - first);
+    let spot0 = spot(image, corner, lane + 0u * INVOCATIONS);
+    let spot1 = spot(image, corner, lane + 1u * INVOCATIONS);
+    let spot2 = spot(image, corner, lane + 2u * INVOCATIONS);
+    let spot3 = spot(image, corner, lane + 3u * INVOCATIONS);
+    let spot4 = spot(image, corner, lane + 4u * INVOCATIONS);
+    var first = 0u;
+    while first < ci {
+        let channels = min(CHUNK, select(ci, p.cx, first < p.cx) - first);
+        let last = channels - 1u;
+        var v0_0 = 0.0;
+        var v1_0 = 0.0;
+        var v2_0 = 0.0;
+        var v3_0 = 0.0;
+        var v4_0 = 0.0;
+        var v0_1 = 0.0;
+        var v1_1 = 0.0;
+        var v2_1 = 0.0;
+        var v3_1 = 0.0;
+        var v4_1 = 0.0;
+        var v0_2 = 0.0;
+        var v1_2 = 0.0;
+        var v2_2 = 0.0;
+        var v3_2 = 0.0;
+        var v4_2 = 0.0;
+        var v0_3 = 0.0;
+        var v1_3 = 0.0;
+        var v2_3 = 0.0;
+        var v3_3 = 0.0;
+        var v4_3 = 0.0;
+        var v0_4 = 0.0;
+        var v1_4 = 0.0;
+        var v0_5 = 0.0;
+        var v1_5 = 0.0;
+        var v0_6 = 0.0;
+        var v1_6 = 0.0;
+        var v0_7 = 0.0;
+        var v1_7 = 0.0;
+        if first < p.cx {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = x_at(image, first + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = x_at(image, first + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = x_at(image, first + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = x_at(image, first + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = x_at(image, first + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = x_at(image, first + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = x_at(image, first + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = x_at(image, first + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = x_at(image, first + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = x_at(image, first + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = x_at(image, first + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = x_at(image, first + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = x_at(image, first + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = x_at(image, first + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = x_at(image, first + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = x_at(image, first + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = x_at(image, first + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = x_at(image, first + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = x_at(image, first + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = x_at(image, first + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = x_at(image, first + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = x_at(image, first + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = x_at(image, first + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = x_at(image, first + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = x_at(image, first + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = x_at(image, first + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = x_at(image, first + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = x_at(image, first + min(7u, last), spot1); }
+        }
+        } else {
+        if 0u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_0 = r_at(image, first - p.cx + min(0u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_0 = r_at(image, first - p.cx + min(0u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_0 = r_at(image, first - p.cx + min(0u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_0 = r_at(image, first - p.cx + min(0u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_0 = r_at(image, first - p.cx + min(0u, last), spot4); }
+        }
+        if 1u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_1 = r_at(image, first - p.cx + min(1u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_1 = r_at(image, first - p.cx + min(1u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_1 = r_at(image, first - p.cx + min(1u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_1 = r_at(image, first - p.cx + min(1u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_1 = r_at(image, first - p.cx + min(1u, last), spot4); }
+        }
+        if 2u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_2 = r_at(image, first - p.cx + min(2u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_2 = r_at(image, first - p.cx + min(2u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_2 = r_at(image, first - p.cx + min(2u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_2 = r_at(image, first - p.cx + min(2u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_2 = r_at(image, first - p.cx + min(2u, last), spot4); }
+        }
+        if 3u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_3 = r_at(image, first - p.cx + min(3u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_3 = r_at(image, first - p.cx + min(3u, last), spot1); }
+        if 2u * INVOCATIONS < TILE { v2_3 = r_at(image, first - p.cx + min(3u, last), spot2); }
+        if 3u * INVOCATIONS < TILE { v3_3 = r_at(image, first - p.cx + min(3u, last), spot3); }
+        if 4u * INVOCATIONS < TILE { v4_3 = r_at(image, first - p.cx + min(3u, last), spot4); }
+        }
+        if 4u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_4 = r_at(image, first - p.cx + min(4u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_4 = r_at(image, first - p.cx + min(4u, last), spot1); }
+        }
+        if 5u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_5 = r_at(image, first - p.cx + min(5u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_5 = r_at(image, first - p.cx + min(5u, last), spot1); }
+        }
+        if 6u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_6 = r_at(image, first - p.cx + min(6u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_6 = r_at(image, first - p.cx + min(6u, last), spot1); }
+        }
+        if 7u < CHUNK {
+        if 0u * INVOCATIONS < TILE { v0_7 = r_at(image, first - p.cx + min(7u, last), spot0); }
+        if 1u * INVOCATIONS < TILE { v1_7 = r_at(image, first - p.cx + min(7u, last), spot1); }
+        }
+        }
+        var t0 = vec4f();
+        if 0u * INVOCATIONS < CHUNK * 9u * WIDTH { t0 = weights_at(stack, first, min(lane + 0u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t1 = vec4f();
+        if 1u * INVOCATIONS < CHUNK * 9u * WIDTH { t1 = weights_at(stack, first, min(lane + 1u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t2 = vec4f();
+        if 2u * INVOCATIONS < CHUNK * 9u * WIDTH { t2 = weights_at(stack, first, min(lane + 2u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t3 = vec4f();
+        if 3u * INVOCATIONS < CHUNK * 9u * WIDTH { t3 = weights_at(stack, first, min(lane + 3u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
+        var t4 = vec4f();
+        if 4u * INVOCATIONS < CHUNK * 9u * WIDTH { t4 = weights_at(stack, first, min(lane + 4u * INVOCATIONS, channels * 9u * WIDTH - 1u)); }
         workgroupBarrier();
-        stage_inputs(lane, image, corner, first, channels);
-        stage_weights(lane, stack, first, channels);
+        if 0u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[0u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_0, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[0u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_0, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[0u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_0, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[0u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_0, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[0u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_0, spot4.inside); }
+        }
+        if 1u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[1u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_1, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[1u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_1, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[1u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_1, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[1u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_1, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[1u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_1, spot4.inside); }
+        }
+        if 2u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[2u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_2, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[2u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_2, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[2u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_2, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[2u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_2, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[2u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_2, spot4.inside); }
+        }
+        if 3u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[3u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_3, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[3u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_3, spot1.inside); }
+        if lane + 2u * INVOCATIONS < TILE { tile[3u * TILE + lane + 2u * INVOCATIONS] = select(0.0, v2_3, spot2.inside); }
+        if lane + 3u * INVOCATIONS < TILE { tile[3u * TILE + lane + 3u * INVOCATIONS] = select(0.0, v3_3, spot3.inside); }
+        if lane + 4u * INVOCATIONS < TILE { tile[3u * TILE + lane + 4u * INVOCATIONS] = select(0.0, v4_3, spot4.inside); }
+        }
+        if 4u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[4u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_4, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[4u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_4, spot1.inside); }
+        }
+        if 5u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[5u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_5, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[5u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_5, spot1.inside); }
+        }
+        if 6u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[6u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_6, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[6u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_6, spot1.inside); }
+        }
+        if 7u < CHUNK {
+        if lane + 0u * INVOCATIONS < TILE { tile[7u * TILE + lane + 0u * INVOCATIONS] = select(0.0, v0_7, spot0.inside); }
+        if lane + 1u * INVOCATIONS < TILE { tile[7u * TILE + lane + 1u * INVOCATIONS] = select(0.0, v1_7, spot1.inside); }
+        }
+        if lane + 0u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 0u * INVOCATIONS] = t0; }
+        if lane + 1u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 1u * INVOCATIONS] = t1; }
+        if lane + 2u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 2u * INVOCATIONS] = t2; }
+        if lane + 3u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 3u * INVOCATIONS] = t3; }
+        if lane + 4u * INVOCATIONS < CHUNK * 9u * WIDTH { taps[lane + 4u * INVOCATIONS] = t4; }
         workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {
+        for (var c = slice; c < channels; c += SLICES) {
             let t = c * TILE + strip * 8u * TILE_W + lane % 16u;
             let k = c * 9u * WIDTH + own;
             {
@@ -1699,18 +2711,45 @@ fn forward_hidden_stats(@builtin(local_invocation_index) lane: u32, @builtin(wor
                 }
             }
         }
+        first += channels;
+    }
+    if SLICES > 1u {
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a00;
+        exchange[1u * INVOCATIONS + lane] = a01;
+        workgroupBarrier();
+        if slice == 0u * SLICES / 8u { a00 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 1u * SLICES / 8u { a01 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a02;
+        exchange[1u * INVOCATIONS + lane] = a03;
+        workgroupBarrier();
+        if slice == 2u * SLICES / 8u { a02 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 3u * SLICES / 8u { a03 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a04;
+        exchange[1u * INVOCATIONS + lane] = a05;
+        workgroupBarrier();
+        if slice == 4u * SLICES / 8u { a04 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 5u * SLICES / 8u { a05 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
+        workgroupBarrier();
+        exchange[0u * INVOCATIONS + lane] = a06;
+        exchange[1u * INVOCATIONS + lane] = a07;
+        workgroupBarrier();
+        if slice == 6u * SLICES / 8u { a06 = sum_slices(0u * INVOCATIONS + lane % SLICE); }
+        if slice == 7u * SLICES / 8u { a07 = sum_slices(1u * INVOCATIONS + lane % SLICE); }
     }
     let o = 4u * (stack * WIDTH + own);
     let row = corner.y + strip * 8u;
     let column = corner.x + lane % 16u;
-    put_hidden(image, o + 0u, row + 0u, column, a00);
-    put_hidden(image, o + 0u, row + 1u, column, a01);
-    put_hidden(image, o + 0u, row + 2u, column, a02);
-    put_hidden(image, o + 0u, row + 3u, column, a03);
-    put_hidden(image, o + 0u, row + 4u, column, a04);
-    put_hidden(image, o + 0u, row + 5u, column, a05);
-    put_hidden(image, o + 0u, row + 6u, column, a06);
-    put_hidden(image, o + 0u, row + 7u, column, a07);
+    if slice == 0u * SLICES / 8u { put_hidden(image, o + 0u, row + 0u, column, a00); }
+    if slice == 1u * SLICES / 8u { put_hidden(image, o + 0u, row + 1u, column, a01); }
+    if slice == 2u * SLICES / 8u { put_hidden(image, o + 0u, row + 2u, column, a02); }
+    if slice == 3u * SLICES / 8u { put_hidden(image, o + 0u, row + 3u, column, a03); }
+    if slice == 4u * SLICES / 8u { put_hidden(image, o + 0u, row + 4u, column, a04); }
+    if slice == 5u * SLICES / 8u { put_hidden(image, o + 0u, row + 5u, column, a05); }
+    if slice == 6u * SLICES / 8u { put_hidden(image, o + 0u, row + 6u, column, a06); }
+    if slice == 7u * SLICES / 8u { put_hidden(image, o + 0u, row + 7u, column, a07); }
     if DEPTH > 1u {
         put_hidden(image, o + 4u, row + 0u, column, a10);
         put_hidden(image, o + 4u, row + 1u, column, a11);

@@ -297,12 +297,17 @@ impl Source {
             }
             Target::SyntheticStructures => target.copy_from_slice(&synthetic::structure(rng, crop)),
         }
-        if self.blend == Blend::Varied {
+        let varied = match self.blend {
+            Blend::Plain => false,
+            Blend::Mixed => rng.below(2) == 0,
+            Blend::Varied => true,
+        };
+        if varied {
             blend::flatten(rng, crop, target);
         }
         input.copy_from_slice(target);
         match self.textures.draw(rng) {
-            textures if self.blend == Blend::Varied => blend::lay(rng, textures, self.strength, crop, input),
+            textures if varied => blend::lay(rng, textures, self.strength, crop, input),
             Textures::Pictures(textures) => {
                 let texture = &textures[rng.below(textures.len())];
                 texture.add(rng.between(self.strength) / 255.0, crop, rng, input);

@@ -121,9 +121,9 @@ pub(super) fn forward(
             let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
             lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gated, packed, Output(0), tiles);
         }
-        // A convolution of f32 maps alone keeps their precision; one of few channels, too, which matrices would do for
-        // 16, in no less time.
-        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 => {
+        // A convolution of f32 maps alone keeps their precision; one of few channels or into few, too, which matrices would
+        // do for 16, in no less time.
+        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 && !tiles::in_slices(y.c) => {
             matrix::forward(l, sizes, (maps, gated), (Output(0), tiles), unit)
         }
         _ => tiles::forward(l, sizes, (maps, gated), (Output(0), tiles), tiles::Weights::Plain),

@@ -12,6 +12,8 @@ pub enum Blend {
     /// Added: `clip(S + k (T - mean T))`, k such that T's standard deviation is uniform in the recipe's strength.
     #[default]
     Plain,
+    /// Half of the samples as [`Blend::Plain`], half as [`Blend::Varied`].
+    Mixed,
     /// As textures are in pictures: mostly added, but also multiplied, or cut into the structure as the joints of a
     /// mosaic or a pavement are; some much stronger, some larger or smaller than in their file, and now and then none
     /// at all, or a structure that is flat.

@@ -2,7 +2,7 @@
 //! lowers to them.
 
 use super::super::{Epilogue, TILES_SHADER};
-use super::{Sizes, forward_bindings, gate_bindings};
+use super::{Sizes, forward_bindings};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
 use crate::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use glam::UVec3;
@@ -17,6 +17,14 @@ const _: () = assert!(ROWS == TILE_ROWS && COLUMNS == TILE_COLUMNS, "a strip is 
 const MOST: usize = 64;
 /// Bytes of workgroup memory that every device has.
 const MEMORY: usize = 16384;
+/// Input channels staged at a time, and the same where slices share them.
+const CHUNK: usize = 4;
+const CHUNK_OF_SLICES: usize = 8;
+/// Pixels of the tile that an invocation stages at most, and the same where slices share the channels.
+const SPOTS: usize = 5;
+const SPOTS_OF_SLICES: usize = 2;
+/// vec4s of the weights of a chunk that an invocation stages at most.
+const TAPS: usize = 5;
 
 /// The entry points `forward` and `forward_stats` and, where hidden maps have a type of their own, `forward_hidden` and
 /// `forward_hidden_stats`.
@@ -98,15 +106,95 @@ fn stats_text() -> String {
     )
 }
 
+/// Stages a chunk: loads all that an invocation stores, before the barrier behind which nobody reads the last chunk.
+fn stage_text() -> String {
+    let spots = |c: usize| 0..if c < CHUNK { SPOTS } else { SPOTS_OF_SLICES };
+    let [mut zeros, mut of_x, mut of_r, mut stores] = [const { String::new() }; 4];
+    for c in 0..CHUNK_OF_SLICES {
+        for text in [&mut of_x, &mut of_r, &mut stores] {
+            let _ = writeln!(text, "if {c}u < CHUNK {{");
+        }
+        for k in spots(c) {
+            let _ = writeln!(zeros, "var v{k}_{c} = 0.0;");
+            let staged = format!("{k}u * INVOCATIONS");
+            let _ =
+                writeln!(of_x, "if {staged} < TILE {{ v{k}_{c} = x_at(image, first + min({c}u, last), spot{k}); }}");
+            let _ = writeln!(
+                of_r,
+                "if {staged} < TILE {{ v{k}_{c} = r_at(image, first - p.cx + min({c}u, last), spot{k}); }}"
+            );
+            let _ = writeln!(
+                stores,
+                "if lane + {staged} < TILE {{ tile[{c}u * TILE + lane + {staged}] = select(0.0, v{k}_{c}, spot{k}.inside); }}"
+            );
+        }
+        for text in [&mut of_x, &mut of_r, &mut stores] {
+            *text += "}\n";
+        }
+    }
+    let (mut weights, mut taps) = (String::new(), String::new());
+    for i in 0..TAPS {
+        let staged = format!("{i}u * INVOCATIONS");
+        let _ = writeln!(weights, "var t{i} = vec4f();");
+        let _ = writeln!(
+            weights,
+            "if {staged} < CHUNK * 9u * WIDTH {{ t{i} = weights_at(stack, first, min(lane + {staged}, channels * 9u * WIDTH - 1u)); }}"
+        );
+        let _ = writeln!(taps, "if lane + {staged} < CHUNK * 9u * WIDTH {{ taps[lane + {staged}] = t{i}; }}");
+    }
+    format!(
+        "let channels = min(CHUNK, select(ci, p.cx, first < p.cx) - first);
+let last = channels - 1u;
+{zeros}if first < p.cx {{
+{of_x}}} else {{
+{of_r}}}
+{weights}workgroupBarrier();
+{stores}{taps}workgroupBarrier();
+"
+    )
+}
+
+/// Adds the slices' sums in their order, two rows at a time: row i's in the slice that stores it.
+fn exchange_text() -> String {
+    let mut text = "    if SLICES > 1u {\n".to_string();
+    for i in (0..ROWS).step_by(2) {
+        let rows = [i, i + 1];
+        text += "        workgroupBarrier();\n";
+        for (at, i) in rows.iter().enumerate() {
+            let _ = writeln!(text, "        exchange[{at}u * INVOCATIONS + lane] = a0{i};");
+        }
+        text += "        workgroupBarrier();\n";
+        for (at, i) in rows.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                "        if slice == {i}u * SLICES / {ROWS}u {{ a0{i} = sum_slices({at}u * INVOCATIONS + lane % SLICE); }}"
+            );
+        }
+    }
+    text + "    }\n"
+}
+
 /// Generated, because naga does not unroll loops, and accumulators in an array that a variable indexes would live in
 /// memory.
 fn forward_text(suffix: &str, put: &str, stats: bool) -> String {
     let rows = || 0..ROWS;
     let sums = |d: usize| rows().map(move |i| format!("    var a{d}{i} = bias{d};\n")).collect::<String>();
     let puts = |d: usize, indent: &str| {
-        let put = |i| format!("{indent}{put}(image, o + {}u, row + {i}u, column, a{d}{i});\n", 4 * d);
+        let put = |i| {
+            let put = format!("{put}(image, o + {}u, row + {i}u, column, a{d}{i});", 4 * d);
+            // Slices have one vec4 of outputs.
+            if d == 0 {
+                format!("{indent}if slice == {i}u * SLICES / {ROWS}u {{ {put} }}\n")
+            } else {
+                format!("{indent}{put}\n")
+            }
+        };
         rows().map(put).collect::<String>()
     };
+    let spots: String =
+        (0..SPOTS).map(|k| format!("    let spot{k} = spot(image, corner, lane + {k}u * INVOCATIONS);\n")).collect();
+    let exchange = exchange_text();
+    let stage: String = stage_text().lines().map(|line| format!("        {line}\n")).collect();
     let mut adds = String::new();
     for kx in 0..3 {
         adds += "            {\n";
@@ -139,22 +227,27 @@ fn forward{suffix}(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     let image = group.z / stacks;
     let stack = group.z % stacks;
     let corner = group.xy * vec2u({COLUMNS}u, {ROWS}u * STRIPS);
+    // Said to be 0 where it is: some compilers then know more.
+    var slice = 0u;
+    if SLICES > 1u {{
+        slice = lane / SLICE;
+    }}
     let strip = lane / {COLUMNS}u % STRIPS;
-    let own = lane / ({COLUMNS}u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
-    let bias0 = bias(stack * WIDTH + own);
+    let own = lane % SLICE / ({COLUMNS}u * STRIPS) * DEPTH; // its first vec4 of output channels in the stack
+    var bias0 = bias(stack * WIDTH + own);
     let bias1 = bias(stack * WIDTH + own + DEPTH - 1u);
-{}{}    for (var first = 0u; first < ci; first += CHUNK) {{
-        let channels = min(CHUNK, ci - first);
-        workgroupBarrier();
-        stage_inputs(lane, image, corner, first, channels);
-        stage_weights(lane, stack, first, channels);
-        workgroupBarrier();
-        for (var c = 0u; c < channels; c++) {{
+    if slice > 0u {{
+        bias0 = vec4f();
+    }}
+{}{}{spots}    var first = 0u;
+    while first < ci {{
+{stage}        for (var c = slice; c < channels; c += SLICES) {{
             let t = c * TILE + strip * {ROWS}u * TILE_W + lane % {COLUMNS}u;
             let k = c * 9u * WIDTH + own;
 {adds}        }}
+        first += channels;
     }}
-    let o = 4u * (stack * WIDTH + own);
+{exchange}    let o = 4u * (stack * WIDTH + own);
     let row = corner.y + strip * {ROWS}u;
     let column = corner.x + lane % {COLUMNS}u;
 {}    if DEPTH > 1u {{
@@ -179,19 +272,28 @@ struct Shape {
     groups: usize,
     depth: usize,
     strips: usize,
+    slices: usize,
     stacks: usize,
 }
 
 impl Shape {
     /// Spreads the channels evenly over as few stacks as hold them, and gives a stack of few channels more rows
-    /// instead.
+    /// instead; where they are so few that it would still have too little to do, slices.
     fn of(channels: usize) -> Shape {
         let stacks = channels.div_ceil(MOST);
         let vectors = channels.div_ceil(stacks).div_ceil(4);
-        let depth = if vectors >= 4 { 2 } else { 1 };
-        let groups = vectors.div_ceil(depth);
+        if vectors < 4 {
+            let slices = if vectors == 1 { 8 } else { 4 };
+            return Shape { groups: vectors, depth: 1, strips: 1, slices, stacks };
+        }
+        let groups = vectors.div_ceil(2);
         let strips = [4, 2].into_iter().find(|strips| groups * strips <= 8).unwrap_or(1);
-        Shape { groups, depth, strips, stacks }
+        Shape { groups, depth: 2, strips, slices: 1, stacks }
+    }
+
+    /// Input channels staged at a time.
+    fn chunk(&self) -> usize {
+        if self.slices > 1 { CHUNK_OF_SLICES } else { CHUNK }
     }
 
     /// vec4s in a row of the packed weights.
@@ -209,10 +311,15 @@ pub(super) enum Weights {
     Transposed,
 }
 
+/// Tells whether slices share the input channels of so few outputs.
+pub(super) fn in_slices(outputs: usize) -> bool {
+    Shape::of(outputs).slices > 1
+}
+
 /// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs,
-/// have more sums than room for them.
+/// have more sums than room for them, and slices have parts of the outputs alone.
 pub(in super::super) fn gives_stats(outputs: usize) -> bool {
-    Shape::of(outputs).strips <= 2
+    Shape::of(outputs).strips <= 2 && !in_slices(outputs)
 }
 
 /// The convolution of the node's first `maps` inputs; `tiles`, where [`gives_stats`], get the output's statistics.
@@ -244,6 +351,8 @@ pub(super) fn forward(
             ("GROUPS", shape.groups as f64),
             ("DEPTH", shape.depth as f64),
             ("STRIPS", shape.strips as f64),
+            ("SLICES", shape.slices as f64),
+            ("CHUNK", shape.chunk() as f64),
             ("GATED", f64::from(u8::from(gated.is_some()))),
             ("EPILOGUE", Epilogue::number(gated)),
         ],
@@ -266,11 +375,11 @@ struct Cut {
 }
 
 impl Cut {
-    /// At most 32 pairs of output and 4 blocks of 4 input channels, spread evenly; where these are fewer than 128
-    /// invocations, more parts share the rows, as many as workgroup memory holds.
-    fn of(outputs: usize, inputs: usize) -> Cut {
+    /// At most 32 pairs of output and 4 blocks of 4 input channels of one map, spread evenly; where these are fewer than
+    /// 128 invocations, more parts share the rows, as many as workgroup memory holds.
+    fn of(outputs: usize, inputs: [usize; 2]) -> Cut {
         let even = |count: usize, most: usize| count.div_ceil(count.div_ceil(most));
-        let (pairs, blocks) = (even(outputs.div_ceil(2), 32), even(inputs.div_ceil(4), 4));
+        let (pairs, blocks) = (even(outputs.div_ceil(2), 32), even(inputs[0].max(inputs[1]).div_ceil(4), 4));
         let with = |parts| Cut { pairs, blocks, parts, lines: if parts == 1 { 2 } else { 1 } };
         let fits = |cut: &Cut| pairs * blocks * cut.parts <= 128 && cut.memory() <= MEMORY;
         [8, 4, 2].into_iter().map(with).find(fits).unwrap_or_else(|| with(1))
@@ -289,13 +398,15 @@ impl Cut {
 /// The gradients of weight and bias, of the node's inputs dy, x and perhaps r.
 pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let channels = sizes.cx + sizes.cr;
-    let cut = Cut::of(sizes.co, channels);
-    let blocks = [sizes.co.div_ceil(2 * cut.pairs), channels.div_ceil(4 * cut.blocks)];
-    // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles
-    // of pixels for each.
+    let inputs = [sizes.cx, sizes.cr];
+    let cut = Cut::of(sizes.co, inputs);
+    let blocks =
+        [sizes.co.div_ceil(2 * cut.pairs), inputs.iter().map(|channels| channels.div_ceil(4 * cut.blocks)).sum()];
+    // Enough workgroups to fill a large GPU where the blocks of channels alone are not, but at least some tiles of pixels
+    // for each.
     let tiles = sizes.n * sizes.h.div_ceil(cut.rows()) * sizes.w.div_ceil(COLUMNS);
-    let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
-    let splits = groups * cut.parts;
+    let groups = 65_536usize.div_ceil(blocks[0] * blocks[1] * cut.pairs * cut.blocks * cut.parts);
+    let splits = groups.min(tiles.div_ceil(if cut.parts > 1 { 2 } else { 8 })).max(1);
     let params = params(Sizes { splits, ..sizes }, 0);
     let row = channels * 9 + 1;
     let sums = l.scratch(splits * sizes.co * row);
@@ -307,13 +418,9 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
             ("PARTS", cut.parts as f64),
             ("LINES", cut.lines as f64),
         ],
-        &[
-            &gate_bindings(None)[..],
-            &[("x", Input(1)), ("r", Input(l.inputs.len() - 1)), ("dy", Input(0)), ("sums", sums)],
-        ]
-        .concat(),
+        &[("x", Input(1)), ("r", Input(l.inputs.len() - 1)), ("dy", Input(0)), ("sums", sums)],
         &params,
-        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
+        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
     );
     reduce_weight(l, Sizes { splits, ..sizes }, sums);
 }
@@ -325,7 +432,7 @@ pub(super) fn reduce_weight(l: &mut Lowering, sizes: Sizes, sums: Operand) {
         &[],
         &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
         &params(sizes, 0),
-        Grid::Linear(sizes.co * ((sizes.cx + sizes.cr) * 9 + 1)),
+        Grid::Workgroups(UVec3::new((sizes.co * ((sizes.cx + sizes.cr) * 9 + 1)).div_ceil(32) as u32, 1, 1)),
     );
 }
 
@@ -337,15 +444,26 @@ mod tests {
     fn every_cut_fits_a_workgroup() {
         for outputs in 1..300 {
             let shape = Shape::of(outputs);
-            assert!(shape.columns() * 4 >= outputs && COLUMNS * shape.strips * shape.groups <= 256, "{outputs}");
-            let tile = 4 * (ROWS * shape.strips + 2) * (COLUMNS + 2) * 4;
-            let taps = 4 * 9 * shape.groups * shape.depth;
-            assert!(tile + taps * 16 <= MEMORY, "{outputs}");
-            let stats = COLUMNS * shape.strips * shape.groups * shape.depth;
+            let slice = COLUMNS * shape.strips * shape.groups;
+            let invocations = slice * shape.slices;
+            assert!(shape.columns() * 4 >= outputs && invocations <= 256, "{outputs}");
+            let pixels = (ROWS * shape.strips + 2) * (COLUMNS + 2);
+            let taps = shape.chunk() * 9 * shape.groups * shape.depth;
+            let exchange = if shape.slices > 1 { 2 * invocations } else { 1 };
+            assert!(shape.chunk() * pixels * 4 + (taps + exchange) * 16 <= MEMORY, "{outputs}");
+            let spots = if shape.slices > 1 { SPOTS_OF_SLICES } else { SPOTS };
+            assert!(pixels <= spots * invocations && taps <= TAPS * invocations, "{outputs}");
+            assert!(shape.slices == 1 || shape.depth == 1 && shape.chunk() % shape.slices == 0, "{outputs}");
+            let stats = slice * shape.depth;
             assert!(stats <= taps || !gives_stats(outputs), "{outputs}");
             for inputs in 1..300 {
-                let cut = Cut::of(outputs, inputs);
-                assert!(cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.parts <= 128, "{outputs} {inputs}");
+                for inputs in [[inputs, 0], [3, inputs]] {
+                    let cut = Cut::of(outputs, inputs);
+                    assert!(
+                        cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.parts <= 128,
+                        "{outputs} {inputs:?}"
+                    );
+                }
             }
         }
     }
