@@ -54,7 +54,7 @@ const OTHERS: [(&str, f64, u64); 3] = [
     ("JESSNet (Feng 2021)", 668.5, 3_417_863),
 ];
 /// The paper's SASNet on 512x384: FLOPs as published, and GPU memory in MB.
-const PAPER: (f64, f64) = (209.12, 748.0);
+pub(super) const PAPER: (f64, f64) = (209.12, 748.0);
 
 impl Bench {
     /// Measures and prints.
