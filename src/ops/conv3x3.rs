@@ -28,10 +28,11 @@ use crate::tensor::Shape;
 
 #[cfg(feature = "cpu")]
 mod cpu;
-pub mod families;
 mod gpu;
+mod shaders;
 
-pub use families::{LANES_SHADER, MATRIX8_SHADER, MATRIX16_SHADER, TILES_SHADER};
+pub(crate) use gpu::{gives_stats, takes_gates};
+pub use shaders::{LANES_SHADER, MATRIX8_SHADER, MATRIX16_SHADER, TILES_SHADER};
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]

@@ -211,7 +211,7 @@ pub(super) enum Weights {
 
 /// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs,
 /// have more sums than room for them.
-pub(in super::super) fn gives_stats(outputs: usize) -> bool {
+pub(super) fn gives_stats(outputs: usize) -> bool {
     Shape::of(outputs).strips <= 2
 }
 
