@@ -11,7 +11,6 @@
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Value};
 use crate::ops::Graph;
-use crate::ops::loss::L1Loss;
 use crate::tensor::Shape;
 use std::collections::BTreeMap;
 
@@ -452,9 +451,4 @@ fn check_features(features: usize) -> Result<()> {
 /// A layer: weight and bias by name.
 fn layer(g: &mut Graph, name: &str) -> Result<[Value; 2]> {
     Ok([g.param(&format!("{name}.weight"))?, g.param(&format!("{name}.bias"))?])
-}
-
-/// The mean absolute error of `y`, a scalar.
-pub fn loss(g: &mut Graph, y: Value, target: Value) -> Result<Value> {
-    g.apply1("loss", L1Loss, &[y, target])
 }

@@ -8,7 +8,7 @@ use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::net::residual::residual;
 use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
-use sasnet::low_level::net::{self, Network, Sasnet, Sizes};
+use sasnet::low_level::net::{Network, Sasnet, Sizes, training::loss};
 use sasnet::low_level::ops::{Graph, Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::{Shape, worst};
 use std::collections::HashMap;
@@ -239,7 +239,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let (y_cor, z) = downscale(&mut graph, sasnet(&config), x, noise.is_none()).unwrap();
     let latent = noise.unwrap_or_else(|| structure(&mut graph, y_cor, z).unwrap());
     let y = upscale(&mut graph, sasnet(&config), y_cor, latent).unwrap();
-    let loss = net::loss(&mut graph, y, target).unwrap();
+    let loss = loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
@@ -346,7 +346,7 @@ fn sampled_network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut graph = Graph::new(fixture.config().layout());
     let [x, target] = ["x", "target"].map(|name| graph.input(name, fixture.shape(name)));
     let y = fixture.config().smooth(&mut graph, &[x], true).unwrap()[0];
-    let loss = net::loss(&mut graph, y, target).unwrap();
+    let loss = loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));

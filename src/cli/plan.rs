@@ -1,13 +1,12 @@
 //! `sasnet plan`
 
-use super::bench::PAPER;
 use clap::Args;
 use sasnet::Network;
 use sasnet::Result;
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{FAMILIES, Kernels, MatrixUnit};
-use sasnet::low_level::net::count;
+use sasnet::low_level::net::count::{self, PAPER};
 use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;

@@ -11,8 +11,6 @@
 #[cfg(feature = "cpu")]
 use super::Workspace;
 use super::add::Add;
-#[cfg(feature = "cpu")]
-use super::add::CHUNK;
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
 #[cfg(feature = "cpu")]
