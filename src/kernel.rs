@@ -4,8 +4,10 @@
 //! operand a place in a buffer; [`crate::gpu`] turns the result into pipelines and bind groups. Bindings and parameters
 //! go by the names they have in the shader: positions, offsets and workgroup sizes are reflected from the WGSL.
 
+mod families;
 mod shader;
 
+pub use families::{FAMILIES, Family, Kernels, MatrixUnit};
 pub use shader::{Shader, Variant};
 
 use crate::tensor::Shape;
@@ -77,34 +79,6 @@ pub struct Dispatch {
     pub params: Vec<(&'static str, Param)>,
     /// Invocations.
     pub grid: Grid,
-}
-
-/// Which kernels an operator uses where it has several.
-///
-/// By itself a device takes those of f32 for its type. f16 is for those who ask: on a 160x120 picture and the built-in
-/// weights it changes 0.6 % of the 8-bit values, by one (70 dB), where f32 on other drivers changes 0.007 %; maps take
-/// half the memory. But neither f16 nor the matrices have run on a real GPU yet, where their speed would have to earn
-/// it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kernels {
-    /// For GPUs: invocations are pixels, tiles in workgroup memory.
-    #[default]
-    Gpu,
-    /// The same with hidden maps and packed weights in f16 where no gradient is asked for; sums and all else are f32.
-    GpuF16,
-    /// As `GpuF16` with the convolutions on cooperative matrices.
-    Matrix(MatrixUnit),
-    /// For software drivers, which run a workgroup as the vector lanes of a CPU core: invocations are channels.
-    SoftwareSimd,
-}
-
-/// A GPU's unit for products of small matrices, f16 times f16 into f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MatrixUnit {
-    /// Rows and columns of all three matrices: 8 or 16.
-    pub side: u32,
-    /// Invocations of a subgroup at most.
-    pub subgroup_size: u32,
 }
 
 /// A request for what a kernel makes of parameters alone: weights in the order that another kernel wants them.

@@ -11,7 +11,6 @@
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Value};
 use crate::ops::Graph;
-use crate::ops::loss::L1Loss;
 use crate::tensor::Shape;
 use std::collections::BTreeMap;
 
@@ -42,7 +41,7 @@ pub(crate) fn in_words(blocks: &[usize]) -> String {
     format!("{} block{}", list(blocks), if *blocks == [1] { "" } else { "s" })
 }
 
-/// Sizes of a network that is built by its name; each architecture takes what it has, and refuses the rest.
+/// Sizes of a network that is built by its name. Of one that is built, its own: None is what it does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sizes {
@@ -57,34 +56,43 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Refuses what an architecture does not have.
-    fn refuse(&self, name: &str, has: &[&str]) -> Result<()> {
-        let given = [
+    /// Names of those that are chosen.
+    pub fn chosen(&self) -> Vec<&'static str> {
+        let all = [
             ("blocks", self.blocks.is_some()),
             ("features", self.features.is_some()),
             ("attention", self.attention.is_some()),
             ("latent", self.latent.is_some()),
         ];
-        match given.into_iter().find(|(what, given)| *given && !has.contains(what)) {
-            Some((what, _)) => Err(Error::Invalid(format!("an architecture {name} has no {what} to choose"))),
-            None => Ok(()),
-        }
+        all.into_iter().filter_map(|(what, chosen)| chosen.then_some(what)).collect()
+    }
+
+    /// The first that a network of the sizes `own` does not have.
+    pub fn not_in(&self, own: &Sizes) -> Option<&'static str> {
+        self.chosen().into_iter().find(|what| !own.chosen().contains(what))
     }
 }
 
 /// A kind of network: all that the rest of the program asks of it.
-pub trait Architecture: Sized {
+pub trait Architecture: Sized + Clone {
     /// Names on the command line and in the weights file.
     const NAMES: &'static [&'static str];
 
-    /// The network called `name` (one of [`Architecture::NAMES`]); what `sizes` leaves open is as in the paper.
+    /// The network called `name` (one of [`Architecture::NAMES`]); what `sizes` leaves open is as in the paper. They
+    /// have nothing that is not in its own ([`Architecture::sizes`]).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for sizes that it does not have, or out of range.
+    /// [`Error::Invalid`] for sizes out of range.
     fn build(name: &str, sizes: &Sizes) -> Result<Self>;
 
     /// Its name.
     fn name(&self) -> &'static str;
+
+    /// For people, of whatever size: what it is, in a line.
+    fn about(&self) -> &'static str;
+
+    /// Its sizes, with a value for each that one can choose.
+    fn sizes(&self) -> Sizes;
 
     /// For people: its sizes, as "4 blocks, 48 features".
     fn describe(&self) -> String;
@@ -109,9 +117,37 @@ pub trait Architecture: Sized {
         None
     }
 
-    /// Tells whether its blocks are the identity where their last convolution is 0.
+    /// Tells whether the way back can rebuild each block's input from its output.
     fn is_invertible(&self) -> bool {
         false
+    }
+
+    /// Tells whether this parameter is 0 before training, where others are random.
+    fn begins_as_zero(&self, _parameter: &str) -> bool {
+        false
+    }
+
+    /// Tells whether this parameter is of those without which each block is the identity.
+    fn ends_a_block(&self, _parameter: &str) -> bool {
+        false
+    }
+
+    /// Parameters of the same with the sizes `larger`, all given, that compute what this one does with `params`.
+    /// `initial` makes random ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it cannot be grown.
+    fn grow(&self, _params: &[f32], _larger: &Sizes, _initial: &dyn Fn() -> Vec<f32>) -> Result<Vec<f32>> {
+        Err(Error::Invalid(format!("an architecture {} cannot be grown", self.name())))
+    }
+
+    /// Largest error of a result with hidden maps in f16, relative to its largest value, in roundings to f16: units of
+    /// 2^-11. Derived, not measured: `tests/fixtures.rs` asserts it.
+    fn f16_error(&self) -> f64;
+
+    /// For people: what of [`Architecture::complete`] its result does not need, and [`Architecture::smooth`] skips.
+    fn skips(&self) -> Option<&'static str> {
+        None
     }
 
     /// Tells whether a picture may go through in several slabs of rows.
@@ -125,7 +161,9 @@ pub trait Architecture: Sized {
     }
 
     /// The same with other numbers of [`Architecture::repeats`].
-    fn with_repeats(&self, _repeats: Vec<usize>) -> Self;
+    fn with_repeats(&self, _repeats: Vec<usize>) -> Self {
+        self.clone()
+    }
 
     /// The whole network: x (N, 3, H, W), sides multiples of the scale, in slabs of rows -> y of the same shape and
     /// slabs, not clipped. The rows of all slabs but the last are multiples of [`SLAB_ROWS`] times the scale.
@@ -197,6 +235,13 @@ impl Network {
     /// # Errors
     /// [`Error::Invalid`] for an unknown name, and sizes that it does not have or out of range.
     pub fn build(name: &str, sizes: &Sizes) -> Result<Network> {
+        match sizes.not_in(&Network::build_as(name, &Sizes::default())?.sizes()) {
+            Some(what) => Err(Error::Invalid(format!("an architecture {name} has no {what} to choose"))),
+            None => Network::build_as(name, sizes),
+        }
+    }
+
+    fn build_as(name: &str, sizes: &Sizes) -> Result<Network> {
         named!(name, build(sizes));
         Err(Error::Invalid(format!("there is no architecture {name}; give one of: {}", names().join(", "))))
     }
@@ -237,6 +282,16 @@ impl Network {
     /// Name of the architecture.
     pub fn name(&self) -> &'static str {
         each!(self, n => n.name())
+    }
+
+    /// For people, of whatever size: what it is, in a line.
+    pub fn about(&self) -> &'static str {
+        each!(self, n => n.about())
+    }
+
+    /// Its sizes; None is what it does not have.
+    pub fn sizes(&self) -> Sizes {
+        each!(self, n => n.sizes())
     }
 
     /// For people: its sizes, as "4 blocks, 48 features".
@@ -285,9 +340,43 @@ impl Network {
         Err(Error::Invalid(format!("the noise scale is {scale}; give 0, as this network takes none: {network}")))
     }
 
-    /// Tells whether its blocks are the identity where their last convolution is 0.
+    /// Tells whether the way back can rebuild each block's input from its output.
     pub fn is_invertible(&self) -> bool {
         each!(self, n => n.is_invertible())
+    }
+
+    /// Tells whether this parameter is 0 before training, where others are random.
+    pub(crate) fn begins_as_zero(&self, parameter: &str) -> bool {
+        each!(self, n => n.begins_as_zero(parameter))
+    }
+
+    /// Tells whether this parameter is of those without which each block is the identity.
+    pub(crate) fn ends_a_block(&self, parameter: &str) -> bool {
+        each!(self, n => n.ends_a_block(parameter))
+    }
+
+    /// Tells whether it has blocks that can begin as the identity.
+    pub fn has_identity(&self) -> bool {
+        self.layout().entries().iter().any(|entry| self.ends_a_block(&entry.name))
+    }
+
+    /// Parameters of a network of the sizes `larger`, all given, that compute what this one does with `params`.
+    /// `initial` makes random ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it cannot be grown.
+    pub fn grow(&self, params: &[f32], larger: &Sizes, initial: &dyn Fn() -> Vec<f32>) -> Result<Vec<f32>> {
+        each!(self, n => n.grow(params, larger, initial))
+    }
+
+    /// Largest error of a result with hidden maps in f16, relative to its largest value, in units of 2^-11.
+    pub fn f16_error(&self) -> f64 {
+        each!(self, n => n.f16_error())
+    }
+
+    /// For people: what of [`Network::complete`] [`Network::smooth`] skips.
+    pub fn skips(&self) -> Option<&'static str> {
+        each!(self, n => n.skips())
     }
 
     /// Tells whether a picture may go through in several slabs of rows.
@@ -362,9 +451,4 @@ fn check_features(features: usize) -> Result<()> {
 /// A layer: weight and bias by name.
 fn layer(g: &mut Graph, name: &str) -> Result<[Value; 2]> {
     Ok([g.param(&format!("{name}.weight"))?, g.param(&format!("{name}.bias"))?])
-}
-
-/// The mean absolute error of `y`, a scalar.
-pub fn loss(g: &mut Graph, y: Value, target: Value) -> Result<Value> {
-    g.apply1("loss", L1Loss, &[y, target])
 }

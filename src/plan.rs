@@ -21,10 +21,9 @@ mod prepack;
 mod regions;
 mod steps;
 
-use lifetimes::Occupant;
 pub use prepack::Prepack;
 pub use regions::Region;
-use regions::words;
+use regions::{Occupant, words};
 
 /// Bytes of a word.
 const WORD: u64 = 4;

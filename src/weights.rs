@@ -55,8 +55,8 @@ impl Weights {
         Some(Weights::parse(bytes).expect("the shipped weights are good"))
     }
 
-    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Where z is
-    /// kept, half of it is at first ([`crate::Latent::Keep`]): the last convolution of that block is 0.
+    /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Those
+    /// are 0 that the network wants so ([`crate::low_level::net::Architecture::begins_as_zero`]).
     pub fn initial(network: &Network, seed: u64) -> Weights {
         let layout = network.layout();
         let mut params = vec![0.0; layout.len()];
@@ -70,19 +70,21 @@ impl Weights {
                 *v = ((2.0 * f64::from(rng.unit()) - 1.0) * bound) as f32;
             }
         }
-        Weights { network: network.clone(), params, metadata: BTreeMap::new() }.with_zeros("latent.conv3.")
+        Weights { network: network.clone(), params, metadata: BTreeMap::new() }
+            .with_zeros(|parameter| network.begins_as_zero(parameter))
     }
 
-    /// Sets the last convolution of every subnet to 0: each block is the identity then.
+    /// Sets the last layer of every block to 0: each is the identity then.
     #[must_use]
     pub fn with_identity_blocks(self) -> Weights {
-        self.with_zeros(".conv3.")
+        let network = self.network.clone();
+        self.with_zeros(|parameter| network.ends_a_block(parameter))
     }
 
-    /// Sets the parameters to 0 whose name has this part.
-    fn with_zeros(mut self, part: &str) -> Weights {
+    /// Sets the parameters of these names to 0.
+    fn with_zeros(mut self, of: impl Fn(&str) -> bool) -> Weights {
         let layout = self.network.layout();
-        let these = layout.entries().iter().filter(|entry| entry.name.contains(part));
+        let these = layout.entries().iter().filter(|entry| of(&entry.name));
         // Where parameters are missing, what writes or runs them says so.
         these.filter_map(|entry| self.params.get_mut(entry.range()).map(|p| p.fill(0.0))).for_each(drop);
         self

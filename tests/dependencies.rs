@@ -89,15 +89,68 @@ const FORBIDDEN: [(&[&str], &str); 9] = [
     (&["graph"], "plan"),
 ];
 
+/// The lines of a file's code: no comments, and none of its tests.
+fn code(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(String::from).collect()
+}
+
+/// The type that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
+    words.next().filter(|word| ["struct", "enum", "union"].contains(word))?;
+    words.next()?.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+/// The type that a line begins an `impl` of, without a trait.
+fn inherent(line: &str) -> Option<&str> {
+    let (mut rest, mut depth) = (line.strip_prefix("impl")?, 0);
+    if rest.starts_with('<') {
+        let closes = |c| {
+            depth += i32::from(c == '<') - i32::from(c == '>');
+            depth == 0
+        };
+        rest = &rest[rest.find(closes)? + 1..];
+    }
+    let path = rest.strip_prefix(' ').filter(|rest| !rest.contains(" for "))?.split(['<', ' ']).next()?;
+    path.rsplit("::").next()
+}
+
 #[test]
 fn no_room_knows_what_it_must_not() {
     let mut wrong = vec![];
     for (rooms, to) in FORBIDDEN {
         for file in rooms.iter().flat_map(|name| room(name)) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            let named = |line: &&str| line.contains(&format!("crate::{to}")) && !line.trim_start().starts_with("//");
-            wrong.extend(code.lines().filter(named).map(|line| format!("{}: {}", file.display(), line.trim())));
+            let named = code(&file).into_iter().filter(|line| line.contains(&format!("crate::{to}")));
+            wrong.extend(named.map(|line| format!("{}: {}", file.display(), line.trim())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A method that one room gives another's type is known to all who have the type: an arrow from the type's room to the
+/// method's.
+#[test]
+fn no_room_gets_methods_of_what_it_must_not_know() {
+    for (line, want) in [
+        ("impl Kernels {", Some("Kernels")),
+        ("impl<T: Into<f64>> crate::exec::CpuExecutor<T> {", Some("CpuExecutor")),
+        ("impl From<Sasnet> for Network {", None),
+        ("impl<T> Operator for Add<T>", None),
+    ] {
+        assert_eq!(inherent(line), want, "{line}");
+    }
+    let types = |room: Vec<PathBuf>| -> BTreeSet<String> {
+        room.iter().flat_map(|file| code(file)).filter_map(|line| declared(&line).map(String::from)).collect()
+    };
+    let mut wrong = vec![];
+    for (rooms, to) in FORBIDDEN {
+        let (theirs, own) = (rooms.iter().flat_map(|name| types(room(name))).collect::<BTreeSet<_>>(), types(room(to)));
+        for file in room(to) {
+            let given = |line: &String| inherent(line).is_some_and(|of| theirs.contains(of) && !own.contains(of));
+            let lines = code(&file).into_iter().filter(given);
+            wrong.extend(lines.map(|line| format!("{}: {line}, a type of {}", file.display(), rooms.join(" or "))));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

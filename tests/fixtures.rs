@@ -8,7 +8,7 @@ use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::net::residual::residual;
 use sasnet::low_level::net::sasnet::{downscale, structure, upscale};
-use sasnet::low_level::net::{self, Latent, Network, Sasnet, Unet};
+use sasnet::low_level::net::{Network, Sasnet, Sizes, training::loss};
 use sasnet::low_level::ops::{Graph, Op, Real, adam::Adam, grad_norm::GradNorm};
 use sasnet::low_level::tensor::{Shape, worst};
 use std::collections::HashMap;
@@ -67,22 +67,21 @@ impl Fixture {
         self.tensors.contains_key("dy")
     }
 
-    /// Of a network of Table 3 (`tools/reference/unet_jax.py`).
-    fn is_unet(&self) -> bool {
+    /// Of a network that is no SASNet: parameters are generated, and gradients sampled (`tools/reference/unet_jax.py`).
+    fn is_sampled(&self) -> bool {
         self.metadata.contains_key("architecture")
     }
 
     fn config(&self) -> Network {
-        if let Some(architecture) = self.metadata.get("architecture") {
-            let features = self.number("features") as usize;
-            return Unet::new(features, architecture == "unet").unwrap().into();
-        }
-        let blocks = self.metadata.get("blocks").map_or("1", String::as_str);
-        let blocks: Vec<usize> = blocks.split(',').map(|b| b.parse().unwrap()).collect();
-        let attention = self.metadata.get("attention").is_none_or(|a| a == "cbam");
-        let features = self.number("features") as usize;
-        let latent = self.metadata.get("latent").map_or(Latent::Drop, |l| l.parse().unwrap());
-        Network::from(Sasnet::new(&blocks, features).unwrap().with_attention(attention).with_latent(latent))
+        let said = |key: &str| self.metadata.get(key).map(String::as_str);
+        let mut sizes = Sizes::default();
+        sizes.features = said("features").map(|features| features.parse().unwrap());
+        sizes.blocks = said("blocks")
+            .or(self.is_subnet().then_some("1"))
+            .map(|blocks| blocks.split(',').map(|b| b.parse().unwrap()).collect());
+        sizes.attention = said("attention").map(|attention| attention == "cbam");
+        sizes.latent = said("latent").map(|latent| latent.parse().unwrap());
+        Network::build(said("architecture").unwrap_or("sasnet"), &sizes).unwrap()
     }
 }
 
@@ -240,7 +239,7 @@ fn network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let (y_cor, z) = downscale(&mut graph, sasnet(&config), x, noise.is_none()).unwrap();
     let latent = noise.unwrap_or_else(|| structure(&mut graph, y_cor, z).unwrap());
     let y = upscale(&mut graph, sasnet(&config), y_cor, latent).unwrap();
-    let loss = net::loss(&mut graph, y, target).unwrap();
+    let loss = loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
@@ -341,13 +340,13 @@ fn sampled(values: &[f64], count: usize) -> Vec<f64> {
     (0..count).map(|i| values[i * values.len() / count]).collect()
 }
 
-/// A network of Table 3: forward, gradient, training.
-fn unet<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
+/// A whole network that is no SASNet: forward, gradient, training.
+fn sampled_network<E: Executor>(fixture: &Fixture, tolerance: &Tolerance) {
     let mut report = Report::default();
     let mut graph = Graph::new(fixture.config().layout());
     let [x, target] = ["x", "target"].map(|name| graph.input(name, fixture.shape(name)));
     let y = fixture.config().smooth(&mut graph, &[x], true).unwrap()[0];
-    let loss = net::loss(&mut graph, y, target).unwrap();
+    let loss = loss(&mut graph, y, target).unwrap();
     let (grads, dx) = graph.backward(loss, &[x]).unwrap();
     let clip = graph.apply1("clip", GradNorm, &[grads]).unwrap();
     let [m, v] = ["adam.m", "adam.v"].map(|name| graph.persistent_like_params(name));
@@ -393,9 +392,9 @@ fn run_params(fixture: &Fixture, step: usize) -> RunParams {
 
 fn all<E: Executor>(tolerance: &Tolerance) {
     for fixture in Fixture::all() {
-        let compare = match (fixture.is_subnet(), fixture.is_unet()) {
+        let compare = match (fixture.is_subnet(), fixture.is_sampled()) {
             (true, _) => subnet::<E>,
-            (_, true) => unet::<E>,
+            (_, true) => sampled_network::<E>,
             _ => network::<E>,
         };
         compare(&fixture, tolerance);
@@ -422,15 +421,6 @@ fn gpu_lanes() {
     all::<On<true>>(&F32);
 }
 
-/// For hidden maps and weights in f16: two roundings of an output's largest value, each half a unit of f16's 11 bits.
-/// Every factor of a sum is off by at most one; the errors are independent, so that a sum is off by about 2^0.5 / 3^0.5
-/// of one, of its size; and g's outputs, which three such layers make, are a part of what they are added to.
-const HALF: f64 = 2.0 / 2048.0;
-
-/// A U-net has nine hidden maps one behind the other, each a whole input of the next level instead of a part of a sum:
-/// three times as much, by independent errors of each.
-const HALF_UNET: f64 = 3.0 * HALF;
-
 /// Inference with hidden maps in f16.
 #[test]
 fn gpu_hidden() {
@@ -440,7 +430,7 @@ fn gpu_hidden() {
             let mut graph = Graph::new(config.layout());
             let x = graph.input("x", fixture.shape("x"));
             let (mut inputs, mut outputs) = (vec![(x, "x")], vec![]);
-            if fixture.is_unet() {
+            if fixture.is_sampled() {
                 outputs.push((config.smooth(&mut graph, &[x], true).unwrap()[0], "y"));
             } else {
                 let noise = config.takes_noise().then(|| graph.input("noise", fixture.shape("noise")));
@@ -453,7 +443,7 @@ fn gpu_hidden() {
             let exec = GpuExecutor::new(graph.clone(), support::gpu_with(kernels)).unwrap();
             exec.poison().unwrap();
             let f32s = |data: &[f64]| data.iter().map(|v| *v as f32).collect::<Vec<_>>();
-            if fixture.is_unet() {
+            if fixture.is_sampled() {
                 exec.write(graph.params(), &f32s(&generated(fixture))).unwrap();
             } else {
                 exec.write(graph.params(), &f32s(&params(fixture, graph.layout(), ""))).unwrap();
@@ -464,10 +454,9 @@ fn gpu_hidden() {
             exec.run(&RunParams::default()).unwrap();
             let mut report = Report::default();
             let results = outputs.len();
-            let tolerance = if fixture.is_unet() { HALF_UNET } else { HALF };
             for (value, name) in outputs {
                 let got: Vec<f64> = exec.read(value).unwrap().into_iter().map(f64::from).collect();
-                report.compare("output", name, &got, fixture.data(name), tolerance);
+                report.compare("output", name, &got, fixture.data(name), config.f16_error() / 2048.0);
             }
             report.finish(&format!("{}, {}", fixture.name, kernels.name()), results);
         }

@@ -56,6 +56,8 @@ fn networks_are_built_by_name() {
         sizes.features = Some(5);
         let network = Network::build(name, &sizes).unwrap();
         assert_eq!((network.name(), network.metadata()["features"].as_str()), (name, "5"));
+        assert_eq!(network.sizes().features, Some(5), "{name}");
+        assert_eq!(Network::build(name, &network.sizes()).unwrap(), network, "{name}");
         sizes.features = Some(0);
         assert!(Network::build(name, &sizes).unwrap_err().to_string().contains("features are 0"));
     }

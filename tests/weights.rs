@@ -449,7 +449,7 @@ fn a_grown_network_is_trained_from_its_file() {
     run(&[&grow[..], &["large.safetensors"]].concat()).ok();
     let large = Weights::read(&data.path("large.safetensors")).unwrap();
     assert_eq!(large.network, Sasnet::new(&[2], 6).unwrap().with_latent(Latent::Keep).into());
-    assert_eq!(large.metadata["grown_from"], "1 block of 4 features");
+    assert_eq!(large.metadata["grown_from"], "1 block, structure of z kept, 4 features");
 
     let file = data.path("large.safetensors").display().to_string();
     let from = ["--from", &file, "--steps", "1", "--rate", "1e-9", "--decay-from", "0"];
@@ -460,7 +460,7 @@ fn a_grown_network_is_trained_from_its_file() {
     assert!(0.0 < off && off < 1e-6, "it begins with these weights: {off}");
 
     run(&["weights", "small/weights.safetensors", "--grow", "-o", "no.safetensors"])
-        .fails(1, &["cannot be grown", "1 block of"]);
+        .fails(1, &["cannot be grown", "1 block, structure of z kept, 4 features"]);
     run(&["weights", "small/weights.safetensors", "--features", "9", "-o", "no.safetensors"]).fails(2, &["--grow"]);
     run(&["weights", "small/weights.safetensors", "--grow"]).fails(2, &["--out"]);
     assert!(!data.path("no.safetensors").exists());

@@ -8,7 +8,7 @@ use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::Adapter;
-use sasnet::low_level::net::count;
+use sasnet::low_level::net::count::{self, PAPER};
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
 use sasnet::{Network, Progress};
@@ -53,8 +53,6 @@ const OTHERS: [(&str, f64, u64); 3] = [
     ("ResNet (Zhu 2019)", 384.6, 1_961_091),
     ("JESSNet (Feng 2021)", 668.5, 3_417_863),
 ];
-/// The paper's SASNet on 512x384: FLOPs as published, and GPU memory in MB.
-const PAPER: (f64, f64) = (209.12, 748.0);
 
 impl Bench {
     /// Measures and prints.

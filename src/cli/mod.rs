@@ -120,15 +120,13 @@ pub struct Architecture {
 /// Which network: the same for `train`, `plan` and `bench`.
 #[derive(Args)]
 pub struct Design {
-    /// sasnet, or of the paper's Table 3 autoencoder or unet, which take --features only [default: sasnet]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()),
-        hide_possible_values = true, help_heading = "Network")]
-    architecture: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()), help = architectures(),
+        hide_possible_values = true, default_value = Network::default().name(), help_heading = "Network")]
+    architecture: String,
     /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
     #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', help_heading = "Network")]
     blocks: Vec<usize>,
-    /// Width of the subnets; of autoencoder and unet that of the first of five levels, each twice as wide as the one
-    /// before [default: 64]
+    /// Width of the hidden maps [default: 64]
     #[arg(long, value_name = "N", help_heading = "Network")]
     features: Option<usize>,
     /// Leave channel and spatial attention out
@@ -143,24 +141,33 @@ pub struct Design {
 impl Design {
     /// The network; `latent` where none is given.
     fn network(&self, latent: net::Latent) -> Result<Network> {
-        let name = self.architecture.as_deref().unwrap_or("sasnet");
+        let name = self.architecture.as_str();
+        let own = Network::build(name, &Sizes::default())?.sizes();
         let mut sizes = Sizes::default();
         sizes.blocks = (!self.blocks.is_empty()).then(|| self.blocks.clone());
         sizes.features = self.features;
         sizes.attention = self.no_attention.then_some(false);
-        sizes.latent = if name == "sasnet" { Some(self.latent.unwrap_or(latent)) } else { self.latent };
-        // Which option that is, what has no such thing does not know.
-        let only_sasnet = [
-            ("--blocks", sizes.blocks.is_some()),
-            ("--no-attention", sizes.attention.is_some()),
-            ("--latent", sizes.latent.is_some()),
-        ];
-        let given = only_sasnet.into_iter().find(|(_, given)| *given && name != "sasnet");
-        Network::build(name, &sizes).map_err(|error| match given {
-            Some((option, _)) => Error::Invalid(format!("{error}; leave out {option}")),
+        sizes.latent = self.latent.or(own.latent.map(|_| latent));
+        Network::build(name, &sizes).map_err(|error| match sizes.not_in(&own) {
+            Some(what) => Error::Invalid(format!("{error}; leave out {}", option(what))),
             None => error,
         })
     }
+}
+
+/// The option that chooses a size.
+fn option(size: &str) -> String {
+    if size == "attention" { "--no-attention".into() } else { format!("--{size}") }
+}
+
+/// The help of --architecture: each with what it is, and what there is to choose.
+fn architectures() -> String {
+    let line = |name: &'static str| {
+        let paper = Network::build(name, &Sizes::default()).expect("each has its paper's sizes");
+        format!("{name}: {} ({})", paper.about(), paper.sizes().chosen().join(", "))
+    };
+    let lines: Vec<String> = Network::names().into_iter().map(line).collect();
+    format!("Which network, and what to choose of it:\n{}", lines.join("\n"))
 }
 
 fn parse_size(text: &str) -> Result<(usize, usize), String> {

@@ -1,9 +1,9 @@
 //! What is printed, and what becomes of it where nobody reads it.
 
-use sasnet::Error;
+use sasnet::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Results on standard output, by [`print_line`].
@@ -56,3 +56,14 @@ pub fn nobody_reads(error: &Error) -> bool {
 
 /// How messages call the standard output.
 pub const STDOUT: &str = "standard output";
+
+/// How messages call the standard input.
+pub const STDIN: &str = "standard input";
+
+/// Checks that a picture or video would not land on a terminal.
+pub fn check_stdout() -> Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => Err(Error::file(STDOUT, "is a terminal; send it into a file or a program, as in -o - | display -")),
+        false => Ok(()),
+    }
+}

@@ -5,9 +5,8 @@ use sasnet::Network;
 use sasnet::Result;
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
-use sasnet::low_level::kernel::{Kernels, MatrixUnit};
-use sasnet::low_level::net::{Sasnet, count};
-use sasnet::low_level::ops::conv3x3::families::FAMILIES;
+use sasnet::low_level::kernel::{FAMILIES, Kernels, MatrixUnit};
+use sasnet::low_level::net::count::{self, PAPER};
 use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
 use std::collections::BTreeMap;
@@ -96,11 +95,11 @@ impl Plan_ {
         let full = count::full_network(&network, shape)?;
         let giga = |n: u64| n as f64 / 1e9;
         say!("\n{width}x{height}, {}", describe(&network));
-        if network.takes_noise() {
-            say!("  this run              {:9.2} GMAC (z's last g2 and g3 are skipped)", giga(plan.macs()));
+        if let Some(skipped) = network.skips() {
+            say!("  this run              {:9.2} GMAC ({skipped} are skipped)", giga(plan.macs()));
         }
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
-        let paper = if network == Sasnet::default().into() { "; the paper: 209.12" } else { "" };
+        let paper = if network == Network::default() { format!("; the paper: {}", PAPER.0) } else { String::new() };
         say!(
             "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations{paper})",
             giga(full.paper_count())

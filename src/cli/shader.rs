@@ -2,9 +2,8 @@
 
 use clap::Args;
 use sasnet::lab::bench::PEAK_SHADER;
-use sasnet::low_level::kernel::{Kernels, Shader, Variant};
+use sasnet::low_level::kernel::{FAMILIES, Family, Kernels, Shader, Variant};
 use sasnet::low_level::ops::SHADERS;
-use sasnet::low_level::ops::conv3x3::families::{FAMILIES, Family};
 use sasnet::{Error, Result};
 
 /// Print the WGSL of a shader as a device gets it, with what is generated; without a name, list all shaders

@@ -97,7 +97,8 @@ pub struct Train {
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
     /// Keep all activations for the gradient instead of rebuilding them from each block's output: about five sixths of
-    /// the time, and memory that grows with the depth. Other architectures than sasnet do so anyway
+    /// the time, and memory that grows with the depth. Networks whose blocks cannot be undone do so
+    /// anyway
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
     /// Initial weights: uniform in +-1/sqrt(fan_in), or the same with each block the identity

@@ -6,7 +6,7 @@
 //! on phones. A file that is not whole, or of another driver, is as good as none, and failures to write are only
 //! logged.
 
-use crate::Error;
+use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -72,7 +72,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Writes a file that [`read`] takes. One that is cut short, or written by two at once, is not.
-fn write(path: &Path, data: &[u8]) -> crate::Result<()> {
+fn write(path: &Path, data: &[u8]) -> Result<()> {
     let folder = path.parent().expect("the file is in a folder");
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     std::fs::write(path, [&MAGIC[..], &checksum(data), data].concat()).map_err(Error::io(path))

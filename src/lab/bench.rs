@@ -9,7 +9,6 @@ use crate::gpu::{Command, Gpu};
 use crate::kernel::{Dispatch, Grid, Operand, RunParams, Shader};
 use crate::lab::dataset::source::Batch;
 use crate::lab::train::step::{Settings, Trainer};
-use crate::net::Network;
 use crate::observer::{Observer, Progress, tell};
 use crate::ops::Graph;
 use crate::plan::{Plan, Step};
@@ -22,9 +21,6 @@ use std::time::{Duration, Instant};
 
 /// Largest error of a smoothed picture, relative to its largest value, f32 against f64.
 pub const TOLERANCE: f64 = 1e-5;
-/// The same with hidden maps in f16: two roundings of the largest value, each half a unit of f16's 11 bits
-/// (`tests/fixtures.rs` derives it, and that U-nets may have three times as much).
-pub const HALF_TOLERANCE: f64 = 2.0 / 2048.0;
 /// The same of a gradient.
 pub const GRADIENT_TOLERANCE: f64 = 1e-4;
 /// The same where the way forward is in f16, and activations are rebuilt from what it left: up to 1e-3 on small samples.
@@ -417,9 +413,8 @@ pub fn check_smoothing(
     exec.write(x, &data)?;
     exec.run(&run_params)?;
     let error = relative_error(&exec.read(y)?, oracle.get(y));
-    let tolerance = match (device, &weights.network) {
-        (Device::Gpu(gpu), Network::Sasnet(_)) if gpu.kernels().half() => HALF_TOLERANCE,
-        (Device::Gpu(gpu), _) if gpu.kernels().half() => 3.0 * HALF_TOLERANCE,
+    let tolerance = match device {
+        Device::Gpu(gpu) if gpu.kernels().half() => weights.network.f16_error() / 2048.0,
         _ => TOLERANCE,
     };
     Check::passed(format!("the smoothed picture of {w}x{h}"), error, tolerance)

@@ -23,6 +23,7 @@ use crate::ops::{
 };
 
 mod config;
+mod grow;
 mod pass;
 
 pub use config::{Latent, Sasnet};

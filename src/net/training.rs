@@ -1,9 +1,9 @@
 //! The pass of a network in training: loss and gradient.
 
-use super::loss;
 use crate::error::Result;
 use crate::graph::Value;
 use crate::ops::Graph;
+use crate::ops::loss::L1Loss;
 
 /// Values of a training pass; all but y are kept to the end of the run.
 #[derive(Clone, Debug)]
@@ -23,4 +23,9 @@ pub(super) fn stored(g: &mut Graph, y: Value, target: Value) -> Result<Pass> {
     let loss = loss(g, y, target)?;
     let (grads, _) = g.backward(loss, &[])?;
     Ok(Pass { y, loss, grads, rebuilt: vec![] })
+}
+
+/// The mean absolute error of `y`, a scalar.
+pub fn loss(g: &mut Graph, y: Value, target: Value) -> Result<Value> {
+    g.apply1("loss", L1Loss, &[y, target])
 }

@@ -50,12 +50,22 @@ impl Architecture for Unet {
     const NAMES: &'static [&'static str] = &["unet", "autoencoder"];
 
     fn build(name: &str, sizes: &Sizes) -> Result<Unet> {
-        sizes.refuse(name, &["features"])?;
         Unet::new(sizes.features.unwrap_or(64), name == "unet")
     }
 
     fn name(&self) -> &'static str {
         if self.skips { "unet" } else { "autoencoder" }
+    }
+
+    fn about(&self) -> &'static str {
+        match self.skips {
+            true => "a U-net of five levels, each with twice the features of the one before; of the paper's Table 3",
+            false => "the same without skip connections; of Table 3, too",
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { features: Some(self.features), ..Sizes::default() }
     }
 
     fn describe(&self) -> String {
@@ -104,8 +114,10 @@ impl Architecture for Unet {
         Some((0..LEVELS).map(|level| convolutions(level) << level).sum::<usize>() + self.scale())
     }
 
-    fn with_repeats(&self, _: Vec<usize>) -> Unet {
-        self.clone()
+    /// It has nine hidden maps one behind the other, each a whole input of the next level instead of a part of a sum:
+    /// three times as much as a SASNet, by independent errors of each.
+    fn f16_error(&self) -> f64 {
+        6.0
     }
 
     fn smooth(&self, g: &mut Graph, x: &[Value], _: bool) -> Result<Slabs> {

@@ -5,8 +5,6 @@
 //! The rate and the two bias corrections change from step to step: [`crate::kernel::RunParams`].
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Operator, arity, check};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};

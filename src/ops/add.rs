@@ -26,10 +26,6 @@ pub struct Scale {
     pub k: f32,
 }
 
-/// Elements that one task of an elementwise operator takes.
-#[cfg(feature = "cpu")]
-pub(crate) const CHUNK: usize = 16 * 1024;
-
 impl Operator for Add {
     fn name(&self) -> &'static str {
         "add"

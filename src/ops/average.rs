@@ -4,8 +4,6 @@
 //! `rest` may change from step to step: [`crate::kernel::RunParams::average`].
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Operator, arity};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};

@@ -11,8 +11,6 @@
 #[cfg(feature = "cpu")]
 use super::Workspace;
 use super::add::Add;
-#[cfg(feature = "cpu")]
-use super::add::CHUNK;
 use super::channel_attention::ChannelStats;
 use super::coupling::Coupling;
 #[cfg(feature = "cpu")]
@@ -28,10 +26,11 @@ use crate::tensor::Shape;
 
 #[cfg(feature = "cpu")]
 mod cpu;
-pub mod families;
 mod gpu;
+mod shaders;
 
-pub use families::{LANES_SHADER, MATRIX8_SHADER, MATRIX16_SHADER, TILES_SHADER};
+pub(crate) use gpu::{gives_stats, takes_gates};
+pub use shaders::{LANES_SHADER, MATRIX8_SHADER, MATRIX16_SHADER, TILES_SHADER};
 
 /// (x (N, Cx, h, w), [r (N, Cr, h, w)], weight (Co, Cx + Cr, 3, 3), bias (Co)) -> y (N, Co, h, w).
 #[derive(Clone, Debug, PartialEq)]

@@ -5,8 +5,6 @@
 //! Inverse: dx = dy e, de = dy (x - t), dt = -dy e = -dx.
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;

@@ -3,11 +3,13 @@
 
 pub(crate) use rayon::prelude::*;
 
-use super::add::CHUNK;
 use super::{Op, Operator};
 use crate::kernel::RunParams;
 use crate::tensor::Shape;
 use std::sync::Mutex;
+
+/// Elements that one task of an elementwise operator takes.
+pub(crate) const CHUNK: usize = 16 * 1024;
 
 /// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
 pub trait Real:

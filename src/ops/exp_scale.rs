@@ -5,8 +5,6 @@
 //! Gradient: dy/dx = y sign ds/dx, and ds/dx = (1 - s^2) / 2.
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;

@@ -2,8 +2,6 @@
 //! norm = |g|_2, factor = min(1, clip / (norm + 1e-6)), as PyTorch's `clip_grad_norm_`.
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Operator, arity};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};

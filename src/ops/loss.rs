@@ -4,8 +4,6 @@
 //! the target takes none.
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;

@@ -3,8 +3,6 @@
 //! Gradients, with s = sigmoid(h): dx = dy s, dh = dy x s (1 - s).
 
 #[cfg(feature = "cpu")]
-use super::add::CHUNK;
-#[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;

@@ -4,25 +4,12 @@
 
 use super::Buffer;
 use super::prepack::Packing;
-use super::regions::{Region, words};
+use super::regions::{Occupant, Region, words};
 use crate::graph::{Storage, Value};
 use crate::kernel::Lowering;
 use crate::ops::{Graph, Node};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Something that occupies a reusable buffer for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Occupant {
-    /// A transient value.
-    Value(Value),
-    /// The parameters as they are written, until they are packed.
-    Parameters,
-    /// Scratch memory of a node.
-    Scratch { node: usize, index: usize },
-    /// The memory that a node packs for itself: a request of its own that reads more than parameters.
-    Packed { node: usize, index: usize },
-}
 
 /// The steps, from the first to the last, during which elements are needed.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,6 @@
 //! Regions of buffers, and those of values: in a buffer of their own, in what is packed, or in a reusable buffer.
 
 use super::Buffer;
-use super::lifetimes::Occupant;
 use crate::graph::{Storage, Value, ValueInfo};
 use crate::ops::Graph;
 use std::collections::HashMap;
@@ -30,6 +29,19 @@ impl Region {
         assert!(!self.half && offset + len <= self.len, "{len} elements from {offset} on lie in {self:?}");
         Region { offset: self.offset + offset, len, ..self }
     }
+}
+
+/// Something that occupies a reusable buffer for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Occupant {
+    /// A transient value.
+    Value(Value),
+    /// The parameters as they are written, until they are packed.
+    Parameters,
+    /// Scratch memory of a node.
+    Scratch { node: usize, index: usize },
+    /// The memory that a node packs for itself: a request of its own that reads more than parameters.
+    Packed { node: usize, index: usize },
 }
 
 /// Words of 4 bytes that `len` elements take.

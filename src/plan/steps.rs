@@ -1,6 +1,6 @@
 //! Steps: a node's kernels as its operator asks for them, and with regions for their operands.
 
-use super::lifetimes::Occupant;
+use super::regions::Occupant;
 use super::{Region, Step, Target, prepack};
 use crate::graph::Value;
 use crate::kernel::{Lowering, Operand};

@@ -62,6 +62,11 @@ fn parse_suffix(text: &str) -> Result<String, &'static str> {
 /// The name of standard input and output.
 pub const STANDARD: &str = "-";
 
+/// A path as messages call it.
+pub fn name<'a>(path: &'a Path, standard: &'static str) -> &'a Path {
+    if path == Path::new(STANDARD) { Path::new(standard) } else { path }
+}
+
 /// Extension of video.
 pub const VIDEO: &str = "y4m";
 

@@ -1,10 +1,10 @@
 //! One job: reads a picture, smooths it, makes of it what is wanted, writes it; on files as on pipes.
 
 use super::effect::Effect;
-use super::jobs::{Job, STANDARD};
-use super::report::Report;
+use super::jobs::{Job, STANDARD, name};
+use super::report::{Frames, Report};
 use super::video;
-use crate::cli::output::STDOUT;
+use crate::cli::output::{STDIN, STDOUT, check_stdout};
 use crate::cli::picture_options::{Notes, PictureOptions};
 use sasnet::image::{Format, decode_pages, decode_size, encode_pages};
 use sasnet::low_level::file::atomic_write;
@@ -13,9 +13,6 @@ use sasnet::{Error, Result, Shape, Tensor};
 use std::fs::File;
 use std::io::{Cursor, IsTerminal, Read, Write, stdin, stdout};
 use std::path::Path;
-
-/// How messages call the standard input.
-const STDIN: &str = "standard input";
 
 /// What is read and written how.
 pub struct Worker {
@@ -38,7 +35,7 @@ pub enum Done {
     /// What could be read of a damaged picture.
     Damaged,
     /// Video.
-    Video(video::Frames),
+    Video(Frames),
 }
 
 impl Worker {
@@ -50,7 +47,9 @@ impl Worker {
             Contents::Video(_) if self.effect != Effect::Smooth => {
                 return Err(about(Error::Invalid("it is video, which only sasnet smooth takes; give pictures".into())));
             }
-            Contents::Video(input) => return self.video(job, input, report).map(Done::Video),
+            Contents::Video(input) => {
+                return video::smooth((&mut self.smoother, &self.options), job, input, report).map(Done::Video);
+            }
             Contents::Bytes(bytes) => bytes,
         };
         let hint = Format::from_path(&job.input);
@@ -126,17 +125,4 @@ fn write(output: &Path, bytes: &[u8]) -> Result<()> {
     check_stdout()?;
     let mut out = stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::io(STDOUT))
-}
-
-/// Checks that a picture or video would not land on a terminal.
-pub fn check_stdout() -> Result<()> {
-    match stdout().is_terminal() {
-        true => Err(Error::file(STDOUT, "is a terminal; send it into a file or a program, as in -o - | display -")),
-        false => Ok(()),
-    }
-}
-
-/// A path as messages call it.
-pub fn name<'a>(path: &'a Path, standard: &'static str) -> &'a Path {
-    if path == Path::new(STANDARD) { Path::new(standard) } else { path }
 }

@@ -1,7 +1,6 @@
 //! What is said of the work: how far it is, what failed, what was left out; for people, or as JSON for programs.
 
 use super::jobs::{Job, Jobs};
-use super::video::Frames;
 use crate::cli::{count, count_of, hint, output};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,6 +29,14 @@ pub struct Verbosity {
 const PASS: u64 = 1000;
 /// Where there is no bar, a line is said as often at most.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// How many frames of which size were smoothed.
+pub struct Frames {
+    /// How many.
+    pub count: usize,
+    /// Rows and columns.
+    pub size: (usize, usize),
+}
 
 /// Says how the work goes.
 pub struct Report {

@@ -1,11 +1,11 @@
 //! Video as y4m, frame by frame: what is read, smoothed and written overlaps.
 
-use super::jobs::{Job, STANDARD, is_video};
-use super::picture::{Worker, check_stdout, name};
-use super::report::Report;
+use super::jobs::{Job, STANDARD, is_video, name};
+use super::report::{Frames, Report};
 use super::yuv::{Layout, Planes};
-use crate::cli::output::STDOUT;
+use crate::cli::output::{STDIN, STDOUT, check_stdout};
 use sasnet::low_level::file::{atomic_write, open_stream};
+use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::{Error, Result};
 use std::io::{BufReader, BufWriter, Read, Write, stdout};
@@ -20,14 +20,6 @@ pub const MAGIC: &[u8] = b"YUV4MPEG2 ";
 /// Frames that wait between reading, smoothing and writing.
 const WAITING: usize = 2;
 
-/// How many frames of which size were smoothed.
-pub struct Frames {
-    /// How many.
-    pub count: usize,
-    /// Rows and columns.
-    pub size: (usize, usize),
-}
-
 /// A frame on its way: its header and planes as they came, and its colours.
 struct Frame {
     params: Vec<u8>,
@@ -35,68 +27,77 @@ struct Frame {
     colours: Tensor,
 }
 
-impl Worker {
-    /// Smooths video. A file appears when it is complete; a stream gets frame after frame.
-    pub fn video(&mut self, job: &Job, input: Box<dyn Read + Send>, report: &mut Report) -> Result<Frames> {
-        let (from, output) = (name(&job.input, "standard input"), &job.output);
-        let reader = Reader::new(from, input)?;
-        let size = (reader.layout.h, reader.layout.w);
-        self.smoother.make_room(size.0, size.1).map_err(Error::about(from))?;
-        let count = if output == Path::new(STANDARD) {
-            check_stdout()?;
-            self.pump(reader, (&mut BufWriter::new(stdout()), Path::new(STDOUT)), report)?
-        } else if let Some(stream) = open_stream(output)? {
-            self.pump(reader, (&mut BufWriter::new(stream), output), report)?
-        } else if !is_video(output) {
-            return Err(Error::file(output, "is no name for video: end it in .y4m, or give -"));
-        } else {
-            let mut count = 0;
-            atomic_write(output, |out| {
-                count = self.pump(reader, (out, output), report)?;
-                Ok(())
-            })?;
-            count
-        };
-        Ok(Frames { count, size })
-    }
-
-    /// Reads on one thread, smooths on this one, writes on another; returns the number of frames.
-    fn pump(&mut self, reader: Reader, out: (&mut (dyn Write + Send), &Path), report: &mut Report) -> Result<usize> {
-        let layout = reader.layout.clone();
-        let from = reader.from.clone();
-        std::thread::scope(|scope| {
-            let (to_smooth, read) = sync_channel(WAITING);
-            let (to_write, smoothed) = sync_channel(WAITING);
-            let header = reader.header.clone();
-            scope.spawn(move || reader.run(&to_smooth));
-            let writer = scope.spawn(move || write(&layout, &header, &smoothed, out));
-            let result = self.frames(&read, &to_write, report);
-            // Each end sees that the other is gone.
-            drop((read, to_write));
-            writer.join().expect("the writer does not panic")?;
-            result.map_err(Error::about(from))
-        })
-    }
-
-    fn frames(
-        &mut self,
-        read: &Receiver<Result<Frame>>,
-        write: &SyncSender<(Frame, Tensor)>,
-        report: &mut Report,
-    ) -> Result<usize> {
+/// Smooths video. A file appears when it is complete; a stream gets frame after frame.
+pub fn smooth(
+    (smoother, options): (&mut Smoother, &Options),
+    job: &Job,
+    input: Box<dyn Read + Send>,
+    report: &mut Report,
+) -> Result<Frames> {
+    let (from, output) = (name(&job.input, STDIN), &job.output);
+    let reader = Reader::new(from, input)?;
+    let size = (reader.layout.h, reader.layout.w);
+    smoother.make_room(size.0, size.1).map_err(Error::about(from))?;
+    let pump = |out: &mut (dyn Write + Send), path| pump((smoother, options), reader, (out, path), report);
+    let count = if output == Path::new(STANDARD) {
+        check_stdout()?;
+        pump(&mut BufWriter::new(stdout()), Path::new(STDOUT))?
+    } else if let Some(stream) = open_stream(output)? {
+        pump(&mut BufWriter::new(stream), output)?
+    } else if !is_video(output) {
+        return Err(Error::file(output, "is no name for video: end it in .y4m, or give -"));
+    } else {
         let mut count = 0;
-        for frame in read {
-            let frame = frame?;
-            let smooth = self.smoother.smooth(&frame.colours, &self.options)?;
-            if write.send((frame, smooth)).is_err() {
-                // The writer knows why.
-                break;
-            }
-            count += 1;
-            report.frame(count);
+        atomic_write(output, |out| {
+            count = pump(out, output)?;
+            Ok(())
+        })?;
+        count
+    };
+    Ok(Frames { count, size })
+}
+
+/// Reads on one thread, smooths on this one, writes on another; returns the number of frames.
+fn pump(
+    network: (&mut Smoother, &Options),
+    reader: Reader,
+    out: (&mut (dyn Write + Send), &Path),
+    report: &mut Report,
+) -> Result<usize> {
+    let layout = reader.layout.clone();
+    let from = reader.from.clone();
+    std::thread::scope(|scope| {
+        let (to_smooth, read) = sync_channel(WAITING);
+        let (to_write, smoothed) = sync_channel(WAITING);
+        let header = reader.header.clone();
+        scope.spawn(move || reader.run(&to_smooth));
+        let writer = scope.spawn(move || write(&layout, &header, &smoothed, out));
+        let result = frames(network, &read, &to_write, report);
+        // Each end sees that the other is gone.
+        drop((read, to_write));
+        writer.join().expect("the writer does not panic")?;
+        result.map_err(Error::about(from))
+    })
+}
+
+fn frames(
+    (smoother, options): (&mut Smoother, &Options),
+    read: &Receiver<Result<Frame>>,
+    write: &SyncSender<(Frame, Tensor)>,
+    report: &mut Report,
+) -> Result<usize> {
+    let mut count = 0;
+    for frame in read {
+        let frame = frame?;
+        let smooth = smoother.smooth(&frame.colours, options)?;
+        if write.send((frame, smooth)).is_err() {
+            // The writer knows why.
+            break;
         }
-        Ok(count)
+        count += 1;
+        report.frame(count);
     }
+    Ok(count)
 }
 
 /// A y4m stream.

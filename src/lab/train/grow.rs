@@ -1,118 +1,42 @@
-//! Enlarges a trained SASNet to more blocks and features without changing what it computes, so that a large network
-//! need not begin where the small one did.
-//!
-//! - Block i of L goes to place i L' / L; the blocks between are the identity (their last convolutions are 0).
-//! - A new feature is 0 at first, and nothing old reads it: conv2's new rows are 0, and 0 in its old rows stands where
-//!   they would read conv1's new features. conv1's new features and conv3's new columns are random, so that all have
-//!   gradients.
-//! - The channel gates' entries for new features are random, as these are 0 before and behind the gate; where the
-//!   hidden layer grows, too, the old gates do not read its new units.
-//! - The mean over the features, which the spatial gate reads, is over more of them: its weights are scaled by F' / F.
-//!
-//! One thing may change: the maximum over the features, which the spatial gate reads, is that of the new zeros where
-//! all old ones are negative. In the shipped model that is nowhere worth 0.01 dB.
+//! Enlarges a trained network to more blocks and features without changing what it computes, so that a large network
+//! need not begin where the small one did. How, each network knows ([`crate::low_level::net::Architecture::grow`]).
 
 use crate::error::{Error, Result};
-use crate::graph::Entry;
-use crate::net::{Architecture, Network, Sasnet, in_words, list};
+use crate::net::{Network, Sizes};
 use crate::weights::Weights;
 
 /// The weights of a network of more blocks and features that computes the same; none given: as many as it has.
 ///
 /// # Errors
-/// [`Error::Invalid`] where the network is no SASNet, or the new one is smaller, of another scale, or not larger at
+/// [`Error::Invalid`] where the network cannot be grown, or the new one is smaller, of another scale, or not larger at
 /// all.
 pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: u64) -> Result<Weights> {
-    let Network::Sasnet(old) = &weights.network else {
-        let name = weights.network.name();
-        return Err(Error::Invalid(format!("an architecture {name} cannot be grown, only SASNet")));
-    };
-    let blocks = if blocks.is_empty() { old.blocks() } else { blocks };
-    let features = features.unwrap_or(old.features());
-    let new = Sasnet::new(blocks, features)?.with_attention(old.attention()).with_latent(old.latent());
-    let shrinks = blocks.len() != old.blocks().len() || blocks.iter().zip(old.blocks()).any(|(new, old)| new < old);
-    if shrinks || features < old.features() || new == *old {
+    let old = &weights.network;
+    let was = old.sizes();
+    let blocks = if blocks.is_empty() { was.blocks.clone() } else { Some(blocks.to_vec()) };
+    let sizes = Sizes { blocks, features: features.or(was.features), ..was.clone() };
+    let new = Network::build(old.name(), &sizes)?;
+    let [from, to] = [&was, &sizes].map(|sizes| sizes.blocks.as_deref().unwrap_or_default());
+    let shrinks = from.len() != to.len() || from.iter().zip(to).any(|(old, new)| new < old);
+    if shrinks || sizes.features < was.features || new == *old {
         return Err(Error::Invalid(format!(
-            "{} of {} features cannot be grown to {} of {features}: give as many numbers of blocks, none smaller, and \
-             not fewer features, but more of one",
-            in_words(old.blocks()),
-            old.features(),
-            list(blocks)
+            "{} cannot be grown to {}: give as many numbers of blocks, none smaller, and not fewer features, but more \
+             of one",
+            old.describe(),
+            new.describe()
         )));
     }
-    let (from, to) = (old.layout(), new.layout());
-    let mut grown = Weights::initial(&new.clone().into(), seed);
-    grown.metadata.clone_from(&weights.metadata);
-    let was = format!("{} of {} features", in_words(old.blocks()), old.features());
-    grown.metadata.insert("grown_from".into(), was);
-    for entry in to.entries() {
-        let values = &mut grown.params[entry.range()];
-        match source(&entry.name, old, &new) {
-            None if entry.name.contains(".conv3.") => values.fill(0.0),
-            None => {}
-            Some(name) => {
-                let old_entry = from.get(&name).expect("the same layers in each block");
-                embed(
-                    entry,
-                    values,
-                    old_entry,
-                    &weights.params[old_entry.range()],
-                    features as f32 / old.features() as f32,
-                );
-            }
-        }
-    }
-    Ok(grown)
-}
-
-/// The old parameter that a new one continues; None in a block that is new.
-fn source(name: &str, old: &Sasnet, new: &Sasnet) -> Option<String> {
-    let Some((l, rest)) = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) else {
-        return Some(name.to_string()); // outside the blocks
-    };
-    let (mut place, mut first) = (l.parse::<usize>().expect("a block's number"), 0);
-    for (&count, &more) in old.blocks().iter().zip(new.blocks()) {
-        if place < more {
-            let i = (0..count).find(|i| i * more / count == place)?;
-            return Some(format!("blocks.{}.{rest}", first + i));
-        }
-        (place, first) = (place - more, first + count);
-    }
-    unreachable!("{name} is in one of the levels")
-}
-
-/// Puts the old values into the corner of the new ones, which are random, and 0 where something old would read
-/// something new.
-fn embed(entry: &Entry, values: &mut [f32], old: &Entry, old_values: &[f32], growth: f32) {
-    let [rows, columns] = split(&entry.dims);
-    let [old_rows, old_columns] = split(&old.dims);
-    let plane: usize = entry.dims.iter().skip(2).product();
-    let (conv2, fc2) = (entry.name.contains(".conv2."), entry.name.contains(".channel.fc2."));
-    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-        let cell = &mut values[(row * columns + column) * plane..][..plane];
-        let (is_old, reads_new) = (row < old_rows, column >= old_columns);
-        if is_old && !reads_new {
-            cell.copy_from_slice(&old_values[(row * old_columns + column) * plane..][..plane]);
-        } else if conv2 || fc2 && is_old {
-            cell.fill(0.0);
-        }
-        // Of the maximum and the mean the second.
-        if entry.name.ends_with(".spatial.weight") && column == 1 {
-            cell.iter_mut().for_each(|v| *v *= growth);
-        }
-    }
-}
-
-/// Outputs and inputs of a weight; a bias has one input.
-fn split(dims: &[usize]) -> [usize; 2] {
-    [dims[0], dims.get(1).copied().unwrap_or(1)]
+    let params = old.grow(&weights.params, &sizes, &|| Weights::initial(&new, seed).params)?;
+    let mut metadata = weights.metadata.clone();
+    metadata.insert("grown_from".into(), old.describe());
+    Ok(Weights { network: new, params, metadata })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exec::Device;
-    use crate::net::{Latent, Unet};
+    use crate::net::{Latent, Sasnet, Unet};
     use crate::smooth::{Options, Smoother};
     use crate::tensor::{Shape, Tensor};
 

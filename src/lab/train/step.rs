@@ -56,8 +56,8 @@ pub struct Settings {
     pub strength: (f32, f32),
     /// Seed of the initial weights, the samples and the noise.
     pub seed: u64,
-    /// Keep all activations for the gradient instead of rebuilding them ([`crate::low_level::net::reversible`]), which
-    /// only SASNet can.
+    /// Keep all activations for the gradient instead of rebuilding them, which only an invertible network can
+    /// ([`crate::low_level::net::reversible`]).
     #[serde(default)]
     pub store_activations: bool,
     /// How the weights begin.
@@ -104,12 +104,12 @@ impl Settings {
         }
     }
 
-    /// The same for a network: without noise where it takes none, and with uniform weights where it has no invertible
-    /// blocks.
+    /// The same for a network: without noise where it takes none, and with uniform weights where it has no blocks that
+    /// could be the identity.
     #[must_use]
     pub fn of(self, network: &Network) -> Settings {
         let noise = if network.takes_noise() { self.noise } else { 0.0 };
-        let init = if network.is_invertible() { self.init } else { Init::Uniform };
+        let init = if network.has_identity() { self.init } else { Init::Uniform };
         Settings { noise, init, ..self }
     }
 
@@ -139,7 +139,7 @@ impl Settings {
             return fail(format!("the average's decay is {}; give a number from 0 to below 1, as 0.999", self.ema));
         }
         network.check_noise(self.noise)?;
-        if !network.is_invertible() && self.init == Init::Identity {
+        if self.init == Init::Identity && !network.has_identity() {
             let name = network.name();
             return fail(format!("an architecture {name} has no blocks to begin as the identity"));
         }

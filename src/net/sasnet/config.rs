@@ -3,7 +3,7 @@
 use super::super::reversible::Traversal;
 use super::super::training::Pass;
 use super::super::{Architecture, Sizes, Slabs, check_features, in_words, list, residual, take, wrong};
-use super::{pass, smooth};
+use super::{grow, pass, smooth};
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Value};
 use crate::ops::Graph;
@@ -135,8 +135,7 @@ impl Sasnet {
 impl Architecture for Sasnet {
     const NAMES: &'static [&'static str] = &["sasnet"];
 
-    fn build(name: &str, sizes: &Sizes) -> Result<Sasnet> {
-        sizes.refuse(name, &["blocks", "features", "attention", "latent"])?;
+    fn build(_: &str, sizes: &Sizes) -> Result<Sasnet> {
         let paper = Sasnet::default();
         let blocks = sizes.blocks.as_deref().unwrap_or(&paper.blocks);
         let network = Sasnet::new(blocks, sizes.features.unwrap_or(paper.features))?;
@@ -145,6 +144,19 @@ impl Architecture for Sasnet {
 
     fn name(&self) -> &'static str {
         "sasnet"
+    }
+
+    fn about(&self) -> &'static str {
+        "the paper's, of invertible blocks"
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            blocks: Some(self.blocks.clone()),
+            features: Some(self.features),
+            attention: Some(self.attention),
+            latent: Some(self.latent),
+        }
     }
 
     fn describe(&self) -> String {
@@ -224,6 +236,32 @@ impl Architecture for Sasnet {
 
     fn is_invertible(&self) -> bool {
         true
+    }
+
+    /// The last convolution of what keeps z: half of z is kept at first.
+    fn begins_as_zero(&self, parameter: &str) -> bool {
+        parameter.starts_with("latent.conv3.")
+    }
+
+    /// The last convolution of every subnet.
+    fn ends_a_block(&self, parameter: &str) -> bool {
+        parameter.contains(".conv3.")
+    }
+
+    fn grow(&self, params: &[f32], larger: &Sizes, initial: &dyn Fn() -> Vec<f32>) -> Result<Vec<f32>> {
+        let larger = Sasnet::build(self.name(), larger)?;
+        Ok(grow::grow(self, params, &larger, initial()))
+    }
+
+    /// Two roundings of the largest value, each at most one. Every factor of a sum is off by at most one; the errors are
+    /// independent, so that a sum is off by about 2^0.5 / 3^0.5 of one, of its size; and g's outputs, which three such
+    /// layers make, are a part of what they are added to.
+    fn f16_error(&self) -> f64 {
+        2.0
+    }
+
+    fn skips(&self) -> Option<&'static str> {
+        (self.latent == Latent::Drop).then_some("z's last g2 and g3")
     }
 
     fn takes_slabs(&self) -> bool {

@@ -1,8 +1,8 @@
 //! SASNet's pass in training, reversible or with all activations stored, and its two directions alone.
 
 use super::super::reversible::Traversal;
-use super::super::training::{self, Pass};
-use super::super::{Architecture, Slabs, loss};
+use super::super::training::{self, Pass, loss};
+use super::super::{Architecture, Slabs};
 use super::{Latent, Sasnet, steps};
 use crate::autodiff::Gradients;
 use crate::error::Result;

@@ -13,6 +13,22 @@ use crate::kernel::{
 use crate::ops::{add::Add, coupling::Coupling, exp_scale::ExpScale};
 use crate::tensor::Shape;
 
+/// Tells whether the kernel for so many outputs also gives their statistics ([`super::Conv3x3WithStats`]).
+pub(crate) fn gives_stats(kernels: Kernels, outputs: usize) -> bool {
+    match kernels {
+        Kernels::SoftwareSimd => lanes::gives_stats(outputs),
+        Kernels::Gpu | Kernels::GpuF16 | Kernels::Matrix(_) => tiles::gives_stats(outputs),
+    }
+}
+
+/// Tells whether the kernel for so many outputs applies gates and an epilogue ([`super::GatedConv3x3`]).
+pub(crate) fn takes_gates(kernels: Kernels, outputs: usize) -> bool {
+    match kernels {
+        Kernels::SoftwareSimd => lanes::takes_gates(outputs),
+        Kernels::Gpu | Kernels::GpuF16 | Kernels::Matrix(_) => true,
+    }
+}
+
 /// The parameters of the kernels, by the shader's names.
 #[derive(Clone, Copy, Default)]
 struct Sizes {
@@ -115,7 +131,7 @@ pub(super) fn forward(
     let factor = Epilogue::factor(gated);
     let sizes = Sizes { co: y.c, slope: slope.unwrap_or(1.0), factor, ..Sizes::of(x, &l.inputs[..maps]) };
     let weights = weights(maps, gated);
-    assert!(tiles.is_none() || (l.kernels.family().gives_stats)(y.c), "no kernel for statistics of {y}");
+    assert!(tiles.is_none() || gives_stats(l.kernels, y.c), "no kernel for statistics of {y}");
     match l.kernels {
         Kernels::SoftwareSimd => {
             let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));

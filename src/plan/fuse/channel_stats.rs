@@ -2,7 +2,7 @@
 
 use crate::graph::Value;
 use crate::kernel::Kernels;
-use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats};
+use crate::ops::conv3x3::{Conv3x3, Conv3x3WithStats, gives_stats};
 use crate::ops::{Graph, Node, Op};
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ pub(super) fn fuse(graph: &Graph, kernels: Kernels, nodes: Vec<Node>) -> Vec<Nod
     // Statistics by the convolution's output that they are of.
     let stats: HashMap<Value, Value> = (nodes.iter())
         .filter(|node| matches!(node.op, Op::ChannelStats(_)) && convolved.contains(&node.inputs[0]))
-        .filter(|node| (kernels.family().gives_stats)(graph.shape(node.inputs[0]).c))
+        .filter(|node| gives_stats(kernels, graph.shape(node.inputs[0]).c))
         .map(|node| (node.inputs[0], node.outputs[0]))
         .collect();
     let with_stats = |node: Node| {

@@ -5,7 +5,7 @@
 use super::Reads;
 use crate::graph::Value;
 use crate::kernel::Kernels;
-use crate::ops::conv3x3::{Conv3x3, Epilogue, GatedConv3x3};
+use crate::ops::conv3x3::{Conv3x3, Epilogue, GatedConv3x3, takes_gates};
 use crate::ops::{Graph, Node, Op};
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ pub(super) fn fuse(graph: &Graph, kernels: Kernels, reads: &Reads, nodes: Vec<No
     let mut gated = |node: Node| {
         if let (Op::Conv3x3(Conv3x3 { slope }), [x, map, w, b]) = (&node.op, &node.inputs[..])
             && let Some(gate) = gates.get(map)
-            && (kernels.family().takes_gates)(graph.shape(node.outputs[0]).c)
+            && takes_gates(kernels, graph.shape(node.outputs[0]).c)
         {
             applied.insert(*map);
             let [r, cgate, sgate] = gate.inputs[..] else { unreachable!("three inputs") };

@@ -375,12 +375,12 @@ fn params(sizes: Sizes) -> Vec<(&'static str, Param)> {
 }
 
 /// Tells whether the kernel for so many outputs applies gates and an epilogue.
-pub(in super::super) fn takes_gates(outputs: usize) -> bool {
+pub(super) fn takes_gates(outputs: usize) -> bool {
     FEW.iter().any(|(few, _)| outputs <= *few)
 }
 
 /// Tells whether the kernel for so many outputs gives their tiles' sums and maxima.
-pub(in super::super) fn gives_stats(outputs: usize) -> bool {
+pub(super) fn gives_stats(outputs: usize) -> bool {
     !takes_gates(outputs)
 }
 

@@ -318,7 +318,7 @@ pub(super) fn in_slices(outputs: usize) -> bool {
 
 /// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs,
 /// have more sums than room for them, and slices have parts of the outputs alone.
-pub(in super::super) fn gives_stats(outputs: usize) -> bool {
+pub(super) fn gives_stats(outputs: usize) -> bool {
     Shape::of(outputs).strips <= 2 && !in_slices(outputs)
 }
 
