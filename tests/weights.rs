@@ -482,15 +482,18 @@ fn a_checkpoint_becomes_weights() {
     let data = support::runs::Data::new();
     let arguments = [&support::runs::NEW[..], &["--steps", "3", "--ema", "0.5"]].concat();
     support::Ran::of(&mut data.command("run", &arguments)).ok();
-    let convert = |out: &str| {
+    let convert = |from: &str, out: &str| {
         let mut command = support::sasnet();
-        command.arg("weights").arg(data.path("run/checkpoint.safetensors")).arg("-o").arg(data.path(out));
+        command.arg("weights").arg(data.path(from)).arg("-o").arg(data.path(out));
         support::Ran::of(&mut command)
     };
-    convert("w.safetensors").ok();
-    let [weights, result] = ["w.safetensors", "run/weights.safetensors"].map(|f| std::fs::read(data.path(f)).unwrap());
-    assert!(weights == result);
-    convert("w.png").fails(1, &["w.png", "no .safetensors"]);
+    convert("run/checkpoint.safetensors", "w.safetensors").ok();
+    convert("run", "of-folder.safetensors").ok();
+    let [weights, of_folder, result] = ["w.safetensors", "of-folder.safetensors", "run/weights.safetensors"]
+        .map(|f| std::fs::read(data.path(f)).unwrap());
+    assert!(weights == result && of_folder == result);
+    convert("run", "w.png").fails(1, &["w.png", "no .safetensors"]);
+    convert(".", "w2.safetensors").fails(1, &["a folder without a checkpoint"]);
     support::Ran::of(support::sasnet().args(["weights", "nothing"])).fails(1, &["nothing", "No such file"]);
     support::Ran::of(support::sasnet().args(["weights", "small", "--f16"])).fails(2, &["--out"]);
 }

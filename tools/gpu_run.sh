@@ -4,7 +4,8 @@
 # On the machine that builds, into one folder to be taken along (at most 64 MiB; warns where it is more):
 #   tools/gpu_run.sh prepare FOLDER [--only tests,compare,train] [--debs DIR]
 #     [--structures DIR --textures DIR [--validate DIR --validate-truths DIR] [--every N]] [--run DIR]
-#   --debs   Debian packages of the Vulkan loader (libvulkan1), where the other machine has none
+#   --debs   Debian packages of the Vulkan loader (libvulkan1), where the other machine has none; without them NVIDIA's driver
+#            is not found: libglvnd0 libegl1 libgl1 libglx0 libopengl0 libgles2
 #   --every  take every Nth picture of the structures, and of the validation every 10 Nth
 #   --run    folder of a training run to go on with [default: weights/training, where it has a checkpoint]
 #

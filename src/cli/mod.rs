@@ -22,6 +22,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::lab::shard::local_rank;
+use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
 use sasnet::low_level::smooth::{Options, Smoother};
@@ -74,9 +75,20 @@ impl Smoothing {
     }
 }
 
-/// A shipped model by its name, or a weights file; a file of that name is ./small.
+/// A shipped model by its name, a weights file, or the folder of a training run, of which the last checkpoint counts; a
+/// file of a model's name is ./small.
 fn model_or_file(text: &str) -> Result<Weights> {
-    Weights::model(text).map_or_else(|| Weights::read(Path::new(text)), Ok)
+    let path = Path::new(text);
+    if let Some(weights) = Weights::model(text) {
+        return Ok(weights);
+    }
+    if !path.is_dir() {
+        return Weights::read(path);
+    }
+    let checkpoint = Checkpoint::load(path)?.ok_or_else(|| {
+        Error::file(path, "a folder without a checkpoint: give the folder of a training run, or a weights file")
+    })?;
+    Ok(checkpoint.result())
 }
 
 /// Bytes, from a number with a unit.

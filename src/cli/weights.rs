@@ -12,8 +12,8 @@ use std::path::PathBuf;
 /// Show what a weights file or a checkpoint holds, and write it as weights alone, in full or half precision.
 #[derive(Args)]
 pub struct Weights_ {
-    /// Weights or checkpoint (of which the weights' moving average counts, where it has one), or the name of a shipped
-    /// model
+    /// Weights or checkpoint (of which the weights' moving average counts, where it has one), folder of a training run, or
+    /// name of a shipped model
     file: String,
     /// Write the weights there
     #[arg(short, long, value_name = "FILE")]

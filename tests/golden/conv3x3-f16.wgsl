@@ -115,7 +115,7 @@ struct Params {
     columns: u32, // vec4s in a row of the packed weights
     first: u32, // pack_transposed: first input channel wanted
     count: u32, // pack_transposed: input channels of the weight
-    splits: u32, // backward_weight: workgroups that share the pixels
+    splits: u32, // backward_weight: sums that share the pixels
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -282,7 +282,6 @@ override LINES: u32 = 2u; // rows of a part
 override SUMMERS: u32 = PAIRS * BLOCKS * PARTS; // invocations
 override ROWS: u32 = PARTS * LINES;
 override INPUTS: u32 = (ROWS + 2u) * TILE_W;
-override DYS: u32 = ROWS * 16u * PAIRS;
 
 var<workgroup> inputs: array<vec4f, BLOCKS * INPUTS>; // [block][row][column], 4 input channels a vec4
 var<workgroup> dys: array<vec2f, ROWS * 16u * (PAIRS + 1u)>; // dy: [row][column][pair], padded against bank conflicts
@@ -314,101 +313,66 @@ fn block_of_r(image: u32, q: Place) -> vec4f {
     return select(vec4f(), vec4f(f32(r[at.x]), f32(r[at.y]), f32(r[at.z]), f32(r[at.w])), q.inside);
 }
 
-// Three places in `inputs`, SUMMERS apart.
-struct Blocks {
-    v0: vec4f,
-    v1: vec4f,
-    v2: vec4f,
-}
-
-fn blocks_of_x(image: u32, corner: vec2u, block: u32, e: u32) -> Blocks {
-    return Blocks(
-        block_of_x(image, place(corner, block, e, p.cx)),
-        block_of_x(image, place(corner, block, e + SUMMERS, p.cx)),
-        block_of_x(image, place(corner, block, e + 2u * SUMMERS, p.cx)),
-    );
-}
-
-fn blocks_of_r(image: u32, corner: vec2u, block: u32, e: u32) -> Blocks {
-    return Blocks(
-        block_of_r(image, place(corner, block, e, p.cr)),
-        block_of_r(image, place(corner, block, e + SUMMERS, p.cr)),
-        block_of_r(image, place(corner, block, e + 2u * SUMMERS, p.cr)),
-    );
-}
-
-fn put_block(e: u32, v: vec4f) {
-    if e < BLOCKS * INPUTS {
-        inputs[e] = v;
+// Stages three of x's or r's blocks at a time, from number `block` on, for the loads to wait together.
+fn stage_x(lane: u32, image: u32, corner: vec2u, block: u32) {
+    for (var e = lane; e < BLOCKS * INPUTS; e += 3u * SUMMERS) {
+        let v0 = block_of_x(image, place(corner, block, e, p.cx));
+        let v1 = block_of_x(image, place(corner, block, e + SUMMERS, p.cx));
+        let v2 = block_of_x(image, place(corner, block, e + 2u * SUMMERS, p.cx));
+        put_inputs(e, v0, v1, v2);
     }
 }
 
-// dy of a pair of output channels: 0 outside, past the last channel that one again. Element e of the tile: the pixel
-// varies fastest, so that neighbours read neighbours.
-fn pair_at(image: u32, o0: u32, corner: vec2u, e: u32) -> vec2f {
-    let row = corner.y + e % (ROWS * 16u) / 16u;
-    let column = corner.x + e % 16u;
+fn stage_r(lane: u32, image: u32, corner: vec2u, block: u32) {
+    for (var e = lane; e < BLOCKS * INPUTS; e += 3u * SUMMERS) {
+        let v0 = block_of_r(image, place(corner, block, e, p.cr));
+        let v1 = block_of_r(image, place(corner, block, e + SUMMERS, p.cr));
+        let v2 = block_of_r(image, place(corner, block, e + 2u * SUMMERS, p.cr));
+        put_inputs(e, v0, v1, v2);
+    }
+}
+
+fn put_inputs(e: u32, v0: vec4f, v1: vec4f, v2: vec4f) {
+    inputs[e] = v0;
+    if e + SUMMERS < BLOCKS * INPUTS {
+        inputs[e + SUMMERS] = v1;
+    }
+    if e + 2u * SUMMERS < BLOCKS * INPUTS {
+        inputs[e + 2u * SUMMERS] = v2;
+    }
+}
+
+// A pixel's dy of a pair of output channels from o on: 0 outside, past the last channel that one again.
+fn pair_at(image: u32, o: u32, row: u32, column: u32) -> vec2f {
     let inside = row < p.h && column < p.w;
-    let o = o0 + e / (ROWS * 16u) * 2u + vec2u(0u, 1u);
-    let at = (image * p.co + min(o, vec2u(p.co - 1u))) * p.h * p.w + select(0u, row * p.w + column, inside);
+    let c = image * p.co + min(vec2u(o, o + 1u), vec2u(p.co - 1u));
+    let at = c * p.h * p.w + select(0u, row * p.w + column, inside);
     return select(vec2f(), vec2f(dy[at.x], dy[at.y]), inside);
 }
 
-fn put_pair(e: u32, v: vec2f) {
-    if e < DYS {
+// Element e of the tile's dy: the pixel varies fastest, so that neighbours read neighbours.
+fn tile_dy(image: u32, o0: u32, corner: vec2u, e: u32) -> vec2f {
+    let q = e % (ROWS * 16u);
+    return pair_at(image, o0 + 2u * (e / (ROWS * 16u)), corner.y + q / 16u, corner.x + q % 16u);
+}
+
+fn put_dy(e: u32, v: vec2f) {
+    if e < ROWS * 16u * PAIRS {
         dys[e % (ROWS * 16u) * (PAIRS + 1u) + e / (ROWS * 16u)] = v;
     }
 }
 
-// Stages a tile of x's or r's blocks, from number `block` on, and of dy. All loads of a step stand before its first
-// store, so that an invocation waits once for them; one step does where there are many output channels.
-fn stage(lane: u32, image: u32, corner: vec2u, o0: u32, of_x: bool, block: u32) {
-    for (var step = 0u; step * 3u * SUMMERS < BLOCKS * INPUTS || step * 8u * SUMMERS < DYS; step++) {
-        let e = lane + step * 3u * SUMMERS;
-        var v: Blocks;
-        if of_x {
-            v = blocks_of_x(image, corner, block, e);
-        } else {
-            v = blocks_of_r(image, corner, block, e);
-        }
-        let q = lane + step * 8u * SUMMERS;
-        let d0 = pair_at(image, o0, corner, q);
-        let d1 = pair_at(image, o0, corner, q + SUMMERS);
-        let d2 = pair_at(image, o0, corner, q + 2u * SUMMERS);
-        let d3 = pair_at(image, o0, corner, q + 3u * SUMMERS);
-        let d4 = pair_at(image, o0, corner, q + 4u * SUMMERS);
-        let d5 = pair_at(image, o0, corner, q + 5u * SUMMERS);
-        let d6 = pair_at(image, o0, corner, q + 6u * SUMMERS);
-        let d7 = pair_at(image, o0, corner, q + 7u * SUMMERS);
-        if step == 0u {
-            workgroupBarrier(); // nobody reads the last tile any more
-        }
-        put_block(e, v.v0);
-        put_block(e + SUMMERS, v.v1);
-        put_block(e + 2u * SUMMERS, v.v2);
-        put_pair(q, d0);
-        put_pair(q + SUMMERS, d1);
-        put_pair(q + 2u * SUMMERS, d2);
-        put_pair(q + 3u * SUMMERS, d3);
-        put_pair(q + 4u * SUMMERS, d4);
-        put_pair(q + 5u * SUMMERS, d5);
-        put_pair(q + 6u * SUMMERS, d6);
-        put_pair(q + 7u * SUMMERS, d7);
+fn stage_dy(lane: u32, image: u32, o0: u32, corner: vec2u) {
+    for (var e = lane; e < ROWS * 16u * PAIRS; e += 4u * SUMMERS) {
+        let v0 = tile_dy(image, o0, corner, e);
+        let v1 = tile_dy(image, o0, corner, e + SUMMERS);
+        let v2 = tile_dy(image, o0, corner, e + 2u * SUMMERS);
+        let v3 = tile_dy(image, o0, corner, e + 3u * SUMMERS);
+        put_dy(e, v0);
+        put_dy(e + SUMMERS, v1);
+        put_dy(e + 2u * SUMMERS, v2);
+        put_dy(e + 3u * SUMMERS, v3);
     }
-    workgroupBarrier();
-}
-
-// Adds the parts' sums in their order; part 0 gets the result. Has room in `dys`, where nobody reads any more.
-fn add_parts(lane: u32, own: vec4f) -> vec4f {
-    workgroupBarrier();
-    dys[2u * lane] = own.xy;
-    dys[2u * lane + 1u] = own.zw;
-    workgroupBarrier();
-    var sum = own;
-    for (var at = lane + PAIRS * BLOCKS; at < SUMMERS; at += PAIRS * BLOCKS) {
-        sum += vec4f(dys[2u * at], dys[2u * at + 1u]);
-    }
-    return sum;
 }
 
 // Of the first and the second output channel: [tap], 4 input channels a vec4.
@@ -457,10 +421,10 @@ fn put_sum(at: u32, channels: u32, v: vec4f) {
 // y[n, o, q] takes w[o, c, k] in[n, c, q + k] and b[o] once, so
 //   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
 // dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
-// them. A workgroup walks over every `splits`-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
+// them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
 // and 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and
 // walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
-// Grid: (ceil(co / (2 PAIRS)), ceil(cx / (4 BLOCKS)) + ceil(cr / (4 BLOCKS)), splits) workgroups.
+// Grid: (ceil(co / (2 PAIRS)), ceil(cx / (4 BLOCKS)) + ceil(cr / (4 BLOCKS)), splits / PARTS) workgroups.
 @compute @workgroup_size(SUMMERS)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let ci = p.cx + p.cr;
@@ -479,10 +443,17 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
     let across = (p.w + 15u) / 16u;
     let tiles = across * ((p.h + ROWS - 1u) / ROWS);
     var bias = vec2f();
-    for (var t = group.z; t < p.n * tiles; t += p.splits) {
+    for (var t = group.z; t < p.n * tiles; t += p.splits / PARTS) {
         let image = t / tiles;
         let corner = vec2u(t % tiles % across * 16u, t % tiles / across * ROWS);
-        stage(lane, image, corner, o0, of_x, first);
+        workgroupBarrier();
+        if of_x {
+            stage_x(lane, image, corner, first);
+        } else {
+            stage_r(lane, image, corner, first);
+        }
+        stage_dy(lane, image, o0, corner);
+        workgroupBarrier();
         for (var i = LINES * part; i < LINES * part + LINES; i++) {
             // Column j of the halo meets dy of columns j, j - 1 and j - 2 (taps 0, 1, 2); outside 0..15 there is none.
             // Unrolled by three, so that they need not move; column 15's are met last by column 17.
@@ -509,35 +480,11 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
             bias += d3;
         }
     }
-    if PARTS > 1u {
-        sums0[0] = add_parts(lane, sums0[0]);
-        sums0[1] = add_parts(lane, sums0[1]);
-        sums0[2] = add_parts(lane, sums0[2]);
-        sums0[3] = add_parts(lane, sums0[3]);
-        sums0[4] = add_parts(lane, sums0[4]);
-        sums0[5] = add_parts(lane, sums0[5]);
-        sums0[6] = add_parts(lane, sums0[6]);
-        sums0[7] = add_parts(lane, sums0[7]);
-        sums0[8] = add_parts(lane, sums0[8]);
-        sums1[0] = add_parts(lane, sums1[0]);
-        sums1[1] = add_parts(lane, sums1[1]);
-        sums1[2] = add_parts(lane, sums1[2]);
-        sums1[3] = add_parts(lane, sums1[3]);
-        sums1[4] = add_parts(lane, sums1[4]);
-        sums1[5] = add_parts(lane, sums1[5]);
-        sums1[6] = add_parts(lane, sums1[6]);
-        sums1[7] = add_parts(lane, sums1[7]);
-        sums1[8] = add_parts(lane, sums1[8]);
-        bias = add_parts(lane, vec4f(bias, vec2f())).xy;
-        if part > 0u {
-            return;
-        }
-    }
     let o = o0 + 2u * pair;
     let own = 4u * (first + block); // channel of its map
     let c = select(p.cx, 0u, of_x) + own;
     let left = select(p.cr, p.cx, of_x) - min(own, select(p.cr, p.cx, of_x)); // channels from there on
-    let out = (group.z * p.co + o) * (ci * 9u + 1u);
+    let out = ((group.z * PARTS + part) * p.co + o) * (ci * 9u + 1u);
     if o < p.co && left > 0u {
         let at = out + c * 9u;
         let channels = min(left, 4u);

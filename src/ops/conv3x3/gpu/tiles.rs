@@ -402,11 +402,11 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let cut = Cut::of(sizes.co, inputs);
     let blocks =
         [sizes.co.div_ceil(2 * cut.pairs), inputs.iter().map(|channels| channels.div_ceil(4 * cut.blocks)).sum()];
-    // Enough workgroups to fill a large GPU where the blocks of channels alone are not, but at least some tiles of pixels
-    // for each.
+    // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles
+    // of pixels for each.
     let tiles = sizes.n * sizes.h.div_ceil(cut.rows()) * sizes.w.div_ceil(COLUMNS);
-    let groups = 65_536usize.div_ceil(blocks[0] * blocks[1] * cut.pairs * cut.blocks * cut.parts);
-    let splits = groups.min(tiles.div_ceil(if cut.parts > 1 { 2 } else { 8 })).max(1);
+    let groups = 512usize.div_ceil(blocks[0] * blocks[1]).min(tiles.div_ceil(8)).max(1);
+    let splits = groups * cut.parts;
     let params = params(Sizes { splits, ..sizes }, 0);
     let row = channels * 9 + 1;
     let sums = l.scratch(splits * sizes.co * row);
@@ -420,7 +420,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
         ],
         &[("x", Input(1)), ("r", Input(l.inputs.len() - 1)), ("dy", Input(0)), ("sums", sums)],
         &params,
-        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, splits as u32)),
+        Grid::Workgroups(UVec3::new(blocks[0] as u32, blocks[1] as u32, groups as u32)),
     );
     reduce_weight(l, Sizes { splits, ..sizes }, sums);
 }
