@@ -36,8 +36,10 @@ start)
   resume=
   [ -e "$run/checkpoint.json" ] && resume=--resume
   # THREADS and NICE: a share of a machine that other work fills (with both cores at the lowest priority, each step waits for both).
-  RAYON_NUM_THREADS=${THREADS:-$(nproc)} nohup nice -n "${NICE:-19}" "$run.bin" train -o "$run" $resume --checkpoint-part 14MiB "$@" >>"$run.log" 2>&1 &
+  RAYON_NUM_THREADS=${THREADS:-$(nproc)} setsid nohup nice -n "${NICE:-19}" "$run.bin" train -o "$run" $resume --checkpoint-part 14MiB "$@" >>"$run.log" 2>&1 &
   echo $! >"$run.pid"
+  # Where Linux groups processes by session, niceness counts within one, and each session gets the same share.
+  { echo "${NICE:-19}" >"/proc/$(cat "$run.pid")/autogroup"; } 2>/dev/null || true
   sleep 5
   tail -n 4 "$run.log"
   running
