@@ -23,7 +23,7 @@ pub use enhance::{BOOST, enhance};
 pub use tonemap::{CONTRAST, DETAIL, SATURATION, Tonemap, tonemap};
 
 use crate::error::{Error, Result};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -36,21 +36,10 @@ fn luminance(x: &Tensor) -> Vec<f32> {
     (0..plane).map(|i| (0..3).map(|c| SHARES[c] * x.data[c * plane + i]).sum()).collect()
 }
 
-/// Checks that a tensor is a picture.
-fn check_picture(x: &Tensor) -> Result<()> {
-    if x.shape != Shape::new(1, 3, x.shape.h, x.shape.w) || x.shape.is_empty() || x.data.len() != x.shape.len() {
-        let (values, shape) = (x.data.len(), x.shape);
-        return Err(Error::Invalid(format!(
-            "{values} values of {shape} are no picture: it has 1x3 channels of a pixel or more"
-        )));
-    }
-    Ok(())
-}
-
 /// Checks that both are pictures of one size.
 fn check_pair(x: &Tensor, y: &Tensor) -> Result<()> {
-    check_picture(x)?;
-    check_picture(y)?;
+    x.check_picture()?;
+    y.check_picture()?;
     if x.shape == y.shape {
         Ok(())
     } else {
@@ -69,6 +58,7 @@ fn check_range<T: PartialOrd + Display>(name: &str, value: T, range: &RangeInclu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Shape;
 
     /// A picture of one row, grey.
     pub(super) fn row(values: &[f32]) -> Tensor {

@@ -53,6 +53,7 @@ mod plan;
 mod rng;
 mod smooth;
 mod tensor;
+mod upsample;
 mod weights;
 
 pub use error::{Diverged, Error, Limit, Result, TooLarge};

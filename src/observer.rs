@@ -11,7 +11,7 @@ pub enum Progress<'a> {
     Pass {
         /// Passes done.
         done: usize,
-        /// Passes in all: 1, or 8 of an ensemble.
+        /// Passes in all: 1, or 8 of an ensemble; as many again for each size that large textures take.
         of: usize,
     },
     /// A part of a pass is done, in units that are the device's.

@@ -14,6 +14,7 @@ use crate::observer::{Observer, Progress, tell};
 use crate::ops::Graph;
 use crate::plan::Plan;
 use crate::tensor::{Shape, Tensor};
+use crate::upsample::{shrink, upsample};
 use crate::weights::Weights;
 
 /// How to smooth.
@@ -29,7 +30,14 @@ pub struct Options {
     pub ensemble: bool,
     /// How much of the result is smoothed, 0 to 1, the rest is the picture itself; None = 1.
     pub amount: Option<f32>,
+    /// How much larger textures may be than those that the network knows, 1 to [`MAX_TEXTURE_SIZE`]; None = 1. Above 1
+    /// the picture is smoothed again smaller by 2, 4, ... up to this factor; small structure is lost, edges stay those of
+    /// the picture smoothed in full.
+    pub texture_size: Option<f32>,
 }
+
+/// The largest [`Options::texture_size`].
+pub const MAX_TEXTURE_SIZE: f32 = 8.0;
 
 impl Options {
     /// With noise of this scale.
@@ -56,9 +64,28 @@ impl Options {
         Options { amount: Some(amount), ..self }
     }
 
+    /// With textures that are larger by this factor, 1 to [`MAX_TEXTURE_SIZE`].
+    #[must_use]
+    pub fn with_texture_size(self, texture_size: f32) -> Options {
+        Options { texture_size: Some(texture_size), ..self }
+    }
+
     /// Passes through the network that one picture takes.
     pub fn passes(&self) -> usize {
-        if self.ensemble { 8 } else { 1 }
+        self.flips() * (1 + self.factors().count())
+    }
+
+    /// Passes at one size.
+    fn flips(&self) -> usize {
+        if self.ensemble { Flip::COUNT } else { 1 }
+    }
+
+    /// By how much smaller the picture is smoothed, again and again: each result guides the next one, whose textures it
+    /// has lost.
+    fn factors(&self) -> impl Iterator<Item = f32> {
+        let size = self.texture_size.unwrap_or(1.0).min(MAX_TEXTURE_SIZE);
+        let doublings = [2.0, 4.0].into_iter().filter(move |factor| *factor < size);
+        doublings.chain((size > 1.0).then_some(size))
     }
 }
 
@@ -150,10 +177,13 @@ impl Smoother {
     /// # Errors
     /// [`Error::TooLarge`] with the largest size of this shape that fits the device.
     pub fn check(&self, h: usize, w: usize) -> Result<()> {
+        self.check_within(h, w, self.memory(0))
+    }
+
+    fn check_within(&self, h: usize, w: usize, memory: u64) -> Result<()> {
         if h == 0 || w == 0 || h.saturating_mul(w) > MOST_PIXELS {
             return Err(Error::Invalid(format!("the picture is {w}x{h}; give 1 to {MOST_PIXELS} pixels")));
         }
-        let memory = self.memory(0);
         self.fits(h, w, memory).map_err(|error| self.too_large(h, w, memory, error))
     }
 
@@ -163,7 +193,8 @@ impl Smoother {
     /// # Errors
     /// As [`Smoother::check`].
     pub fn make_room(&mut self, h: usize, w: usize) -> Result<()> {
-        if let Err(error) = self.check(h, w) {
+        let memory = self.memory(0);
+        if let Err(error) = self.check_within(h, w, memory) {
             if self.built.is_empty() {
                 return Err(error);
             }
@@ -172,7 +203,7 @@ impl Smoother {
             return self.check(h, w);
         }
         let pictures = self.pictures(self.padded(h, w));
-        if pictures > self.memory(0).saturating_sub(self.allocated_bytes()) {
+        if pictures > memory.saturating_sub(self.allocated_bytes()) {
             self.built.clear();
         }
         Ok(())
@@ -191,8 +222,8 @@ impl Smoother {
     /// # Errors
     /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
     /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape, a noise scale that is not from 0 to
-    /// [`crate::low_level::net::MAX_NOISE`], an amount that is not from 0 to 1, and where a value of the picture or of
-    /// the result is not finite.
+    /// [`crate::low_level::net::MAX_NOISE`], an amount that is not from 0 to 1, a texture size that is not from 1 to
+    /// [`MAX_TEXTURE_SIZE`], and where a value of the picture or of the result is not finite.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let device = self.device.clone();
         device.drive(self.smooth_async(x, options, observer))
@@ -211,28 +242,45 @@ impl Smoother {
         if !(0.0..=1.0).contains(&amount) {
             return Err(Error::Invalid(format!("the amount is {amount}; give a number from 0 to 1")));
         }
-        if x.data.len() != x.shape.len() {
-            let (values, shape) = (x.data.len(), x.shape);
+        let texture_size = options.texture_size.unwrap_or(1.0);
+        if !(1.0..=MAX_TEXTURE_SIZE).contains(&texture_size) {
             return Err(Error::Invalid(format!(
-                "the picture has {values} values, its shape {shape} asks for {}",
-                shape.len()
+                "the texture size is {texture_size}; give a number from 1 to {MAX_TEXTURE_SIZE}"
             )));
         }
-        if (x.shape.n, x.shape.c) != (1, 3) || x.shape.is_empty() {
-            return Err(Error::Invalid(format!("the picture is {}; give 1x3 channels of one pixel or more", x.shape)));
-        }
+        x.check_picture()?;
         if x.data.iter().any(|v| !v.is_finite()) {
             return Err(Error::Invalid("the picture has values that are not finite numbers".into()));
         }
+        let mut y = self.network(x, options, noise, 0, observer).await?;
+        for (i, factor) in options.factors().enumerate() {
+            let [h, w] = [x.shape.h, x.shape.w].map(|side| ((side as f32 / factor).round() as usize).max(1));
+            let done = (i + 1) * options.flips();
+            let coarse = self.network(&shrink(x, h, w), options, noise, done, observer).await?;
+            upsample(&coarse, &mut y);
+        }
+        let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * *v;
+        y.data.iter_mut().zip(&x.data).for_each(blend);
+        Ok(y)
+    }
+
+    /// What the network makes of x, clipped to [0, 1]; `done` passes were done for this picture before.
+    async fn network(
+        &mut self,
+        x: &Tensor,
+        options: &Options,
+        noise: f32,
+        done: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Tensor> {
         let mut mean = Tensor::zeros(x.shape);
-        let passes = options.passes();
-        for (i, flip) in Flip::all().take(passes).enumerate() {
+        for (i, flip) in Flip::all().take(options.flips()).enumerate() {
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let run_params =
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
-            self.pass(x, flip, &run_params, (&mut mean, 1.0 / passes as f32), observer).await?;
-            tell(observer, Progress::Pass { done: i + 1, of: passes })?;
+            self.pass(x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), observer).await?;
+            tell(observer, Progress::Pass { done: done + i + 1, of: options.passes() })?;
         }
         if mean.data.iter().any(|v| !v.is_finite()) {
             let kernels = if self.device.is_half() { ", or too large for these kernels, which are in f16" } else { "" };
@@ -240,8 +288,7 @@ impl Smoother {
                 "the result has values that are not finite numbers: the weights are too large{kernels}, or the noise is"
             )));
         }
-        let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * v.clamp(0.0, 1.0);
-        mean.data.iter_mut().zip(&x.data).for_each(blend);
+        mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
     }
 

@@ -1,5 +1,6 @@
 //! Shapes and host tensors, always (N, C, H, W), row-major.
 
+use crate::error::{Error, Result};
 use std::fmt;
 
 /// Size of a tensor: batch, channels, rows, columns. A weight of a convolution is (c_out, c_in, kh, kw), a bias
@@ -83,6 +84,17 @@ impl Tensor {
     pub fn image(&self, i: usize) -> Tensor {
         let shape = Shape { n: 1, ..self.shape };
         Tensor::new(shape, self.data[i * shape.len()..(i + 1) * shape.len()].to_vec())
+    }
+
+    /// Checks that it is a picture: (1, 3, H, W), a pixel or more.
+    pub(crate) fn check_picture(&self) -> Result<()> {
+        let (shape, values) = (self.shape, self.data.len());
+        if (shape.n, shape.c) == (1, 3) && !shape.is_empty() && values == shape.len() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "{values} values of {shape} are no picture: it has 1x3 channels of a pixel or more"
+        )))
     }
 
     /// Puts images of one size together; panics where `images` is empty or their sizes differ.

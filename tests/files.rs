@@ -51,6 +51,7 @@ fn every_output_of_every_command_may_be_a_fifo() {
         (&format!("{eval} --json"), "s.json", b"{"),
         (&format!("{eval} --markdown"), "s.md", b"|"),
         (&format!("{eval} --sheet"), "sheet.png", b"\x89PNG"),
+        (&format!("{eval} --sheet"), "sheet", b"\x89PNG"),
         ("weights w.safetensors -o", "no-weights", b""),
     ] {
         let Some(reader) = fifo(&f.path(out)) else { return };
@@ -100,6 +101,13 @@ fn dev_stdout_is_what_the_shell_opened() {
     assert!(Path::new("/dev/stdout").symlink_metadata().unwrap().is_symlink());
     let ran = f.command("weights").args(["w.safetensors", "-o", "/dev/stdout"]).output().unwrap();
     assert!(ran.status.success() && ran.stdout == f.bytes("w.safetensors"), "nothing else is printed there");
+    f.pictures(&["set/input/a.png", "set/gt/a.png"], 12, 13);
+    let eval = |sheet: &str| {
+        let own = ["set/input", "set/gt", "--adapter", "cpu", "--weights", "w.safetensors", "--sheet", sheet];
+        f.command("eval").args(own).output().unwrap().stdout
+    };
+    assert!(String::from_utf8(eval("sheet.png")).unwrap().starts_with('|'), "the table");
+    assert!(eval("/dev/stdout") == f.bytes("sheet.png"), "the sheet alone");
 }
 
 #[test]

@@ -150,6 +150,26 @@ fn video_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
+fn large_textures_take_another_pass() {
+    let f = Folder::new(0.0);
+    f.picture("a.png", 33, 26);
+    f.picture("dot.png", 1, 1);
+    let run = |size: &str| {
+        f.smooth(&["a.png", "-o", "b.png", "--texture-size", size]).ok();
+        f.bytes("b.png")
+    };
+    let (fine, medium, coarse) = (run("fine"), run("medium"), run("coarse"));
+    assert!(fine == f.expected("a.png", "b.png", &still()) && fine == run("1"));
+    assert!(medium == run("2") && coarse == run("4.0") && run("1.5") != medium);
+    assert!(fine != medium && medium != coarse);
+    f.smooth(&["dot.png", "-o", "c.png", "--texture-size", "8"]).ok();
+    for size in ["0.5", "8.1", "nan", "-2", "large"] {
+        let size = format!("--texture-size={size}");
+        f.smooth(&["a.png", "-o", "c.png", &size]).fails(2, &["give fine, medium, coarse, or a number from 1 to 8"]);
+    }
+}
+
+#[test]
 fn an_amount_blends_with_the_picture() {
     let f = Folder::new(0.0);
     let alpha: Vec<f32> = (0..42).map(|i| (i * 1500) as f32 / 65535.0).collect();

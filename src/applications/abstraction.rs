@@ -1,6 +1,6 @@
 //! Abstraction: a picture as if drawn.
 
-use super::{check_picture, check_range, luminance};
+use super::{check_range, luminance};
 use crate::error::Result;
 use crate::geometry::reflect;
 use crate::tensor::{Shape, Tensor};
@@ -53,7 +53,7 @@ const FALLOFF: f32 = 100.0;
 /// [`Error::Invalid`](crate::Error::Invalid) for other shapes and parameters outside of [`LEVELS`], [`SOFTNESS`],
 /// [`LINE_WIDTH`] and [`LINE_STRENGTH`].
 pub fn abstraction(mut y: Tensor, options: &Abstraction) -> Result<Tensor> {
-    check_picture(&y)?;
+    y.check_picture()?;
     check_range("number of levels", options.levels, &LEVELS)?;
     check_range("softness", options.softness, &SOFTNESS)?;
     check_range("line width", options.line_width, &LINE_WIDTH)?;

@@ -1,6 +1,6 @@
 //! Edge maps.
 
-use super::{check_picture, check_range, luminance};
+use super::{check_range, luminance};
 use crate::error::Result;
 use crate::geometry::reflect;
 use crate::tensor::{Shape, Tensor};
@@ -21,7 +21,7 @@ const FAINT: f32 = 1.0 / 16.0;
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for other shapes and a gain outside of [`GAIN`].
 pub fn edges(mut y: Tensor, gain: f32) -> Result<Tensor> {
-    check_picture(&y)?;
+    y.check_picture()?;
     check_range("gain", gain, &GAIN)?;
     let magnitudes = gradient(&luminance(&y), y.shape);
     let factor = gain / magnitudes.iter().copied().fold(FAINT, f32::max);

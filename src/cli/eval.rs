@@ -1,6 +1,7 @@
 //! `sasnet eval`
 
 use super::data::PairByOrder;
+use super::output::is_stdout;
 use super::shard::Sharding;
 use super::{Smoothing, count, model_or_file, progress};
 use clap::Args;
@@ -85,9 +86,9 @@ impl Eval {
         }
         let [csv, json, sheet] = [&self.csv, &self.json, &self.sheet].map(|p| p.as_ref().map(|p| self.sharding.own(p)));
         let report = if self.merge.is_empty() { self.score(shard, [&csv, &json, &sheet])? } else { self.joined()? };
-        csv.map_or(Ok(()), |path| report.write_csv(&path))?;
+        csv.as_ref().map_or(Ok(()), |path| report.write_csv(path))?;
         json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
-        if let (false, Some(json)) = (shard.is_whole(), json) {
+        if let (false, Some(json)) = (shard.is_whole(), &json) {
             let (own, all): (usize, _) = (report.sets.iter().map(|set| set.images.len()).sum(), count(report.pictures));
             note!(
                 "shard {shard}: scored {own} of {all}; sasnet eval --merge joins {} to those of the others",
@@ -104,7 +105,10 @@ impl Eval {
         if let Some(path) = &self.markdown {
             atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
         }
-        say!("{}", text.trim_end());
+        // Not between the bytes of a file.
+        if ![&self.markdown, &csv, &json, &sheet].into_iter().flatten().any(|path| is_stdout(path)) {
+            say!("{}", text.trim_end());
+        }
         Ok(())
     }
 

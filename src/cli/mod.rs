@@ -25,7 +25,7 @@ use sasnet::lab::shard::local_rank;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
-use sasnet::low_level::smooth::{Options, Smoother};
+use sasnet::low_level::smooth::{MAX_TEXTURE_SIZE, Options, Smoother};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Limit, Network, Result, Sizes, TooLarge};
@@ -47,6 +47,10 @@ pub struct Smoothing {
     /// [default: 1]
     #[arg(long, value_name = "0..1", value_parser = parse_amount, allow_negative_numbers = true)]
     amount: Option<f32>,
+    /// How large the textures are that go: fine = what the network knows, medium = twice as large, coarse = four times, or
+    /// a number from 1 to 8. Small structure goes with them, edges stay sharp [default: fine]
+    #[arg(long, value_name = "SIZE", value_parser = parse_texture_size, allow_negative_numbers = true)]
+    texture_size: Option<f32>,
     /// Most memory to use, as in 800MB, 2GB or 512MiB: with the CPU that of the whole process, with a GPU that of the
     /// network on it. Large pictures then go through in slabs, with the same result [default: what there is, by the
     /// machine's, the container's and ulimit's limits]
@@ -61,7 +65,8 @@ impl Smoothing {
     fn options(&self) -> Options {
         let options = Options::default().with_seed(self.seed).with_ensemble(self.ensemble);
         let options = self.noise.map_or(options.clone(), |scale| options.with_noise(scale));
-        self.amount.map_or(options.clone(), |amount| options.with_amount(amount))
+        let options = self.amount.map_or(options.clone(), |amount| options.with_amount(amount));
+        self.texture_size.map_or(options.clone(), |size| options.with_texture_size(size))
     }
 
     /// The network on a device, with its part of the memory where it is one of `of`.
@@ -114,6 +119,13 @@ fn parse_noise(text: &str) -> Result<f32, String> {
 
 fn parse_amount(text: &str) -> Result<f32, &'static str> {
     text.parse().ok().filter(|amount: &f32| (0.0..=1.0).contains(amount)).ok_or("give a number from 0 to 1")
+}
+
+fn parse_texture_size(text: &str) -> Result<f32, String> {
+    let named = [("fine", 1.0), ("medium", 2.0), ("coarse", 4.0)].into_iter().find(|(name, _)| *name == text);
+    let size = named.map(|(_, size)| size).or_else(|| text.parse().ok());
+    let size = size.filter(|size| (1.0..=MAX_TEXTURE_SIZE).contains(size));
+    size.ok_or_else(|| format!("give fine, medium, coarse, or a number from 1 to {MAX_TEXTURE_SIZE}"))
 }
 
 /// A network and the size of a picture: the same for `plan` and `bench`.

@@ -50,8 +50,13 @@ pub fn left_out(list: &[(PathBuf, String)], all: bool) -> String {
 
 /// Tells whether an error says only that nobody reads the standard output on.
 pub fn nobody_reads(error: &Error) -> bool {
-    let is_stdout = |path: &Path| [Path::new(STDOUT), Path::new("/dev/stdout")].contains(&path);
+    let is_stdout = |path: &Path| path == Path::new(STDOUT) || is_stdout(path);
     matches!(error.root(), Error::Io { path, source } if source.kind() == ErrorKind::BrokenPipe && is_stdout(path))
+}
+
+/// Tells whether a file that is to be written is the standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("/dev/stdout")
 }
 
 /// How messages call the standard output.

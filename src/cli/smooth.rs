@@ -1,6 +1,7 @@
 //! `sasnet smooth`, and the work that it shares with what else is made of smoothed pictures.
 
 mod effect;
+mod frames;
 mod jobs;
 mod picture;
 mod report;
@@ -8,6 +9,7 @@ mod video;
 mod yuv;
 
 use super::Smoothing;
+use super::output::is_stdout;
 use super::picture_options::{Notes, PictureOptions};
 use super::shard::Sharding;
 use clap::Args;
@@ -61,7 +63,7 @@ impl Work {
     pub fn run(self, effect: Effect) -> Result<()> {
         let shard = self.sharding.shard();
         let mut jobs = self.files.jobs(shard)?;
-        let to_stdout = |path: &Path| [Path::new(STANDARD), Path::new("/dev/stdout")].contains(&path);
+        let to_stdout = |path: &Path| path == Path::new(STANDARD) || is_stdout(path);
         if self.verbosity.json && jobs.jobs.iter().any(|job| to_stdout(&job.output)) {
             return Err(Error::Invalid("--json prints on standard output, where the result goes: leave it out".into()));
         }

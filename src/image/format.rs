@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::file::is_stream;
 
 /// A format of picture files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -276,8 +277,8 @@ pub(super) fn known_extensions() -> String {
     FORMATS.map(|(.., extensions)| format!(".{}", extensions[0])).join(" ")
 }
 
-/// Checks that [`write()`](super::write()) knows the format of the path's extension: to be asked before a long
-/// computation.
+/// Checks that [`write()`](super::write()) knows the format of the path's extension (of a device or pipe: PNG): to be
+/// asked before a long computation.
 ///
 /// # Errors
 /// [`Error::File`] where the extension is none of those that can be written.
@@ -288,7 +289,8 @@ pub fn check_format(path: impl AsRef<Path>) -> Result<()> {
 /// The format that [`write()`](super::write()) chooses.
 pub(super) fn format_of(path: impl AsRef<Path>) -> Result<Format> {
     let path = path.as_ref();
-    Format::from_path(path).ok_or_else(|| {
+    // A device or pipe has a name of its own, and says nothing.
+    Format::from_path(path).or_else(|| is_stream(path).then_some(Format::Png)).ok_or_else(|| {
         let known = known_extensions();
         Error::file(path, format!("the extension must say the picture's format, one of {known}"))
     })

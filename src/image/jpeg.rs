@@ -5,6 +5,7 @@ use zune_jpeg::zune_core::bytestream::{ZByteReaderTrait, ZCursor};
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::decoder::check_size;
 use super::metadata::{Metadata, Resolution};
 use super::note::Note;
 use super::picture::{Chroma, Layout, Picture, code8};
@@ -21,13 +22,15 @@ const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 /// What one segment holds.
 const SEGMENT: usize = 65533;
 
-/// The segments before the compressed pixels: marker and contents.
+/// The segments before the compressed pixels: marker and contents. What stands between them is left out, as by the
+/// decoder.
 fn segments(bytes: &[u8]) -> Vec<(u8, &[u8])> {
     let (mut found, mut rest) = (vec![], bytes.get(2..).unwrap_or_default());
-    while let [0xFF, marker, after @ ..] = rest {
+    while let [first, marker, after @ ..] = rest {
         match marker {
-            // A byte that fills a gap; markers without contents.
-            0xFF => rest = &rest[1..],
+            _ if *first != 0xFF => rest = &rest[1..],
+            // Bytes that fill a gap; markers without contents.
+            0x00 | 0xFF => rest = &rest[1..],
             0x01 | 0xD0..=0xD8 => rest = after,
             0xD9 | 0xDA => break,
             _ => {
@@ -122,17 +125,28 @@ fn chroma(frame: &[u8]) -> Option<Chroma> {
 /// Samples, rows and columns, and their space.
 pub(super) type Samples = (Vec<u8>, (usize, usize), ColorSpace);
 
-/// Decodes into a space that depends on that of the file.
-fn samples(bytes: impl ZByteReaderTrait, strict: bool, space: fn(ColorSpace) -> ColorSpace) -> Result<Samples, String> {
+/// A decoder that has read the headers; rows and columns.
+fn opened<T: ZByteReaderTrait>(bytes: T, strict: bool) -> Result<(JpegDecoder<T>, (usize, usize)), String> {
     let options =
         DecoderOptions::default().set_strict_mode(strict).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(bytes, options);
-    let text = |e: zune_jpeg::errors::DecodeErrors| e.to_string().trim_matches('"').to_string();
     decoder.decode_headers().map_err(text)?;
-    let output = space(decoder.input_colorspace().expect("headers are decoded"));
-    decoder.set_options(options.jpeg_set_out_colorspace(output));
     let (w, h) = decoder.dimensions().expect("headers are decoded");
-    Ok((decoder.decode().map_err(text)?, (h, w), output))
+    check_size((h, w), 4).map_err(|e| e.to_string())?;
+    Ok((decoder, (h, w)))
+}
+
+/// The decoder's error, in words.
+fn text(e: zune_jpeg::errors::DecodeErrors) -> String {
+    e.to_string().trim_matches('"').to_string()
+}
+
+/// Decodes into a space that depends on that of the file.
+fn samples(bytes: impl ZByteReaderTrait, strict: bool, space: fn(ColorSpace) -> ColorSpace) -> Result<Samples, String> {
+    let (mut decoder, size) = opened(bytes, strict)?;
+    let output = space(decoder.input_colorspace().expect("headers are decoded"));
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(output));
+    Ok((decoder.decode().map_err(text)?, size, output))
 }
 
 /// RGB; but inks and grey as they are stored.
@@ -196,9 +210,12 @@ fn checked(bytes: &[u8]) -> Result<(Samples, Option<String>), String> {
     }
 }
 
+fn unreadable(e: String) -> Error {
+    Error::Invalid(format!("not a JPEG that can be read: {e}"))
+}
+
 pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Vec<Picture>> {
     let header = header(bytes);
-    let unreadable = |e| Error::Invalid(format!("not a JPEG that can be read: {e}"));
     let ((samples, size, space), damage) = checked(bytes).map_err(unreadable)?;
     let mut picture = match space {
         ColorSpace::Luma => Picture::from_samples(&samples, 255.0, size, Layout { grey: true, alpha: false }),
@@ -217,14 +234,7 @@ pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Vec<Picture>> 
 }
 
 pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize)> {
-    let frame = segments(bytes)
-        .into_iter()
-        .find(|(marker, _)| matches!(marker, 0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(marker)));
-    let size = frame.and_then(|(_, contents)| contents.get(1..5)).map(|b| {
-        let side = |high, low| usize::from(u16::from_be_bytes([high, low]));
-        (side(b[0], b[1]), side(b[2], b[3]))
-    });
-    let (h, w) = size.ok_or_else(|| Error::Invalid("not a JPEG that can be read: it has no frame".into()))?;
+    let (_, (h, w)) = opened(ZCursor::new(bytes), false).map_err(unreadable)?;
     Ok(if header(bytes).flip.transpose { (w, h) } else { (h, w) })
 }
 

@@ -3,7 +3,7 @@
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::codecs::hdr::{HdrDecoder, HdrEncoder};
 use image::codecs::openexr::{OpenExrDecoder, OpenExrEncoder};
-use image::codecs::pnm::{PnmDecoder, PnmEncoder};
+use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::{QoiDecoder, QoiEncoder};
 use image::codecs::tga::{TgaDecoder, TgaEncoder};
 use image::codecs::{bmp::BmpDecoder, bmp::BmpEncoder};
@@ -80,10 +80,10 @@ pub(super) fn write(pictures: &[Picture], format: Format, layout: Layout) -> Res
     let mut out = Cursor::new(&mut bytes);
     let picture = &pictures[0];
     match format {
-        Format::Bmp => codes(BmpEncoder::new(&mut out), picture, layout, false),
-        Format::Pnm => codes(PnmEncoder::new(out), picture, layout, picture.depth != Depth::Eight),
-        Format::Tga => codes(TgaEncoder::new(out), picture, layout, false),
-        Format::Qoi => codes(QoiEncoder::new(out), picture, layout, false),
+        Format::Bmp => codes(BmpEncoder::new(&mut out), picture, layout),
+        Format::Pnm => return Ok(pnm(picture, layout)),
+        Format::Tga => codes(TgaEncoder::new(out), picture, layout),
+        Format::Qoi => codes(QoiEncoder::new(out), picture, layout),
         Format::Gif => gif(GifEncoder::new(out), pictures),
         Format::Hdr => light(HdrEncoder::new(out), picture, layout),
         Format::Exr => light(OpenExrEncoder::new(out), picture, layout),
@@ -93,24 +93,28 @@ pub(super) fn write(pictures: &[Picture], format: Format, layout: Layout) -> Res
     Ok(bytes)
 }
 
-fn codes(encoder: impl ImageEncoder, picture: &Picture, layout: Layout, deep: bool) -> ImageResult<()> {
+/// A PGM or PPM; the image crate has 8 bits of them only, and for more PAM, which few programs read.
+fn pnm(picture: &Picture, layout: Layout) -> Vec<u8> {
+    let ((h, w), deep) = (picture.size(), picture.depth != Depth::Eight);
+    let (kind, top) = (if layout.grey { "P5" } else { "P6" }, if deep { 65535 } else { 255 });
+    let mut bytes = format!("{kind}\n{w} {h}\n{top}\n").into_bytes();
+    match deep {
+        true => bytes.extend(picture.interleaved(layout, code16).iter().flat_map(|code| code.to_be_bytes())),
+        false => bytes.extend(picture.interleaved(layout, code8)),
+    }
+    bytes
+}
+
+fn codes(encoder: impl ImageEncoder, picture: &Picture, layout: Layout) -> ImageResult<()> {
     use ExtendedColorType::*;
     let (h, w) = picture.size();
-    let colour = match (layout.grey, layout.alpha, deep) {
-        (true, false, false) => L8,
-        (true, false, true) => L16,
-        (true, true, false) => La8,
-        (true, true, true) => La16,
-        (false, false, false) => Rgb8,
-        (false, false, true) => Rgb16,
-        (false, true, false) => Rgba8,
-        (false, true, true) => Rgba16,
+    let colour = match (layout.grey, layout.alpha) {
+        (true, false) => L8,
+        (true, true) => La8,
+        (false, false) => Rgb8,
+        (false, true) => Rgba8,
     };
-    let bytes = match deep {
-        true => bytemuck::cast_slice(&picture.interleaved(layout, code16)).to_vec(),
-        false => picture.interleaved(layout, code8),
-    };
-    encoder.write_image(&bytes, w as u32, h as u32, colour)
+    encoder.write_image(&picture.interleaved(layout, code8), w as u32, h as u32, colour)
 }
 
 fn gif(mut encoder: GifEncoder<Cursor<&mut Vec<u8>>>, pictures: &[Picture]) -> ImageResult<()> {

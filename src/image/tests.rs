@@ -70,6 +70,19 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
+fn pnm_is_what_its_extensions_say() {
+    for (depth, top) in [(Depth::Eight, "255"), (Depth::Sixteen, "65535")] {
+        let picture = sample(2, 3, false, depth);
+        let begins = |picture: &Picture, kind: &str| {
+            let bytes = encode(picture, Format::Pnm, &WriteOptions::default()).unwrap();
+            assert!(bytes.starts_with(format!("{kind}\n3 2\n{top}\n").as_bytes()), "{kind}, {depth:?}");
+        };
+        begins(&picture, "P6");
+        begins(&grey(picture), "P5");
+    }
+}
+
+#[test]
 fn lossless_formats_give_back_what_they_were_given() {
     use Format::*;
     for (h, w) in [(1, 1), (7, 5), (16, 3), (1, 33)] {

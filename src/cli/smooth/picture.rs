@@ -1,6 +1,7 @@
 //! One job: reads a picture, smooths it, makes of it what is wanted, writes it; on files as on pipes.
 
 use super::effect::Effect;
+use super::frames::MAGIC;
 use super::jobs::{Job, STANDARD, name};
 use super::report::{Frames, Report};
 use super::video;
@@ -104,8 +105,8 @@ fn open(input: &Path) -> Result<Contents> {
     };
     let mut bytes = vec![];
     let begin = |bytes: &mut Vec<u8>| -> std::io::Result<bool> {
-        (&mut reader).take(video::MAGIC.len() as u64).read_to_end(bytes)?;
-        let is_video = bytes == video::MAGIC;
+        (&mut reader).take(MAGIC.len() as u64).read_to_end(bytes)?;
+        let is_video = bytes == MAGIC;
         if !is_video {
             reader.read_to_end(bytes)?;
         }

@@ -1,31 +1,20 @@
 //! Video as y4m, frame by frame: what is read, smoothed and written overlaps.
 
+use super::frames::{Frame, MAGIC, Reader};
 use super::jobs::{Job, STANDARD, is_video, name};
 use super::report::{Frames, Report};
-use super::yuv::{Layout, Planes};
+use super::yuv::Layout;
 use crate::cli::output::{STDIN, STDOUT, check_stdout};
 use sasnet::low_level::file::{atomic_write, open_stream};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::{Error, Result};
-use std::io::{BufReader, BufWriter, Read, Write, stdout};
+use std::io::{BufWriter, Read, Write, stdout};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
-/// How a y4m stream begins.
-pub const MAGIC: &[u8] = b"YUV4MPEG2 ";
 
 /// Frames that wait between reading, smoothing and writing.
 const WAITING: usize = 2;
-
-/// A frame on its way: its header and planes as they came, and its colours.
-struct Frame {
-    params: Vec<u8>,
-    planes: Planes,
-    colours: Tensor,
-}
 
 /// Smooths video. A file appears when it is complete; a stream gets frame after frame.
 pub fn smooth(
@@ -70,7 +59,8 @@ fn pump(
         let (to_smooth, read) = sync_channel(WAITING);
         let (to_write, smoothed) = sync_channel(WAITING);
         let header = reader.header.clone();
-        scope.spawn(move || reader.run(&to_smooth));
+        // Until the end, an error, or nobody takes them.
+        scope.spawn(move || reader.map_while(|frame| to_smooth.send(frame).ok()).for_each(drop));
         let writer = scope.spawn(move || write(&layout, &header, &smoothed, out));
         let result = frames(network, &read, &to_write, report);
         // Each end sees that the other is gone.
@@ -100,65 +90,6 @@ fn frames(
     Ok(count)
 }
 
-/// A y4m stream.
-struct Reader {
-    from: std::path::PathBuf,
-    decoder: y4m::Decoder<Counted>,
-    layout: Layout,
-    header: Vec<u8>,
-    read: Arc<AtomicU64>,
-}
-
-impl Reader {
-    /// Reads the header.
-    fn new(from: &Path, input: Box<dyn Read + Send>) -> Result<Reader> {
-        let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted { input: BufReader::new(input), read: read.clone() };
-        let decoder = y4m::Decoder::new(counted).map_err(|e| Error::file(from, wrong(&e)))?;
-        let layout = Layout::new(&decoder).map_err(|message| Error::file(from, message))?;
-        let header = decoder.get_raw_params().to_vec();
-        Ok(Reader { from: from.into(), decoder, layout, header, read })
-    }
-
-    /// Sends frame after frame, until the end, an error, or nobody takes them.
-    fn run(mut self, to: &SyncSender<Result<Frame>>) {
-        loop {
-            let before = self.read.load(Ordering::Relaxed);
-            let next = match self.decoder.read_frame() {
-                Ok(frame) => {
-                    let planes = [frame.get_y_plane(), frame.get_u_plane(), frame.get_v_plane()];
-                    let planes = self.layout.read(planes);
-                    let params = frame.get_raw_params().unwrap_or_default().to_vec();
-                    Ok(Frame { params, colours: self.layout.colours(&planes), planes })
-                }
-                // The decoder calls the middle of a frame an end, too.
-                Err(y4m::Error::EOF) if self.read.load(Ordering::Relaxed) == before => return,
-                Err(y4m::Error::EOF) => Err(Error::Invalid("ends within a frame".into())),
-                Err(error) => Err(Error::Invalid(wrong(&error))),
-            };
-            let is_last = next.is_err();
-            if to.send(next).is_err() || is_last {
-                return;
-            }
-        }
-    }
-}
-
-/// The decoder's error, in words.
-fn wrong(error: &y4m::Error) -> String {
-    match error {
-        y4m::Error::UnknownColorspace => {
-            "y4m of another kind than 4:2:0, 4:2:2, 4:4:4 or grey, of 8, 10 or 12 bits; ffmpeg converts it by \
-             -pix_fmt yuv420p"
-                .into()
-        }
-        y4m::Error::OutOfMemory => "y4m whose frames are larger than 1 GiB".into(),
-        y4m::Error::EOF => "y4m that ends within its header".into(),
-        y4m::Error::IoError(error) => error.to_string(),
-        y4m::Error::BadInput | y4m::Error::ParseError(_) => "not y4m that can be read: a header is damaged".into(),
-    }
-}
-
 fn write(
     layout: &Layout,
     header: &[u8],
@@ -177,18 +108,4 @@ fn write(
         write(&[b"FRAME", space, &frame.params, b"\n", &codes])?;
     }
     Ok(())
-}
-
-/// Counts the bytes that are read.
-struct Counted {
-    input: BufReader<Box<dyn Read + Send>>,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.input.read(into)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
 }

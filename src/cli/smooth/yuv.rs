@@ -74,11 +74,12 @@ impl Layout {
         self.chroma.map_or((0, 0), |(sy, sx)| (self.h.div_ceil(sy), self.w.div_ceil(sx)))
     }
 
-    /// The codes of a frame's bytes.
+    /// The codes of a frame's bytes; what is beyond the last one is that.
     pub fn read(&self, planes: [&[u8]; 3]) -> Planes {
+        let last = ((1u32 << self.depth) - 1) as u16;
         planes.map(|bytes| match self.depth {
             8 => bytes.iter().map(|&code| u16::from(code)).collect(),
-            _ => bytes.chunks_exact(2).map(|code| u16::from_le_bytes([code[0], code[1]])).collect(),
+            _ => bytes.chunks_exact(2).map(|code| u16::from_le_bytes([code[0], code[1]]).min(last)).collect(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Files that are cut off, overwritten, or made to take all memory.
 
+use super::ifd::tag;
 use super::*;
 use crate::error::Error;
 
@@ -158,4 +159,83 @@ fn a_file_that_only_claims_a_size_is_refused() {
     png[29..33].copy_from_slice(&check.to_be_bytes());
     let text = refused(decode(&png, None));
     assert!(text.contains("100000x100000"), "{text}");
+}
+
+/// A TIFF of directories that all have the same contents, one strip of no bytes.
+fn pages(count: usize, (h, w): (u16, u16)) -> Vec<u8> {
+    let one = tiffs::file(tiffs::bits(&[8], 1), (h, w), &[]);
+    let (directory, mut out) = (&one[8..], one.clone());
+    // The offset of the next directory stands behind the entries.
+    let next = |at: usize| at + 2 + 12 * usize::from(u16::from_ne_bytes([directory[0], directory[1]]));
+    let mut at = 8;
+    for _ in 1..count {
+        let place = (out.len() as u32).to_ne_bytes();
+        out[next(at)..next(at) + 4].copy_from_slice(&place);
+        at = out.len();
+        out.extend(directory);
+    }
+    out
+}
+
+#[test]
+fn a_tiff_that_only_claims_pages_is_refused() {
+    // A page of bytes may be that large, one of three bytes a pixel is not.
+    let text = refused(decode(&tiffs::file(tiffs::bits(&[8; 3], 2), (65_535, 65_535), &[]), None));
+    assert!(text.contains("65535x65535"), "{text}");
+    // Each page might be one; all together they would take 25 GB.
+    let text = refused(decode_pages(&pages(2, (40_000, 20_000)), None, &keep_going()));
+    assert!(text.contains("2 of its pictures") && text.contains("1600000000 pixels"), "{text}");
+    assert_eq!(decode_size(&pages(3, (10, 20)), None).unwrap(), (10, 20));
+}
+
+#[test]
+fn a_gif_that_only_claims_a_size_is_refused() {
+    let mut gif = encode(&sample(4, 4, false, Depth::Eight), Format::Gif, &WriteOptions::default()).unwrap();
+    assert!(decode(&gif, None).is_ok());
+    // The screen, and then the frame on it.
+    gif[6..10].fill(0xFF);
+    let text = refused(decode(&gif, None));
+    assert!(text.contains("65535x65535"), "{text}");
+    let frame = gif.windows(5).position(|bytes| bytes == [0x2C, 0, 0, 0, 0]).unwrap() + 5;
+    gif[6..10].copy_from_slice(&[4, 0, 4, 0]);
+    gif[frame..frame + 4].fill(0xFF);
+    let text = refused(decode(&gif, None));
+    assert!(text.contains("GIF"), "{text}");
+}
+
+#[test]
+fn frames_that_are_too_many_are_refused() {
+    use super::decoder::check_all;
+    let most = (16u64 << 30) / 16;
+    assert!(check_all(2, most).is_ok() && check_all(1, u64::MAX).is_ok());
+    let text = check_all(2, most + 1).unwrap_err().to_string();
+    assert!(text.contains("2 of its pictures") && text.contains("split"), "{text}");
+}
+
+#[test]
+fn what_has_no_pixels_is_no_picture() {
+    let text = refused(decode(b"P6\n2 0\n255\n", None));
+    assert!(text.contains("2x0"), "{text}");
+    let text = refused(decode(&pages(1, (0, 3)), None));
+    assert!(text.contains("3x0"), "{text}");
+}
+
+#[test]
+fn a_tiff_that_claims_two_sizes_is_refused() {
+    let mut entries = tiffs::bits(&[8], 1);
+    entries.push(tiffs::short(tag::WIDTH, 1));
+    let text = refused(decode(&tiffs::file(entries, (2, 3), &[0; 6]), None));
+    assert!(text.contains("two sizes"), "{text}");
+}
+
+#[test]
+fn what_stands_between_the_headers_of_a_jpeg_does_no_harm() {
+    let picture =
+        Picture { metadata: Metadata { xmp: Some(b"<x/>".to_vec()), ..Metadata::default() }, ..noisy(16, 24) };
+    let whole = encode(&picture, Format::Jpeg, &WriteOptions::default()).unwrap();
+    let first = 4 + usize::from(whole[5]);
+    let bytes = [&whole[..first], &[0, 0xFF, 0, 7, 7, 7], &whole[first..]].concat();
+    assert_eq!(decode_size(&bytes, None).unwrap(), (16, 24));
+    let read = decode(&bytes, None).unwrap();
+    assert_eq!((read.size(), read.metadata.xmp), ((16, 24), picture.metadata.xmp));
 }

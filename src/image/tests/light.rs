@@ -44,6 +44,28 @@ fn light_goes_through_a_logarithmic_scale_and_back() {
 }
 
 #[test]
+fn the_faintest_and_the_brightest_light_have_a_scale() {
+    for top in [f32::from_bits(1), f32::MIN_POSITIVE, f32::MAX] {
+        let mut picture: Picture = Tensor::new(Shape::new(1, 3, 1, 1), vec![0.0, top / 3.0, top]).into();
+        picture.depth = Depth::Float;
+        let picture = hdr::scaled(picture, true).unwrap();
+        assert!(picture.tensor.data.iter().all(|v| (0.0..=1.0).contains(v)), "{top}: {:?}", picture.tensor.data);
+        assert!(values(&picture).iter().all(|v| v.is_finite()), "{top}: {:?}", values(&picture));
+    }
+}
+
+#[test]
+fn opacity_is_from_0_to_1() {
+    let with_alpha = |alpha: [f32; 2]| {
+        let mut picture: Picture = Tensor::new(Shape::new(1, 3, 1, 2), vec![0.5; 6]).into();
+        picture.alpha = Some(alpha.into());
+        hdr::scaled(picture, true)
+    };
+    assert_eq!(with_alpha([-0.5, 1.5]).unwrap().alpha, Some(vec![0.0, 1.0]));
+    assert!(refused(with_alpha([f32::NAN, 1.0])).contains("NaN"));
+}
+
+#[test]
 fn light_is_refused_where_it_has_no_place() {
     for format in [Format::Png, Format::Jpeg, Format::WebP, Format::Bmp, Format::Gif, Format::Pnm] {
         let text = refused(check(&[hdr(false)], format, &WriteOptions::default()));

@@ -9,7 +9,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use super::jpeg;
 use crate::error::{Error, Result};
-use crate::image::decoder::check_size;
+use crate::image::decoder::{check_all, check_size};
 use crate::image::hdr::scaled;
 use crate::image::ifd::{Directories, Exif, Ifd, tag};
 use crate::image::metadata::{Metadata, Resolution, flip_of};
@@ -87,6 +87,9 @@ fn pages(bytes: &[u8]) -> Result<Pages<'_>> {
 pub(in super::super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<Vec<Picture>> {
     let (file, pages, notes) = pages(bytes)?;
     let count = pages.len();
+    let side = |ifd: &Ifd, tag| ifd.integer(tag).unwrap_or(0);
+    let pixels = pages.iter().map(|(_, ifd)| side(ifd, tag::WIDTH).saturating_mul(side(ifd, tag::HEIGHT)));
+    check_all(count, pixels.fold(0, u64::saturating_add))?;
     let mut pictures = vec![];
     for (i, ifd) in pages {
         let numbered = |e: Error| match e {
@@ -117,6 +120,16 @@ enum Samples {
     Sixteen(Vec<u16>),
     /// Integers of other depths by their range, and floating point.
     Float(Vec<f32>),
+}
+
+impl Samples {
+    fn len(&self) -> usize {
+        match self {
+            Samples::Eight(samples) => samples.len(),
+            Samples::Sixteen(samples) => samples.len(),
+            Samples::Float(samples) => samples.len(),
+        }
+    }
 }
 
 fn page(file: &Directories, bytes: &[u8], i: usize, ifd: &Ifd, options: &ReadOptions) -> Result<Picture> {
@@ -178,6 +191,10 @@ fn page(file: &Directories, bytes: &[u8], i: usize, ifd: &Ifd, options: &ReadOpt
         && let Some(alpha) = &picture.alpha
     {
         alpha::unmultiply(&mut picture.tensor, alpha);
+        if depth != Depth::Float {
+            // No colour is brighter than its opacity.
+            picture.tensor.data.iter_mut().for_each(|v| *v = v.min(1.0));
+        }
         picture.notes.push(Note::converted("colours that were multiplied by alpha are stored as they are"));
     }
     if depth == Depth::Float {
@@ -254,6 +271,10 @@ fn samples(bytes: &[u8], i: usize, ifd: &Ifd, size: (usize, usize), options: &Re
     limits.intermediate_buffer_size = limits.decoding_buffer_size;
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(unreadable)?.with_limits(limits.clone());
     decoder.seek_to_image(i).map_err(unreadable)?;
+    let (w, h) = decoder.dimensions().map_err(unreadable)?;
+    if (h as usize, w as usize) != size {
+        return Err(invalid("not a TIFF that can be read: it claims two sizes"));
+    }
     let colour = decoder.colortype().map_err(unreadable)?;
     let layout = decoder.image_buffer_layout().map_err(unreadable)?;
     let mut result = DecodingResult::U8(vec![]);
@@ -283,6 +304,10 @@ fn samples(bytes: &[u8], i: usize, ifd: &Ifd, size: (usize, usize), options: &Re
             Samples::Sixteen(planes) => Samples::Sixteen(interleaved(&planes, count)),
             Samples::Float(planes) => Samples::Float(interleaved(&planes, count)),
         };
+    }
+    let (found, wanted) = (samples.len(), size.0 * size.1 * channels);
+    if found != wanted {
+        return Err(invalid(format!("not a TIFF that can be read: {found} samples where {wanted} are said to be")));
     }
     Ok((samples, channels, depth, notes, damage))
 }
