@@ -166,7 +166,7 @@ impl fmt::Display for TooLarge {
         }
         match (self.picture, self.largest) {
             (Some(_), Some([w, h])) => write!(f, ". Make it {w}x{h} or smaller"),
-            (Some(_), None) => write!(f, ". Not even a pixel of this network does"),
+            (Some(_), None) => write!(f, ". Not even a pixel does"),
             (None, _) => Ok(()),
         }
     }

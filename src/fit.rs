@@ -12,6 +12,27 @@ use crate::ops::Graph;
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 
+/// What smooths a picture, as far as memory goes: a network, or a filter.
+pub trait Subject {
+    /// What it is, for messages.
+    fn what(&self) -> String;
+
+    /// In how many slabs at most it takes a picture, and whether it may compute features twice instead of keeping them.
+    fn slabs(&self, shape: Shape) -> (usize, bool);
+
+    /// The graph of a picture of this shape, cut so.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a shape that it does not take.
+    fn graph(&self, cut: Cut, shape: Shape) -> Result<CutGraph>;
+
+    /// Bytes that this graph's plan takes, or nearly so.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where it cannot be at all.
+    fn estimate(&self, cut: Cut, shape: Shape, target: Target) -> Result<u64>;
+}
+
 /// In how many slabs, and what is kept meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -41,8 +62,82 @@ impl Cut {
     ///
     /// # Errors
     /// [`Error::Invalid`] for another shape, or one of more than 2^40 pixels.
-    pub fn graph(self, network: &Network, shape: Shape) -> Result<CutGraph> {
-        let scale = network.scale();
+    pub fn graph(self, subject: &dyn Subject, shape: Shape) -> Result<CutGraph> {
+        subject.graph(self, shape)
+    }
+
+    /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where none does, with what the smallest needs; not everything can be cut.
+    pub fn within(subject: &dyn Subject, shape: Shape, target: Target, max_memory: u64) -> Result<(CutGraph, Plan)> {
+        let mut tried = Tried { max_memory, ..Tried::default() };
+        for cut in Cut::all(subject, shape) {
+            if !tried.fits(cut.estimate(subject, shape, target, max_memory))? {
+                continue;
+            }
+            let cut_graph = cut.graph(subject, shape)?;
+            let plan = Plan::new(&cut_graph.graph, target)?;
+            if tried.fits(Ok(plan.peak_bytes()))? {
+                return Ok((cut_graph, plan));
+            }
+        }
+        Err(tried.error(subject))
+    }
+
+    /// Checks that there is a way, in less time than [`Cut::within`] takes.
+    pub fn fit(subject: &dyn Subject, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
+        let mut tried = Tried { max_memory, ..Tried::default() };
+        // Those that take least come last.
+        for cut in Cut::all(subject, shape).rev() {
+            if tried.fits(cut.estimate(subject, shape, target, max_memory))? {
+                return Ok(());
+            }
+        }
+        Err(tried.error(subject))
+    }
+
+    /// Bytes that the cut which takes least needs.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where it cannot be at all.
+    pub fn needs(subject: &dyn Subject, shape: Shape, target: Target) -> Result<u64> {
+        let least = Cut::all(subject, shape).next_back().expect("one way is always there");
+        least.estimate(subject, shape, target, u64::MAX)
+    }
+
+    /// All that are tried, the fastest first: counts in steps of a half or less.
+    fn all(subject: &dyn Subject, shape: Shape) -> impl DoubleEndedIterator<Item = Cut> {
+        let (most, twice) = subject.slabs(shape);
+        let most = most.min(MOST);
+        let next = |&n: &usize| (n < most).then(|| (n + n.div_ceil(2)).min(most));
+        let counts: Vec<usize> = std::iter::successors(Some(1), next).collect();
+        let again: Vec<usize> = if twice { counts[1..].to_vec() } else { vec![] };
+        let with = |keep_features| move |count| Cut { count, keep_features };
+        counts.into_iter().map(with(true)).chain(again.into_iter().map(with(false)))
+    }
+
+    fn estimate(self, subject: &dyn Subject, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
+        // The picture itself is there at once; no plan can take less.
+        let picture = (shape.len() as u64).saturating_mul(4);
+        if picture > max_memory { Ok(picture) } else { subject.estimate(self, shape, target) }
+    }
+}
+
+impl Subject for Network {
+    fn what(&self) -> String {
+        match self.takes_slabs() {
+            true => "the network".to_string(),
+            false => format!("an architecture {} (which cannot be cut into slabs)", self.name()),
+        }
+    }
+
+    fn slabs(&self, shape: Shape) -> (usize, bool) {
+        (if self.takes_slabs() { shape.h.div_ceil(SLAB_ROWS * self.scale()) } else { 1 }, true)
+    }
+
+    fn graph(&self, cut: Cut, shape: Shape) -> Result<CutGraph> {
+        let scale = self.scale();
         let fits = |side: usize| side > 0 && side.is_multiple_of(scale);
         if shape.n == 0 || shape.c != 3 || !fits(shape.h) || !fits(shape.w) {
             return Err(Error::Invalid(format!(
@@ -52,78 +147,23 @@ impl Cut {
         if shape.n.saturating_mul(shape.plane()) > MOST_PIXELS {
             return Err(Error::Invalid(format!("the picture is {shape}; it may have {MOST_PIXELS} pixels at most")));
         }
-        let unit = SLAB_ROWS * network.scale();
-        let rows = shape.h.div_ceil(unit).div_ceil(self.count) * unit;
-        let mut graph = Graph::new(network.layout());
+        let unit = SLAB_ROWS * scale;
+        let rows = shape.h.div_ceil(unit).div_ceil(cut.count) * unit;
+        let mut graph = Graph::new(self.layout());
         let heights = (0..shape.h).step_by(rows).map(|first| rows.min(shape.h - first));
         let x: Vec<Value> = heights.map(|h| graph.input("x", Shape { h, ..shape })).collect();
-        let y = network.smooth(&mut graph, &x, self.keep_features)?;
+        let y = self.smooth(&mut graph, &x, cut.keep_features)?;
         y.iter().for_each(|y| graph.output(*y));
-        Ok(CutGraph { graph, x, y, cut: self })
+        Ok(CutGraph { graph, x, y, cut })
     }
 
-    /// The cheapest way for a picture of this shape that needs no more than `max_memory` bytes, with its plan.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] where none does, with what the smallest needs; not every network can be cut.
-    pub fn within(network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<(CutGraph, Plan)> {
-        let mut tried = Tried { max_memory, ..Tried::default() };
-        for cut in Cut::all(network, shape) {
-            if !tried.fits(cut.estimate(network, shape, target, max_memory))? {
-                continue;
-            }
-            let cut_graph = cut.graph(network, shape)?;
-            let plan = Plan::new(&cut_graph.graph, target)?;
-            if tried.fits(Ok(plan.peak_bytes()))? {
-                return Ok((cut_graph, plan));
-            }
-        }
-        Err(tried.error(network))
-    }
-
-    /// Checks that there is a way, in less time than [`Cut::within`] takes, by the plans of a network of fewer blocks.
-    pub fn fit(network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<()> {
-        let mut tried = Tried { max_memory, ..Tried::default() };
-        // Those that take least come last.
-        for cut in Cut::all(network, shape).rev() {
-            if tried.fits(cut.estimate(network, shape, target, max_memory))? {
-                return Ok(());
-            }
-        }
-        Err(tried.error(network))
-    }
-
-    /// Bytes that the cut which takes least needs.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] where it cannot be at all.
-    pub fn needs(network: &Network, shape: Shape, target: Target) -> Result<u64> {
-        let least = Cut::all(network, shape).next_back().expect("one way is always there");
-        least.estimate(network, shape, target, u64::MAX)
-    }
-
-    /// All that are tried, the fastest first: counts in steps of a half or less.
-    fn all(network: &Network, shape: Shape) -> impl DoubleEndedIterator<Item = Cut> {
-        let most = if network.takes_slabs() { shape.h.div_ceil(SLAB_ROWS * network.scale()).min(MOST) } else { 1 };
-        let next = |&n: &usize| (n < most).then(|| (n + n.div_ceil(2)).min(most));
-        let counts: Vec<usize> = std::iter::successors(Some(1), next).collect();
-        let again: Vec<usize> = counts[1..].to_vec();
-        let with = |keep_features| move |count| Cut { count, keep_features };
-        counts.into_iter().map(with(true)).chain(again.into_iter().map(with(false)))
-    }
-
-    /// Bytes of a plan: what more than two blocks of a scale cost is added, not planned.
-    fn estimate(self, network: &Network, shape: Shape, target: Target, max_memory: u64) -> Result<u64> {
-        // The picture itself is there at once; no plan can take less.
-        let picture = (shape.len() as u64).saturating_mul(4);
-        if picture > max_memory {
-            return Ok(picture);
-        }
+    /// By the plans of a network of fewer blocks: what more than two of a scale cost is added, not planned.
+    fn estimate(&self, cut: Cut, shape: Shape, target: Target) -> Result<u64> {
         let peak = |repeats: Vec<usize>| -> Result<u64> {
-            let cut_graph = self.graph(&network.with_repeats(repeats), shape)?;
+            let cut_graph = cut.graph(&self.with_repeats(repeats), shape)?;
             Ok(Plan::new(&cut_graph.graph, target)?.peak_bytes())
         };
-        let repeats = network.repeats();
+        let repeats = self.repeats();
         let few: Vec<usize> = repeats.iter().map(|&n| n.min(2)).collect();
         let base = peak(few.clone())?;
         let mut sum = base;
@@ -165,13 +205,9 @@ impl Tried {
         Ok(false)
     }
 
-    fn error(self, network: &Network) -> Error {
-        let what = match network.takes_slabs() {
-            true => "the network".to_string(),
-            false => format!("an architecture {} (which cannot be cut into slabs)", network.name()),
-        };
+    fn error(self, subject: &dyn Subject) -> Error {
         match (self.smallest, self.impossible) {
-            (Some(bytes), _) => TooLarge::new(what, Limit::Memory, bytes, self.max_memory).into(),
+            (Some(bytes), _) => TooLarge::new(subject.what(), Limit::Memory, bytes, self.max_memory).into(),
             (None, Some(error)) => error,
             (None, None) => unreachable!("one way is always tried"),
         }

@@ -175,14 +175,15 @@ pub struct Graph<O> {
     params: Value,
     /// Parameters that have been asked for, by their offset.
     views: HashMap<usize, Value>,
+    constants: Vec<(Value, Vec<f64>)>,
 }
 
 impl<O: ShapeRule> Graph<O> {
     /// An empty graph over parameters of this layout.
     pub fn new(layout: Layout) -> Self {
         let shape = Shape::new(1, 1, 1, layout.len());
-        let (values, nodes, inputs, outputs, views) = Default::default();
-        let mut graph = Graph { layout, values, nodes, inputs, outputs, params: Value(0), views };
+        let (values, nodes, inputs, outputs, views, constants) = Default::default();
+        let mut graph = Graph { layout, values, nodes, inputs, outputs, params: Value(0), views, constants };
         graph.params = graph.persistent("params", shape);
         graph
     }
@@ -207,6 +208,20 @@ impl<O: ShapeRule> Graph<O> {
     /// A value that keeps its contents from run to run; zero at first.
     pub fn persistent(&mut self, name: &str, shape: Shape) -> Value {
         self.value(name, shape, Storage::Persistent)
+    }
+
+    /// A value that executors set when they are made, and nothing changes: a table of numbers. In f64, which the oracle
+    /// of the tests reads. Panics where `data` does not fill `shape`.
+    pub fn constant(&mut self, name: &str, shape: Shape, data: Vec<f64>) -> Value {
+        assert_eq!(data.len(), shape.len(), "{name} is {shape}");
+        let value = self.persistent(name, shape);
+        self.constants.push((value, data));
+        value
+    }
+
+    /// All constants, with their elements.
+    pub fn constants(&self) -> &[(Value, Vec<f64>)] {
+        &self.constants
     }
 
     /// A flat array of the parameters' layout, zero at first.

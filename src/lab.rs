@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod shard;
 pub mod sheet;
 pub mod train;
+pub mod tune;

@@ -16,6 +16,7 @@
 //! | to | use |
 //! |---|---|
 //! | smooth pictures | [`Smoother`] with [`Options`], on a [`Device`] |
+//! | smooth them by a classical filter | the same with a [`Filter`] |
 //! | read and write them | [`image`] |
 //! | boost detail, map tones, abstract, find edges | [`applications`] |
 //! | load a model | [`Weights`] |
@@ -37,6 +38,7 @@ mod error;
 mod exec;
 #[cfg(feature = "files")]
 mod file;
+pub mod filters;
 mod fit;
 mod geometry;
 mod gpu;
@@ -58,11 +60,12 @@ mod weights;
 
 pub use error::{Diverged, Error, Limit, Result, TooLarge};
 pub use exec::{Device, DeviceOptions};
+pub use filters::Filter;
 #[cfg(feature = "files")]
 pub use image::Picture;
 pub use net::{Latent, Network, Sasnet, Sizes, Unet};
 pub use observer::{Observer, Progress};
-pub use smooth::{Options, Smoother};
+pub use smooth::{Model, Options, Smoother};
 pub use tensor::{Shape, Tensor};
 pub use weights::{Precision, Weights};
 pub use wgpu;

@@ -77,6 +77,15 @@ pub struct Buffer {
     pub persistent: bool,
 }
 
+/// How a step runs more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// Times at most.
+    pub most: usize,
+    /// It runs again while any element here is not 0.
+    pub running: Region,
+}
+
 /// A node of the graph as it will run.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -92,7 +101,9 @@ pub struct Step {
     pub shapes: Vec<Shape>,
     /// Kernels, on a GPU; operands in the order of [`Dispatch::bindings`].
     pub dispatches: Vec<(Dispatch, Vec<Region>)>,
-    /// Multiply-accumulate operations.
+    /// How it runs more than once (None: it does not).
+    pub repeat: Option<Repeat>,
+    /// Multiply-accumulate operations, of one time.
     pub macs: u64,
     /// As the paper's Table 2 counts: also biases and activations.
     pub paper_count: u64,

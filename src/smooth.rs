@@ -5,7 +5,8 @@ use crate::error::{Error, Limit, Result, TooLarge};
 use crate::exec::{Device, Executor};
 #[cfg(feature = "cpu")]
 use crate::exec::{available_memory, release_memory, resident_memory};
-use crate::fit::{Cut, CutGraph, MOST_PIXELS};
+use crate::filters::Filter;
+use crate::fit::{Cut, CutGraph, MOST_PIXELS, Subject};
 use crate::geometry::{Flip, Padding};
 use crate::graph::Value;
 use crate::kernel::RunParams;
@@ -94,10 +95,59 @@ impl Options {
 /// black one by 20), with one of 2 pixels by 4 (5), of 8 by 1 (3), of 16 by 0 (2). Each costs 8 pixels' time: 7 % of 512x384.
 pub const BORDER: usize = 8;
 
-/// A network on a device, ready for pictures of any size. Keeps what it built for the last two sizes: a picture and its
-/// rotation.
+/// What smooths: a network with its weights, or a classical filter.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Model {
+    /// A network.
+    Network(Weights),
+    /// A filter, which has no noise, and whose eight flips and rotations have no mean of their own.
+    Filter(Filter),
+}
+
+impl From<Weights> for Model {
+    fn from(weights: Weights) -> Model {
+        Model::Network(weights)
+    }
+}
+
+impl From<Filter> for Model {
+    fn from(filter: Filter) -> Model {
+        Model::Filter(filter)
+    }
+}
+
+impl Model {
+    fn subject(&self) -> &dyn Subject {
+        match self {
+            Model::Network(weights) => &weights.network,
+            Model::Filter(filter) => filter,
+        }
+    }
+
+    /// Scale of the noise of a pass; fails where these options are not for it.
+    fn noise(&self, options: &Options) -> Result<f32> {
+        match self {
+            Model::Network(weights) => {
+                let noise = options.noise.map_or_else(|| weights.noise(), Ok)?;
+                if options.noise.is_some() {
+                    weights.network.check_noise(noise)?;
+                }
+                Ok(noise)
+            }
+            Model::Filter(filter) if options.noise.is_some() || options.ensemble => {
+                let name = filter.method().name;
+                Err(Error::Invalid(format!("the method {name} is a filter, which takes no noise and no ensemble")))
+            }
+            Model::Filter(_) => Ok(0.0),
+        }
+    }
+}
+
+/// A network or a filter on a device, ready for pictures of any size. Keeps what it built for the last two sizes: a
+/// picture and its rotation.
 pub struct Smoother {
-    weights: Weights,
+    model: Model,
     device: Device,
     max_memory: Option<u64>,
     #[cfg_attr(not(feature = "cpu"), expect(dead_code))]
@@ -124,9 +174,10 @@ struct Built {
 }
 
 impl Smoother {
-    /// Puts the weights to use on a device.
-    pub fn new(weights: Weights, device: Device) -> Smoother {
-        Smoother { weights, device, max_memory: None, max_process_memory: None, own: OWN, built: vec![] }
+    /// Puts weights, or a filter, to use on a device.
+    pub fn new(model: impl Into<Model>, device: Device) -> Smoother {
+        let model = model.into();
+        Smoother { model, device, max_memory: None, max_process_memory: None, own: OWN, built: vec![] }
     }
 
     /// Takes no more than this many bytes of the device's memory (None: what it has). With the CPU that is beside the
@@ -150,10 +201,16 @@ impl Smoother {
     }
 
     /// Replaces the weights by others of the same network, flat.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are not as many, or it is a filter, which has none.
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
-        self.weights.network.layout().check_params(params)?;
-        self.weights.params.copy_from_slice(params);
-        let value = Graph::new(self.weights.network.layout()).params();
+        let Model::Network(weights) = &mut self.model else {
+            return Err(Error::Invalid("a filter has no weights to replace".into()));
+        };
+        weights.network.layout().check_params(params)?;
+        weights.params.copy_from_slice(params);
+        let value = Graph::new(weights.network.layout()).params();
         self.built.iter_mut().try_for_each(|b| b.exec.write(value, params))
     }
 
@@ -162,9 +219,12 @@ impl Smoother {
         self.built.iter().map(|b| b.exec.allocated_bytes()).sum()
     }
 
-    /// The weights in use.
-    pub fn weights(&self) -> &Weights {
-        &self.weights
+    /// The weights in use; a filter has none.
+    pub fn weights(&self) -> Option<&Weights> {
+        match &self.model {
+            Model::Network(weights) => Some(weights),
+            Model::Filter(_) => None,
+        }
     }
 
     /// The device that it runs on.
@@ -222,8 +282,9 @@ impl Smoother {
     /// # Errors
     /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
     /// [`Error::Gpu`] where the device fails; [`Error::Invalid`] for another shape, a noise scale that is not from 0 to
-    /// [`crate::low_level::net::MAX_NOISE`], an amount that is not from 0 to 1, a texture size that is not from 1 to
-    /// [`MAX_TEXTURE_SIZE`], and where a value of the picture or of the result is not finite.
+    /// [`crate::low_level::net::MAX_NOISE`], any noise and an ensemble for a filter, an amount that is not from 0 to 1, a
+    /// texture size that is not from 1 to [`MAX_TEXTURE_SIZE`], and where a value of the picture or of the result is not
+    /// finite.
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let device = self.device.clone();
         device.drive(self.smooth_async(x, options, observer))
@@ -234,10 +295,7 @@ impl Smoother {
     /// # Errors
     /// As [`Smoother::smooth_observed`].
     pub async fn smooth_async(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
-        let noise = options.noise.map_or_else(|| self.weights.noise(), Ok)?;
-        if options.noise.is_some() {
-            self.weights.network.check_noise(noise)?;
-        }
+        let noise = self.model.noise(options)?;
         let amount = options.amount.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&amount) {
             return Err(Error::Invalid(format!("the amount is {amount}; give a number from 0 to 1")));
@@ -252,11 +310,11 @@ impl Smoother {
         if x.data.iter().any(|v| !v.is_finite()) {
             return Err(Error::Invalid("the picture has values that are not finite numbers".into()));
         }
-        let mut y = self.network(x, options, noise, 0, observer).await?;
+        let mut y = self.smooth_once(x, options, noise, 0, observer).await?;
         for (i, factor) in options.factors().enumerate() {
             let [h, w] = [x.shape.h, x.shape.w].map(|side| ((side as f32 / factor).round() as usize).max(1));
             let done = (i + 1) * options.flips();
-            let coarse = self.network(&shrink(x, h, w), options, noise, done, observer).await?;
+            let coarse = self.smooth_once(&shrink(x, h, w), options, noise, done, observer).await?;
             upsample(&coarse, &mut y);
         }
         let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * *v;
@@ -264,8 +322,8 @@ impl Smoother {
         Ok(y)
     }
 
-    /// What the network makes of x, clipped to [0, 1]; `done` passes were done for this picture before.
-    async fn network(
+    /// What the network or filter makes of x, clipped to [0, 1]; `done` passes were done for this picture before.
+    async fn smooth_once(
         &mut self,
         x: &Tensor,
         options: &Options,
@@ -284,9 +342,11 @@ impl Smoother {
         }
         if mean.data.iter().any(|v| !v.is_finite()) {
             let kernels = if self.device.is_half() { ", or too large for these kernels, which are in f16" } else { "" };
-            return Err(Error::Invalid(format!(
-                "the result has values that are not finite numbers: the weights are too large{kernels}, or the noise is"
-            )));
+            let why = match self.model {
+                Model::Network(_) => format!(": the weights are too large{kernels}, or the noise is"),
+                Model::Filter(_) => String::new(),
+            };
+            return Err(Error::Invalid(format!("the result has values that are not finite numbers{why}")));
         }
         mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         Ok(mean)
@@ -323,7 +383,11 @@ impl Smoother {
     }
 
     fn padding(&self) -> Padding {
-        Padding { border: BORDER, multiple: self.weights.network.scale() }
+        match &self.model {
+            Model::Network(weights) => Padding { border: BORDER, multiple: weights.network.scale() },
+            // Each has borders of its own.
+            Model::Filter(_) => Padding { border: 0, multiple: 1 },
+        }
     }
 
     async fn built(&mut self, shape: Shape) -> Result<&mut Built> {
@@ -344,8 +408,9 @@ impl Smoother {
         let mut memory = self.memory(there);
         loop {
             let left = self.beside(shape, memory);
-            let (cut_graph, plan) = Cut::within(&self.weights.network, shape, self.device.target(), left)
-                .map_err(|error| self.too_large(shape.h - 2 * BORDER, shape.w - 2 * BORDER, memory, error))?;
+            let border = 2 * self.padding().border;
+            let (cut_graph, plan) = Cut::within(self.model.subject(), shape, self.device.target(), left)
+                .map_err(|error| self.too_large(shape.h - border, shape.w - border, memory, error))?;
             let planned = plan.peak_bytes();
             while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > left - planned {
                 self.built.remove(0);
@@ -355,7 +420,9 @@ impl Smoother {
             match Executor::new_async(graph, &self.device).await {
                 Ok(mut exec) => {
                     self.own = 0;
-                    exec.write_async(params, &self.weights.params).await?;
+                    if let Model::Network(weights) = &self.model {
+                        exec.write_async(params, &weights.params).await?;
+                    }
                     return Ok(Built { shape, exec, x, y, cut });
                 }
                 // A GPU's free memory is known by trying only.
@@ -395,15 +462,15 @@ impl Smoother {
 
     fn fits(&self, h: usize, w: usize, memory: u64) -> Result<()> {
         let shape = self.padded(h, w);
-        Cut::fit(&self.weights.network, shape, self.device.target(), self.beside(shape, memory))
+        Cut::fit(self.model.subject(), shape, self.device.target(), self.beside(shape, memory))
     }
 
-    /// The fewest bytes that the network needs for a picture.
+    /// The fewest bytes that a picture needs.
     fn needs(&self, h: usize, w: usize) -> Result<u64> {
-        Cut::needs(&self.weights.network, self.padded(h, w), self.device.target())
+        Cut::needs(self.model.subject(), self.padded(h, w), self.device.target())
     }
 
-    /// The shape of a picture with the border that the network gets.
+    /// The shape of a picture with the border that it gets.
     fn padded(&self, h: usize, w: usize) -> Shape {
         let padding = self.padding();
         Shape::new(1, 3, padding.side(h), padding.side(w))

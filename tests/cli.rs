@@ -10,7 +10,7 @@ use sasnet::low_level::kernel::Kernels;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::low_level::weights::Weights;
-use sasnet::{Error, Limit, Progress, Sasnet, TooLarge};
+use sasnet::{Error, Filter, Limit, Progress, Sasnet, TooLarge};
 use std::ops::ControlFlow;
 use std::process::Stdio;
 use support::folder::Folder;
@@ -30,6 +30,46 @@ fn every_format_in_and_out() {
             let output = format!("out of {from}.{to}");
             f.smooth(&[&input, "-o", &output]).ok();
             assert!(f.bytes(&output) == f.expected(&input, &output, &noise(0.0, 0)), "{input} to {output}");
+        }
+    }
+}
+
+#[test]
+fn classical_filters() {
+    let f = Folder::new(0.0);
+    f.picture("a.png", 23, 31);
+    let smooth = |arguments: &[&str]| Ran::of(f.command("smooth").args(["a.png", "--adapter", "cpu"]).args(arguments));
+    for method in Filter::methods() {
+        let output = format!("{}.png", method.name);
+        smooth(&["-o", &output, "--method", method.name]).ok();
+        let x = image::read(f.path("a.png")).unwrap().tensor;
+        let mut smoother = Smoother::new(Filter::new(method.name).unwrap(), Device::Cpu);
+        let want = quantise(&smoother.smooth(&x, &Options::default()).unwrap());
+        assert_eq!(quantise(&image::read(f.path(&output)).unwrap().tensor), want, "{output}");
+        assert_ne!(quantise(&x), want, "{output}");
+    }
+    smooth(&["-o", "b.png", "--method", "gf", "--set", "r=2", "--set", "guide=channel"]).ok();
+    assert_ne!(f.bytes("b.png"), f.bytes("gf.png"));
+    let edges = Ran::of(f.command("edges").args(["a.png", "-o", "c.png", "--method", "gf", "--adapter", "cpu"]));
+    edges.ok();
+    smooth(&["-o", "x.png", "--method", "gauss"])
+        .fails(2, &["invalid value 'gauss'", "gf, l0, rtv, rgf, sdf, ils, ils-welsch"]);
+    smooth(&["-o", "x.png", "--method", "gf", "--ensemble"]).fails(2, &["cannot be used with", "--ensemble"]);
+    smooth(&["-o", "x.png", "--set", "r=2"]).fails(2, &["--method"]);
+    smooth(&["-o", "x.png", "--method", "gf", "--set", "r"]).fails(2, &["give a name and a value, as in sigma=3"]);
+    smooth(&["-o", "x.png", "--method", "gf", "--set", "q=1"]).fails(1, &["no parameter q; it has r, eps, guide"]);
+    smooth(&["-o", "x.png", "--method", "gf", "--set", "r=0"]).fails(1, &["r of the method gf is 0; give 1 to 256"]);
+    assert!(!f.path("x.png").exists());
+    let all = Ran::of(&mut f.command("methods")).ok().stdout;
+    for method in Filter::methods() {
+        let own = Ran::of(f.command("methods").arg(method.name)).ok().stdout;
+        assert!(all.contains(&own), "{own}");
+        for text in [method.title, method.paper, &method.year.to_string()] {
+            assert!(own.contains(text), "{own}");
+        }
+        for parameter in method.parameters {
+            let line = own.lines().find(|line| line.trim_start().starts_with(&format!("{}=", parameter.name)));
+            assert!(line.is_some_and(|line| line.contains(&parameter.domain.to_string())), "{own}");
         }
     }
 }
@@ -287,7 +327,9 @@ fn the_doctor_tests_each_device() {
 #[test]
 fn help_and_version() {
     let help = Ran::of(sasnet().arg("--help")).ok().stdout;
-    for subcommand in ["smooth", "eval", "train", "synth", "plan", "weights", "bench", "devices", "doctor"] {
+    for subcommand in
+        ["smooth", "methods", "eval", "tune", "train", "synth", "plan", "weights", "bench", "devices", "doctor"]
+    {
         assert!(help.contains(&format!("\n  {subcommand} ")), "{subcommand} is not in {help}");
         let own = Ran::of(sasnet().args([subcommand, "--help"])).ok().stdout;
         assert!(own.contains(&format!("Usage: sasnet {subcommand}")), "{own}");

@@ -2,6 +2,7 @@
 
 mod support;
 
+use sasnet::Filter;
 use sasnet::image;
 use sasnet::lab::eval::Worst;
 use sasnet::lab::metrics::{Row, Scores, score};
@@ -279,6 +280,26 @@ fn the_shipped_model_and_the_papers_gains() {
     assert!(ran.stdout.contains("Published, on the real sets (not these pictures)"));
     let without = b.eval(&["--set", "traced", "--weights", "small"]).ok().stdout;
     assert!(!without.contains("ublished") && table(&without) == table(&ran.stdout));
+}
+
+#[test]
+fn filters_beside_a_network() {
+    let b = Bench::new();
+    let filters = ["--method", "gf,r=2,eps=0.032", "--method", "edges=l0"];
+    let ran =
+        b.eval(&[&["--set", "traced", "--weights", "small", "--ensemble", "--details"], &filters[..]].concat()).ok();
+    let rows = table(&ran.stdout);
+    assert_eq!(rows[0], ["set", "input", "small", "gf", "edges"]);
+    let settings =
+        [Filter::new("gf").unwrap().with("r", 2).unwrap().with("eps", 0.032).unwrap(), Filter::new("l0").unwrap()];
+    for (cell, filter) in rows[1][3..].iter().zip(settings) {
+        let y = Smoother::new(filter, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default()).unwrap();
+        assert_eq!(*cell, self::cell(&score(&y, &picture(13, 20, 7)).unwrap()));
+    }
+    assert_eq!(rows[2][3..], ["-", "-"], "a filter has no parameters that are trained");
+    assert_eq!(table(&b.eval(&["--set", "traced", "--method", "gf"]).ok().stdout)[0], ["set", "input", "gf"]);
+    b.eval(&["--set", "traced", "--method", "gf,r"]).fails(1, &["--method gf,r: give a name and a value"]);
+    b.eval(&["--set", "traced", "--method", "gauss"]).fails(1, &["no method gauss"]);
 }
 
 #[test]

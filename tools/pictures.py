@@ -13,14 +13,6 @@ from skimage.metrics import structural_similarity
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 
-def pictures(folder):
-    """The picture files of a folder, sorted by name."""
-    found = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in EXTENSIONS)
-    if not found:
-        raise SystemExit(f"{folder}: no pictures ({' '.join(sorted(EXTENSIONS))})")
-    return found
-
-
 def load(path):
     """(H, W, 3) uint8."""
     return np.asarray(Image.open(path).convert("RGB"))

@@ -1,7 +1,9 @@
 //! `sasnet bench`
 
+use super::methods::parse_setting;
 use super::plan::describe;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 use sasnet::Result;
 use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
@@ -11,7 +13,7 @@ use sasnet::low_level::gpu::Adapter;
 use sasnet::low_level::net::count::{self, PAPER};
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
-use sasnet::{Network, Progress};
+use sasnet::{Filter, Network, Progress};
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -21,6 +23,13 @@ use std::time::Duration;
 pub struct Bench {
     #[command(flatten)]
     architecture: super::Architecture,
+    /// Measure this classical filter instead of a network (`sasnet methods` lists them)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Filter::methods().iter().map(|m| m.name)),
+        conflicts_with_all = ["weights", "Design", "train"])]
+    method: Option<String>,
+    /// Value of a parameter of the method; several: --set sigma=3 --set lambda=0.01
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method")]
+    set: Vec<(String, String)>,
     /// Measure a training step instead of smoothing a picture
     #[arg(long, conflicts_with = "size")]
     train: bool,
@@ -57,6 +66,9 @@ const OTHERS: [(&str, f64, u64); 3] = [
 impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
+        if let Some(method) = &self.method {
+            return self.run_filter(&super::methods::filter(method, &self.set)?);
+        }
         let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
         let settings = Settings::default().of(&network);
         let settings = Settings {
@@ -73,15 +85,8 @@ impl Bench {
             None => Weights::initial(&network, 1),
         };
         let device = self.adapter.open()?;
-        let bar = ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(200));
-        let mut observer = |progress: &Progress| {
-            if let Progress::Measuring { what } = progress {
-                if bar.is_hidden() { note!("{what}") } else { bar.set_message(what.to_string()) }
-            }
-            ControlFlow::Continue(())
-        };
-        let runs = self.runs as usize;
+        let (bar, runs) = (spinner(), self.runs as usize);
+        let mut observer = |progress: &Progress| show(&bar, progress);
         let report = match self.train {
             true => bench::training(&weights, &device, &settings, runs, &mut observer),
             false => bench::smoothing(&weights, &device, (shape.h, shape.w), runs, &mut observer),
@@ -92,6 +97,31 @@ impl Bench {
             true => say!("{}", self.as_json(&network, &device, &settings, &report, &full)),
             false => self.print(&network, &device, &settings, &report, &full),
         }
+        Ok(())
+    }
+
+    /// Measures a filter and prints what it takes.
+    fn run_filter(&self, filter: &Filter) -> Result<()> {
+        let (device, bar) = (self.adapter.open()?, spinner());
+        let (width, height) = self.architecture.size;
+        let mut observer = |progress: &Progress| show(&bar, progress);
+        let report = bench::filter(filter, &device, (height, width), self.runs as usize, &mut observer);
+        bar.finish_and_clear();
+        let r = &report?;
+        if self.json {
+            let Value::Object(mut all) = json!(r) else { unreachable!("a report has fields") };
+            all.insert("filter".into(), filter.to_string().into());
+            all.insert("device".into(), device.describe().into());
+            all.insert("size".into(), json!({ "width": width, "height": height }));
+            say!("{}", serde_json::to_string_pretty(&all).expect("plain data"));
+            return Ok(());
+        }
+        say!("sasnet {} on {}", env!("CARGO_PKG_VERSION"), device.describe());
+        say!("smoothing {width}x{height} by {filter}");
+        print_check(r);
+        print_runs(r, false);
+        print_memory(r);
+        print_costs(if self.layers { &r.layers } else { &r.operators }, r.peak_gflops);
         Ok(())
     }
 
@@ -135,7 +165,7 @@ impl Bench {
             }
             false => all["size"] = json!({ "width": width, "height": height }),
         }
-        let serde_json::Value::Object(measured) = json!(report) else { unreachable!("a report has fields") };
+        let Value::Object(measured) = json!(report) else { unreachable!("a report has fields") };
         all.as_object_mut().expect("built as one").extend(measured);
         serde_json::to_string_pretty(&all).expect("plain data")
     }
@@ -151,9 +181,7 @@ impl Bench {
             false => format!("smoothing {width}x{height}"),
         };
         say!("{work}; {}; {}", describe(network), self.origin());
-        let check = &r.check;
-        say!("checked: {}, largest error {:.1e} (to {:.0e}) of f64", check.what, check.error, check.tolerance);
-
+        print_check(r);
         if !self.train {
             say!("\nTable 2 at {width}x{height}       GMAC    Table 2's G   parameters  peak memory      time");
             if (width, height) == (512, 384) {
@@ -178,34 +206,62 @@ impl Bench {
             );
         }
 
-        say!("\ntime, median of {} runs after warm-up (fastest to slowest)", r.runs);
-        let spread = |s: &Spread| format!("{:>9} ({} to {})", time(s.median), time(s.min), time(s.max));
-        say!("  {:22}{}", if self.train { "step" } else { "run" }, spread(&r.run));
-        if let Some(whole) = &r.with_transfer {
-            say!("  with picture in, out  {}", spread(whole));
-        }
-        if let Some(submit) = &r.submit {
-            say!("  recorded, submitted in{}", spread(submit));
-        }
-        if let (Some(record), Some(passes)) = (&r.record, r.passes) {
-            let kernels: usize = r.operators.iter().map(|cost| cost.kernels).sum();
-            let passes = if passes == 1 { "one pass".into() } else { format!("{passes} passes") };
-            say!("  recorded in           {}: {kernels} kernels in {passes}", spread(record));
-        }
+        print_runs(r, self.train);
         let share = 100.0 * r.gflops() / r.peak_gflops;
         say!("  {:.1} GFLOP/s, {share:.0}% of {:.1}, measured with {}", r.gflops(), r.peak_gflops, r.peak_of);
-        say!("memory");
-        say!("  planned               {:6.1} MB, allocated {:.1} MB", mb(r.planned_bytes), mb(r.allocated_bytes));
-        if let Some(bytes) = r.device_bytes {
-            say!("  in the device's buffers {:4.1} MB", mb(bytes));
-        }
-        if let Some(bytes) = r.process_bytes {
-            say!("  the process at most   {:6.1} MB", mb(bytes));
-        }
+        print_memory(r);
         if let Answer::Step { loss, gradient_norm } = r.answer {
             say!("first step: loss {loss:.6}, norm of the gradient {gradient_norm:.6}");
         }
         print_costs(if self.layers { &r.layers } else { &r.operators }, r.peak_gflops);
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Says what is being measured.
+fn show(bar: &ProgressBar, progress: &Progress) -> ControlFlow<()> {
+    if let Progress::Measuring { what } = progress {
+        if bar.is_hidden() { note!("{what}") } else { bar.set_message(what.to_string()) }
+    }
+    ControlFlow::Continue(())
+}
+
+fn print_check(r: &Report) {
+    let check = &r.check;
+    say!("checked: {}, error {:.1e} (to {:.0e}) of f64", check.what, check.error, check.tolerance);
+}
+
+fn print_runs(r: &Report, is_step: bool) {
+    say!("\ntime, median of {} runs after warm-up (fastest to slowest)", r.runs);
+    let spread = |s: &Spread| format!("{:>9} ({} to {})", time(s.median), time(s.min), time(s.max));
+    say!("  {:22}{}", if is_step { "step" } else { "run" }, spread(&r.run));
+    if let Some(whole) = &r.with_transfer {
+        say!("  with picture in, out  {}", spread(whole));
+    }
+    if let Some(submit) = &r.submit {
+        say!("  recorded, submitted in{}", spread(submit));
+    }
+    if let (Some(record), Some(passes)) = (&r.record, r.passes) {
+        let kernels: usize = r.operators.iter().map(|cost| cost.kernels).sum();
+        let passes = if passes == 1 { "one pass".into() } else { format!("{passes} passes") };
+        say!("  recorded in           {}: {kernels} kernels in {passes}", spread(record));
+    }
+}
+
+fn print_memory(r: &Report) {
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    say!("memory");
+    say!("  planned               {:6.1} MB, allocated {:.1} MB", mb(r.planned_bytes), mb(r.allocated_bytes));
+    if let Some(bytes) = r.device_bytes {
+        say!("  in the device's buffers {:4.1} MB", mb(bytes));
+    }
+    if let Some(bytes) = r.process_bytes {
+        say!("  the process at most   {:6.1} MB", mb(bytes));
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sasnet eval`
 
 use super::data::PairByOrder;
+use super::methods::{filter, parse_setting};
 use super::output::is_stdout;
 use super::shard::Sharding;
 use super::{Smoothing, count, model_or_file, progress};
@@ -11,8 +12,8 @@ use sasnet::lab::dataset::pairs::INPUT_FOLDERS;
 use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::lab::shard::Shard;
 use sasnet::low_level::file::{atomic_write, prepare};
-use sasnet::low_level::weights::{MODELS, Weights};
-use sasnet::{Error, Progress, Result};
+use sasnet::low_level::weights::MODELS;
+use sasnet::{Error, Model, Progress, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf, absolute};
@@ -35,12 +36,16 @@ pub struct Eval {
     /// [default: small]
     #[arg(long, value_name = "[LABEL=]FILE")]
     weights: Vec<String>,
+    /// Classical filter, another column of the table, with parameters (`sasnet methods` lists them); several: --method
+    /// gf,r=2 --method strong=rtv,lambda=0.005,sigma=3
+    #[arg(long, value_name = "[LABEL=]NAME[,PARAMETER=VALUE]")]
+    method: Vec<String>,
     #[command(flatten)]
     sharding: Sharding,
     /// Join what shards have written (--shard i/N --json FILE, whose files are called FILE-1-of-N and so on): the table
     /// of all pictures
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
+    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "method", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     smoothing: Smoothing,
@@ -122,8 +127,8 @@ impl Eval {
     /// Scores all networks on the pictures of a shard, writes the sheet and the results.
     fn score(&self, shard: Shard, [csv, json, sheet]: [&Option<PathBuf>; 3]) -> Result<Report> {
         let sets = self.sets()?;
-        let networks = self.networks()?;
-        let labels: Vec<&str> = networks.iter().map(|(label, ..)| label.as_str()).collect();
+        let chosen = self.candidates()?;
+        let labels: Vec<&str> = chosen.iter().map(|(label, ..)| label.as_str()).collect();
         let mut log = Log {
             save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels)).transpose()?,
             worst: sheet.as_ref().map(|_| Worst::new(self.worst.into())),
@@ -134,15 +139,16 @@ impl Eval {
         let device = self.smoothing.adapter.open()?;
         let options = self.smoothing.options();
         let pictures: usize = sets.iter().map(|set| set.pairs.len()).sum();
-        let bar = progress(shard.part(0..pictures).count() * networks.len() * options.passes());
-        // All networks stay on the device at once.
-        let of = networks.len() as u64;
-        let candidate = |(label, file, weights): &(String, String, Weights)| Candidate {
+        // All of them stay on the device at once.
+        let of = chosen.len() as u64;
+        let candidate = |(label, file, model): &(String, String, Model)| Candidate {
             label: label.clone(),
             file: file.clone(),
-            smoother: self.smoothing.smoother(weights.clone(), device.clone(), of),
+            smoother: self.smoothing.smoother(model.clone(), device.clone(), of),
         };
-        let mut candidates: Vec<Candidate> = networks.iter().map(candidate).collect();
+        let mut candidates: Vec<Candidate> = chosen.iter().map(candidate).collect();
+        let passes: usize = candidates.iter().map(|candidate| candidate.options(&options).passes()).sum();
+        let bar = progress(shard.part(0..pictures).count() * passes);
         for set in &sets {
             let sides = if set.pairs[0].truth.is_none() { ", ground truth left, input right" } else { "" };
             note!("{}: {}{sides}", set.name, count(set.pairs.len()));
@@ -167,18 +173,13 @@ impl Eval {
             let pairs = self.order.find(inputs, self.truths.as_deref())?;
             return Ok(vec![Set { name: set_name(inputs), pairs }]);
         }
-        let set = |text: &String| {
-            let (name, folder) = named(text, "--set", "NAME=DIR")?;
-            let folder = Path::new(folder);
-            Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: self.order.find(folder, None)? })
-        };
-        self.sets.iter().map(set).collect()
+        read_sets(&self.sets, &self.order)
     }
 
-    /// Labels, files and weights.
-    fn networks(&self) -> Result<Vec<(String, String, Weights)>> {
+    /// Labels, files and weights; filters with what they are set to.
+    fn candidates(&self) -> Result<Vec<(String, String, Model)>> {
         let shipped = [MODELS[0].0.to_string()];
-        let given = if self.weights.is_empty() { &shipped[..] } else { &self.weights };
+        let given = if self.weights.is_empty() && self.method.is_empty() { &shipped[..] } else { &self.weights };
         let given = given.iter().map(|text| named(text, "--weights", "LABEL=FILE")).collect::<Result<Vec<_>>>()?;
         let stem = |file: &str| Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let stems: BTreeSet<String> = given.iter().map(|(_, file)| stem(file)).collect();
@@ -186,10 +187,31 @@ impl Eval {
             // Where all are called weights.safetensors, their folders tell them apart.
             let own = || if stems.len() == given.len() { stem(file) } else { file.to_string() };
             let weights = model_or_file(file)?;
-            Ok((label.map_or_else(own, String::from), file.to_string(), weights))
+            Ok((label.map_or_else(own, String::from), file.to_string(), weights.into()))
         };
-        given.iter().map(network).collect()
+        given.iter().map(network).chain(self.method.iter().map(|text| method(text))).collect()
     }
+}
+
+/// Label, setting and filter of `[LABEL=]NAME[,PARAMETER=VALUE]`.
+fn method(text: &str) -> Result<(String, String, Model)> {
+    let mut parts = text.split(',');
+    let name = parts.next().expect("a part at least");
+    let (label, name) = name.split_once('=').map_or((name, name), |(label, name)| (label, name));
+    let wrong = |why: &str| Error::Invalid(format!("--method {text}: {why}"));
+    let settings: Vec<_> = parts.map(parse_setting).collect::<Result<_, _>>().map_err(wrong)?;
+    let filter = filter(name, &settings)?;
+    Ok((label.into(), filter.to_string(), filter.into()))
+}
+
+/// Sets of pictures of `[NAME=]DIR`.
+pub fn read_sets(sets: &[String], order: &PairByOrder) -> Result<Vec<Set>> {
+    let set = |text: &String| {
+        let (name, folder) = named(text, "--set", "NAME=DIR")?;
+        let folder = Path::new(folder);
+        Ok(Set { name: name.map_or_else(|| set_name(folder), String::from), pairs: order.find(folder, None)? })
+    };
+    sets.iter().map(set).collect()
 }
 
 /// `NAME=PATH` or a path alone, which may hold a = where it exists.

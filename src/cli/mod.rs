@@ -9,6 +9,7 @@ pub mod data;
 pub mod devices;
 pub mod doctor;
 pub mod eval;
+pub mod methods;
 mod picture_options;
 pub mod plan;
 pub mod shader;
@@ -16,6 +17,7 @@ pub mod shard;
 pub mod smooth;
 pub mod synth;
 pub mod train;
+pub mod tune;
 pub mod weights;
 
 use clap::Args;
@@ -28,7 +30,7 @@ use sasnet::low_level::net;
 use sasnet::low_level::smooth::{MAX_TEXTURE_SIZE, Options, Smoother};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
-use sasnet::{Error, Limit, Network, Result, Sizes, TooLarge};
+use sasnet::{Error, Limit, Model, Network, Result, Sizes, TooLarge};
 use std::path::{Path, PathBuf};
 
 /// How to smooth, and on which device: the same for `smooth`, what is made of it, and `eval`.
@@ -69,14 +71,14 @@ impl Smoothing {
         self.texture_size.map_or(options.clone(), |size| options.with_texture_size(size))
     }
 
-    /// The network on a device, with its part of the memory where it is one of `of`.
-    fn smoother(&self, weights: Weights, device: Device, of: u64) -> Smoother {
+    /// What smooths on a device, with its part of the memory where it is one of `of`.
+    fn smoother(&self, model: impl Into<Model>, device: Device, of: u64) -> Smoother {
         let (network, process) = match device {
             Device::Cpu if of == 1 => (None, self.max_memory),
             Device::Cpu => (self.max_memory.map(|bytes| bytes / of), self.max_memory),
             _ => (self.max_memory.map(|bytes| bytes / of), None),
         };
-        Smoother::new(weights, device).with_max_memory(network).with_max_process_memory(process)
+        Smoother::new(model, device).with_max_memory(network).with_max_process_memory(process)
     }
 }
 

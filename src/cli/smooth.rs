@@ -9,6 +9,7 @@ mod video;
 mod yuv;
 
 use super::Smoothing;
+use super::methods::parse_setting;
 use super::output::is_stdout;
 use super::picture_options::{Notes, PictureOptions};
 use super::shard::Sharding;
@@ -19,7 +20,7 @@ use jobs::{Files, STANDARD};
 use picture::{Done, Worker};
 use report::{Report, Verbosity};
 use sasnet::low_level::weights::{MODELS, Weights};
-use sasnet::{Error, Result};
+use sasnet::{Error, Filter, Model, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -37,17 +38,43 @@ impl Smooth {
     }
 }
 
-/// Which pictures are smoothed, how and where, and how results are written.
+/// What smooths.
 #[derive(Args)]
-pub struct Work {
-    #[command(flatten)]
-    files: Files,
+struct SmoothsBy {
     /// Shipped model to smooth with [default: small]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(MODELS.map(|(name, _)| name)))]
     model: Option<String>,
     /// Weights to use instead of a shipped model
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     weights: Option<PathBuf>,
+    /// Classical filter to smooth with instead of a network (`sasnet methods` lists them)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Filter::methods().iter().map(|m| m.name)),
+        conflicts_with_all = ["model", "weights", "ensemble", "noise", "seed"])]
+    method: Option<String>,
+    /// Value of a parameter of the method (`sasnet methods` lists them); several: --set sigma=3 --set lambda=0.01
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method")]
+    set: Vec<(String, String)>,
+}
+
+impl SmoothsBy {
+    /// Reads the weights, or sets the filter up.
+    fn model(&self) -> Result<Model> {
+        Ok(match (&self.method, &self.weights, &self.model) {
+            (Some(method), ..) => super::methods::filter(method, &self.set)?.into(),
+            (None, Some(file), _) => Weights::read(file)?.into(),
+            (None, None, Some(model)) => Weights::model(model).expect("clap knows the models").into(),
+            (None, None, None) => Weights::builtin().into(),
+        })
+    }
+}
+
+/// Which pictures are smoothed, how and where, and how results are written.
+#[derive(Args)]
+pub struct Work {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    smooths_by: SmoothsBy,
     #[command(flatten)]
     sharding: Sharding,
     #[command(flatten)]
@@ -72,14 +99,10 @@ impl Work {
         if jobs.jobs.is_empty() {
             return report.end();
         }
-        let weights = match (&self.weights, &self.model) {
-            (Some(file), _) => Weights::read(file)?,
-            (None, Some(model)) => Weights::model(model).expect("clap knows the models"),
-            (None, None) => Weights::builtin(),
-        };
+        let model = self.smooths_by.model()?;
         let device = self.smoothing.adapter.open_quietly()?;
         report.note(&format!("running on {}", device.describe()));
-        let smoother = self.smoothing.smoother(weights, device, 1);
+        let smoother = self.smoothing.smoother(model, device, 1);
         let mut worker = Worker { smoother, options, effect, pictures: self.pictures, notes: Notes::default() };
         for job in &jobs.jobs {
             let began = Instant::now();

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::{Cpu, Graph, In, Out, Real};
-use crate::plan::{Plan, Region, Target};
+use crate::plan::{Plan, Region, Repeat, Target};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -27,7 +27,11 @@ impl<T: Real> CpuExecutor<T> {
         let threads = rayon::current_num_threads();
         let plan = Plan::new(&graph, Target::Cpu { threads })?;
         super::check_memory(plan.peak_bytes() / 4 * size_of::<T>() as u64)?;
-        let buffers = plan.buffers.iter().map(|b| vec![T::zero(); b.len]).collect();
+        let mut buffers: Vec<Vec<T>> = plan.buffers.iter().map(|b| vec![T::zero(); b.len]).collect();
+        for (value, data) in graph.constants() {
+            let Region { buffer, offset, len, .. } = plan.region(*value).expect("a constant has a buffer");
+            buffers[buffer][offset..offset + len].iter_mut().zip(data).for_each(|(to, v)| *to = T::of(*v));
+        }
         let threads = (0..threads).map(|_| Mutex::new(vec![T::zero(); plan.workspace.per_thread])).collect();
         let shared = Mutex::new(vec![T::zero(); plan.workspace.shared]);
         Ok(CpuExecutor { graph, plan, buffers, threads, shared })
@@ -126,7 +130,21 @@ impl<T: Real> CpuExecutor<T> {
         seconds
     }
 
+    /// Runs a node, as often as it is to be.
     fn step(&mut self, i: usize, run_params: &RunParams) {
+        self.once(i, run_params);
+        let Some(Repeat { most, running }) = self.plan.steps[i].repeat else { return };
+        let Region { buffer, offset, len, .. } = running;
+        for _ in 1..most {
+            if self.buffers[buffer][offset..offset + len].iter().all(|v| v.is_zero()) {
+                return;
+            }
+            self.once(i, run_params);
+        }
+        log::warn!("{} {} ended before it was done", self.plan.steps[i].op, self.plan.steps[i].name);
+    }
+
+    fn once(&mut self, i: usize, run_params: &RunParams) {
         let (node, step) = (&self.graph.nodes()[i], &self.plan.steps[i]);
         // The buffers that the node writes are taken out while it runs, which leaves the others to be read.
         let mut written: Vec<(usize, Vec<T>)> = vec![];

@@ -2,12 +2,12 @@
 
 use super::memory::{command, slice};
 use super::upload::ParameterUpload;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::Graph;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Repeat, Step};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +32,10 @@ impl GpuExecutor {
         let mut buffers = vec![];
         for (i, buffer) in plan.buffers.iter().enumerate() {
             buffers.push(gpu.buffer_async(&format!("plan {i}"), buffer.len as u64 * 4).await?);
+        }
+        for (value, data) in graph.constants() {
+            let at = slice(&buffers, plan.region(*value).expect("a constant has a buffer"));
+            gpu.write_async(&at, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).await?;
         }
         let dispatches = plan.steps.iter().flat_map(|step| {
             let share = |dispatch| (dispatch, step.macs / step.dispatches.len() as u64);
@@ -102,17 +106,49 @@ impl GpuExecutor {
         self.run_steps_async(0..self.plan.steps.len(), run_params).await
     }
 
-    /// Runs some consecutive steps of the plan; returns when they are submitted.
+    /// Runs some consecutive steps of the plan; returns when they are submitted. Waits for those that run until they are
+    /// done.
     pub async fn run_steps_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu).await?;
+        self.run_repeating_async(steps, run_params, &mut |_| Ok(())).await
+    }
+
+    /// Runs steps, submitting all of them up to one that may run again at once; `each` hears of that one's end.
+    async fn run_repeating_async(
+        &self,
+        steps: Range<usize>,
+        run_params: &RunParams,
+        each: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut first = steps.start;
+        for i in steps.clone() {
+            let Some(Repeat { most, running }) = self.plan.steps[i].repeat else { continue };
+            self.submit_async(first..i + 1, run_params).await?;
+            let running = slice(&self.buffers, running);
+            let mut times = 1;
+            while self.gpu.read_async(std::slice::from_ref(&running)).await?[0].iter().any(|v| *v != 0.0) {
+                if times == most {
+                    log::warn!("{} {} ended before it was done", self.plan.steps[i].op, self.plan.steps[i].name);
+                    break;
+                }
+                self.submit_async(i..i + 1, run_params).await?;
+                times += 1;
+            }
+            each(i)?;
+            first = i + 1;
+        }
+        self.submit_async(first..steps.end, run_params).await
+    }
+
+    async fn submit_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
         let dispatches = |steps: &[Step]| steps.iter().map(|step| step.dispatches.len()).sum::<usize>();
         let first = dispatches(&self.plan.steps[..steps.start]);
         let part = first..first + dispatches(&self.plan.steps[steps]);
         self.recorded.run_part_async(&self.gpu, part, run_params).await
     }
 
-    /// The same, but waits after each submission of many; `each` hears how many of how many are done, and may end the
-    /// run.
+    /// The same, but waits after each submission of many, or each step that runs until it is done; `each` hears how many
+    /// of how many are done, and may end the run.
     ///
     /// # Errors
     /// As [`Recorded::run_observed_async`].
@@ -122,7 +158,16 @@ impl GpuExecutor {
         each: &mut dyn FnMut(u64, u64) -> Result<()>,
     ) -> Result<()> {
         self.parameters.pack(&self.gpu).await?;
+        if self.repeats() {
+            let of = self.plan.steps.len();
+            return self.run_repeating_async(0..of, run_params, &mut |i| each(i as u64 + 1, of as u64)).await;
+        }
         self.recorded.run_observed_async(&self.gpu, run_params, each).await
+    }
+
+    /// Tells whether a step runs until it is done, which takes reading back.
+    fn repeats(&self) -> bool {
+        self.plan.steps.iter().any(|step| step.repeat.is_some())
     }
 
     /// Puts a run into a compute pass of a host's, among its own work: what the host copied or computed into
@@ -136,8 +181,8 @@ impl GpuExecutor {
     /// the last run have been read.
     ///
     /// # Errors
-    /// [`crate::Error::Gpu`] where the device fails. What is wrong with the host's pass, wgpu reports when it is
-    /// finished.
+    /// [`crate::Error::Gpu`] where the device fails, [`crate::Error::Invalid`] for a graph with steps that run until they
+    /// are done. What is wrong with the host's pass, wgpu reports when it is finished.
     ///
     /// ```no_run
     /// # use sasnet::{Shape, Weights, embed::{self, RunParams, Gpu, GpuExecutor}, wgpu};
@@ -156,6 +201,10 @@ impl GpuExecutor {
     /// # Ok(()) }
     /// ```
     pub fn record_into(&self, run_params: &RunParams, pass: &mut ComputePass) -> Result<()> {
+        if self.repeats() {
+            let message = "a graph whose iterations end by a rule cannot be put into a host's pass: run it by itself";
+            return Err(Error::Invalid(message.into()));
+        }
         self.gpu.drive(async {
             self.parameters.pack(&self.gpu).await?;
             self.recorded.record_into_async(&self.gpu, run_params, pass).await

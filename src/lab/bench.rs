@@ -5,7 +5,10 @@
 
 use crate::error::{Error, Result};
 use crate::exec::{CpuExecutor, Device, Executor};
+use crate::filters::Filter;
+use crate::fit::{Cut, CutGraph};
 use crate::gpu::{Command, Gpu};
+use crate::graph::Value;
 use crate::kernel::{Dispatch, Grid, Operand, RunParams, Shader};
 use crate::lab::dataset::source::Batch;
 use crate::lab::train::step::{Settings, Trainer};
@@ -108,7 +111,7 @@ impl Cost {
 pub struct Check {
     /// The values that were compared with the CPU in f64.
     pub what: String,
-    /// Largest error, relative to the largest value.
+    /// Largest error, relative to the largest value; of a filter the mean.
     pub error: f64,
     /// Largest that passes.
     pub tolerance: f64,
@@ -188,16 +191,65 @@ pub fn smoothing(
     let params = graph.params();
     let mut exec = Executor::new(graph, device)?; // first, because it may be too large
     let check = check_smoothing(weights, device, (h, w), observer)?;
+    exec.write(params, &weights.params)?;
+    let noisy = RunParams { noise_scale: 1.0, ..RunParams::default() };
+    pictures(exec, device, (x, y), check, &noisy, runs, observer)
+}
+
+/// Measures a classical filter on a picture of `h` x `w`, in one piece, after comparing it with f64 on a smaller one.
+///
+/// # Errors
+/// As [`smoothing`].
+pub fn filter(
+    filter: &Filter,
+    device: &Device,
+    (h, w): (usize, usize),
+    runs: usize,
+    observer: &mut dyn Observer,
+) -> Result<Report> {
+    let made = |h, w| Cut::WHOLE.graph(filter, Shape::new(1, 3, h, w));
+    let CutGraph { graph, x, y, .. } = made(h, w)?;
+    let exec = Executor::new(graph, device)?;
+    let (small_h, small_w) = (h.min(FILTER_CHECK.0), w.min(FILTER_CHECK.1));
+    let what = format!("the smoothed picture of {small_w}x{small_h}, on average");
+    tell(observer, Progress::Measuring { what: &format!("checking against f64 at {small_w}x{small_h}") })?;
+    let small = made(small_h, small_w)?;
+    let data = picture(Shape::new(1, 3, small_h, small_w), 7919).data;
+    let mut oracle = CpuExecutor::<f64>::new(small.graph.clone())?;
+    widen(oracle.get_mut(small.x[0]), &data);
+    oracle.run(&RunParams::default());
+    let mut checked = Executor::new(small.graph, device)?;
+    checked.poison()?;
+    checked.write(small.x[0], &data)?;
+    checked.run(&RunParams::default())?;
+    // Not the largest error: filters that decide pixel by pixel may decide otherwise for a few.
+    let (got, want) = (checked.read(small.y[0])?, oracle.get(small.y[0]));
+    let error = got.iter().zip(want).map(|(got, want)| (f64::from(*got) - want).abs()).sum::<f64>() / want.len() as f64;
+    let check = Check::passed(what, error, TOLERANCE)?;
+    pictures(exec, device, (x[0], y[0]), check, &RunParams::default(), runs, observer)
+}
+
+/// Rows and columns of the picture by which a filter is checked.
+const FILTER_CHECK: (usize, usize) = (96, 128);
+
+/// Measures runs on [`picture`], written to x and read from y.
+fn pictures(
+    mut exec: Executor,
+    device: &Device,
+    (x, y): (Value, Value),
+    check: Check,
+    run_params: &RunParams,
+    runs: usize,
+    observer: &mut dyn Observer,
+) -> Result<Report> {
     reset_process_peak();
     tell(observer, Progress::Measuring { what: "warming up" })?;
-    let data = picture(Shape::new(1, 3, h, w), 7919).data;
-    exec.write(params, &weights.params)?;
+    let data = picture(exec.shape(x), 7919).data;
     exec.write(x, &data)?;
     let start = Instant::now();
     exec.run(&RunParams::default())?;
     let answer = Answer::Samples(exec.read(y)?.into_iter().step_by(SAMPLE_STRIDE).collect());
-    let noisy = RunParams { noise_scale: 1.0, ..RunParams::default() };
-    warm_up(start, || exec.run(&noisy).and_then(|()| exec.wait()))?;
+    warm_up(start, || exec.run(run_params).and_then(|()| exec.wait()))?;
     let (mut run, mut whole, mut submit, mut record) = (vec![], vec![], vec![], vec![]);
     for i in 0..runs {
         tell(observer, Progress::Measuring { what: &format!("run {} of {runs}", i + 1) })?;
@@ -205,7 +257,7 @@ pub fn smoothing(
         exec.write(x, &data)?;
         exec.wait()?;
         let written = Instant::now();
-        exec.run(&noisy)?;
+        exec.run(run_params)?;
         submit.push(ms(written));
         exec.wait()?;
         run.push(ms(written));
@@ -219,7 +271,7 @@ pub fn smoothing(
     }
     let on_gpu = |times| matches!(device, Device::Gpu(_)).then_some(times);
     let times = Times { run, whole: Some(whole), submit: on_gpu(submit), record: on_gpu(record) };
-    times.report(device, check, answer, &mut exec, &noisy, observer)
+    times.report(device, check, answer, &mut exec, run_params, observer)
 }
 
 /// Measures training steps from `weights`.

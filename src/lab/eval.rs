@@ -30,14 +30,24 @@ pub struct Set {
     pub pairs: Vec<Pair>,
 }
 
-/// A network to be scored.
+/// A network or a filter to be scored.
 pub struct Candidate {
     /// As the table calls it.
     pub label: String,
-    /// Where its weights are from.
+    /// Where its weights are from; a filter with its parameters.
     pub file: String,
-    /// The network on its device.
+    /// It on its device.
     pub smoother: Smoother,
+}
+
+impl Candidate {
+    /// These options, without those that a filter does not have.
+    pub fn options(&self, options: &Options) -> Options {
+        match self.smoother.weights() {
+            Some(_) => options.clone(),
+            None => Options { noise: None, ensemble: false, ..options.clone() },
+        }
+    }
 }
 
 /// A scored picture.
@@ -78,9 +88,9 @@ pub struct Report {
 pub struct Network {
     /// As the table calls it.
     pub label: String,
-    /// Where its weights are from.
+    /// Where its weights are from; a filter with its parameters.
     pub file: String,
-    /// Weights and biases.
+    /// Weights and biases; a filter has none.
     pub parameters: usize,
     /// 10^9 multiply-accumulates for [`COUNTED`], the full network as the paper counts it: both directions complete,
     /// without biases and activations.
@@ -211,7 +221,7 @@ fn image(
     let (input, truth) = pair.read()?;
     let mut results = vec![];
     for candidate in candidates {
-        let result = candidate.smoother.smooth_observed(&input, options, observer);
+        let result = candidate.smoother.smooth_observed(&input, &candidate.options(options), observer);
         results.push(result.map_err(pair.about())?);
     }
     let image = Image {
@@ -238,10 +248,14 @@ fn names_differ<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<
 
 impl Network {
     fn of(candidate: &Candidate, options: &Options) -> Result<Network> {
-        let weights = candidate.smoother.weights();
+        let (label, file) = (candidate.label.clone(), candidate.file.clone());
+        let Some(weights) = candidate.smoother.weights() else {
+            let (parameters, gmac, noise, metadata) = Default::default();
+            return Ok(Network { label, file, parameters, gmac, noise, metadata });
+        };
         Ok(Network {
-            label: candidate.label.clone(),
-            file: candidate.file.clone(),
+            label,
+            file,
             parameters: weights.network.layout().parameters(),
             gmac: full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9,
             noise: options.noise.map_or_else(|| weights.noise(), Ok)?,

@@ -121,6 +121,18 @@ pub fn score(x: &Tensor, truth: &Tensor) -> Result<Scores> {
     })
 }
 
+/// PSNR in dB of all values of `x` and `truth`, after rounding both to 8 bits; infinite where they are equal.
+///
+/// # Errors
+/// [`Error::Invalid`] where the sizes differ.
+pub fn psnr_of(x: &Tensor, truth: &Tensor) -> Result<f64> {
+    if x.shape != truth.shape {
+        return Err(Error::Invalid(format!("PSNR needs pictures of one size, not {} and {}", x.shape, truth.shape)));
+    }
+    let [x, truth] = [x, truth].map(|x| quantise(x).into_iter().map(f64::from).collect::<Vec<f64>>());
+    Ok(psnr(mean_squared_error(&x, &truth)))
+}
+
 const PEAK: f64 = 255.0;
 
 fn psnr(mean_squared_error: f64) -> f64 {

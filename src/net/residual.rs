@@ -11,7 +11,7 @@
 
 use super::layer;
 use super::reversible::Traversal;
-use super::slabs::{Slabs, Window, windows};
+use super::slabs::{HALO, Slabs, Window, windows};
 use crate::error::Result;
 use crate::graph::{Layout, Value};
 use crate::ops::Graph;
@@ -51,7 +51,7 @@ impl Traversal<'_> {
         x: &[Value],
         mut then: impl FnMut(&mut Self, usize, Value) -> Result<Value>,
     ) -> Result<Slabs> {
-        let windows = windows(self.g, x);
+        let windows = windows(self.g, x, HALO);
         let mut kept = vec![None; x.len()];
         let channel_gate = match self.g.layout().get(&format!("{name}.channel.fc1.weight")) {
             Some(_) => Some(self.channel_gate(name, x, &windows, &mut kept)?),

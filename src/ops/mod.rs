@@ -19,16 +19,26 @@ pub mod coupling;
 mod cpu;
 pub mod exp_scale;
 pub mod gate;
+pub mod gaussian;
 pub mod grad_norm;
+pub mod gradient_step;
+pub mod guided;
 pub mod haar;
 pub mod haar_inverse;
+pub mod joint_bilateral;
+pub mod lab;
 pub mod loss;
 pub mod max_pool;
 pub mod noise;
+pub mod pair_weights;
+pub mod pcg;
+pub mod periodic_solve;
 pub mod pixel_conv;
 pub mod rows;
+pub mod rtv_weights;
 pub mod sigmoid_gate;
 pub mod spatial_attention;
+pub mod window_mean;
 
 #[cfg(feature = "cpu")]
 pub use cpu::{Cpu, In, Out, Real};
@@ -60,6 +70,12 @@ pub trait Operator {
     /// Counts what the paper's Table 2 adds on top of [`Operator::macs`]: biases and activations.
     fn paper_extras(&self, _inputs: &[Shape], _outputs: &[Shape]) -> u64 {
         0
+    }
+
+    /// Tells how often a run does this at most: again and again while any element of the last value that it updates is
+    /// not 0, as an iteration with a stopping rule. None: once.
+    fn repeats(&self) -> Option<usize> {
+        None
     }
 
     /// Adds the operators of the gradient to the graph. `dy` has the gradients of the outputs (None where nothing
@@ -135,16 +151,26 @@ operators! {
     coupling::Coupling, coupling::CouplingBackward,
     exp_scale::ExpScale, exp_scale::ExpScaleBackward,
     gate::Gate, gate::GateBackward,
+    gaussian::Gaussian,
     grad_norm::GradNorm,
+    gradient_step::GradientStep,
+    guided::GuidedMoments, guided::GuidedCoefficients, guided::GuidedApply,
     haar::Haar, haar_inverse::HaarInverse,
+    joint_bilateral::JointBilateral,
+    lab::Lab,
     loss::L1Loss, loss::L1LossBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     noise::Noise,
+    pair_weights::PairWeights,
+    pcg::PcgStart, pcg::PcgIterate,
+    periodic_solve::PeriodicSolve,
     pixel_conv::PixelConv, pixel_conv::PixelConvBackward,
     rows::Rows,
+    rtv_weights::RtvWeights,
     sigmoid_gate::SigmoidGate, sigmoid_gate::SigmoidGateBackward,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
+    window_mean::WindowMean,
 }
 
 /// The shaders of all operators.
@@ -157,16 +183,26 @@ pub static SHADERS: &[&Shader] = &[
     &coupling::SHADER,
     &exp_scale::SHADER,
     &gate::SHADER,
+    &gaussian::SHADER,
     &grad_norm::SHADER,
+    &gradient_step::SHADER,
+    &guided::SHADER,
     &haar::SHADER,
     &haar_inverse::SHADER,
+    &joint_bilateral::SHADER,
+    &lab::SHADER,
     &loss::SHADER,
     &max_pool::SHADER,
     &noise::SHADER,
+    &pair_weights::SHADER,
+    &pcg::SHADER,
+    &periodic_solve::SHADER,
     &pixel_conv::SHADER,
     &rows::SHADER,
+    &rtv_weights::SHADER,
     &sigmoid_gate::SHADER,
     &spatial_attention::SHADER,
+    &window_mean::SHADER,
     &conv3x3::TILES_SHADER,
     &conv3x3::LANES_SHADER,
     &conv3x3::MATRIX8_SHADER,
@@ -190,6 +226,9 @@ impl Operator for Op {
     }
     fn paper_extras(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
         each!(self, o => o.paper_extras(inputs, outputs))
+    }
+    fn repeats(&self) -> Option<usize> {
+        each!(self, o => o.repeats())
     }
     fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], needs: &[bool]) -> Vec<Option<Value>> {
         each!(self, o => o.backward(g, node, dy, needs))

@@ -1,7 +1,7 @@
 //! Steps: a node's kernels as its operator asks for them, and with regions for their operands.
 
 use super::regions::Occupant;
-use super::{Region, Step, Target, prepack};
+use super::{Region, Repeat, Step, Target, prepack};
 use crate::graph::Value;
 use crate::kernel::{Lowering, Operand};
 use crate::ops::{Graph, Node, Operator, Workspace};
@@ -57,6 +57,8 @@ pub(super) fn step(
     let dispatches = prepack::dispatches(lowering, packed);
     let dispatches = dispatches.map(|d| (d.clone(), d.bindings.iter().map(region).collect())).collect();
     let shapes = &lowering.outputs[..node.outputs.len()];
+    let running = || *outputs.last().expect("what is repeated updates a value that says whether it is done");
+    let repeat = node.op.repeats().map(|most| Repeat { most, running: running() });
     let macs = node.op.macs(&lowering.inputs, shapes);
     Step {
         op: node.op.name(),
@@ -65,6 +67,7 @@ pub(super) fn step(
         macs,
         paper_count: macs + node.op.paper_extras(&lowering.inputs, shapes),
         dispatches,
+        repeat,
         inputs,
         outputs,
     }

@@ -348,6 +348,121 @@ pub fn subnet(g: &str, features: usize, attention: bool, (n, h, w): (usize, usiz
     .finish()
 }
 
+/// Sizes of a picture: one pixel, row, column; primes; a run of 32, a workgroup and one more; smaller than a window.
+const PICTURES: [(usize, usize); 7] = [(1, 1), (1, 65), (33, 1), (2, 3), (13, 17), (32, 31), (16, 16)];
+
+/// A picture in [0, 1] with texture.
+pub fn picture(h: usize, w: usize) -> (Shape, Vec<f32>) {
+    let shape = Shape::new(1, 3, h, w);
+    let random = Random::new(h * w).vec(shape.len());
+    let edge = |i: usize| if (i % w + 2 * (i / w)) % 9 < 4 { 0.3 } else { 0.6 };
+    (shape, (0..shape.len()).map(|i| edge(i) + 0.2 * random[i]).collect())
+}
+
+/// The operators of the classical filters.
+pub fn filters((h, w): (usize, usize)) -> Vec<Case> {
+    let mut random = Random::new(3 * h + w);
+    let f = picture(h, w);
+    let mut cases = vec![];
+    for radius in [1, 2, 5, 40] {
+        let x = Shape::new(2, 2, h, w);
+        cases.push(Case::new("window_mean", WindowMean { radius }, vec![(x, random.vec(x.len()))], &[]));
+    }
+    for (border, sigma, radius) in [(Border::Zero, 1.5, 4), (Border::Repeated, 2.0, 6), (Border::Nothing, 0.7, 3)] {
+        let x = Shape::new(2, 3, h, w);
+        let name = format!("Gaussian {border:?}, {sigma}");
+        cases.push(Case::of("gaussian", name, vec![(x, random.vec(x.len()))], &[], 1, |g, x| {
+            let taps = gaussian::taps(g, sigma, radius);
+            g.apply("blur", Gaussian { border }, &[x[0], taps]).unwrap()
+        }));
+    }
+    for guide in [Guide::Colour, Guide::Channel] {
+        // Moments that are some picture's, their means, and coefficients of any kind.
+        let name = format!("guided filter, {guide:?}");
+        cases.push(Case::of("guided", name, vec![f.clone()], &[], 1, |g, x| {
+            let moments = g.apply1("moments", GuidedMoments { guide }, x).unwrap();
+            let means = g.apply1("means", WindowMean { radius: 1 }, &[moments]).unwrap();
+            let coefficients = GuidedCoefficients { guide, eps: 0.02 };
+            let coefficients = g.apply1("coefficients", coefficients, &[means]).unwrap();
+            let u = g.apply1("apply", GuidedApply { guide }, &[x[0], coefficients]).unwrap();
+            vec![moments, coefficients, u]
+        }));
+    }
+    let guide = (f.0, random.vec(f.0.len()));
+    cases.push(Case::of("joint_bilateral", "joint bilateral".into(), vec![f, guide], &[], 1, |g, x| {
+        let taps = gaussian::taps(g, 1.3, 4);
+        g.apply("bilateral", JointBilateral { sigma_r: 0.3 }, &[x[0], x[1], taps]).unwrap()
+    }));
+    cases.extend(splitting((h, w)));
+    cases.extend(systems((h, w)));
+    cases
+}
+
+/// Those of L0 gradient minimisation and iterative least squares.
+fn splitting((h, w): (usize, usize)) -> Vec<Case> {
+    let mut random = Random::new(h + 7 * w);
+    let (shape, f) = (Shape::new(2, 3, h, w), picture(2 * h, w).1);
+    let u = (shape, f.iter().zip(random.vec(f.len())).map(|(f, v)| f + 0.1 * v).collect::<Vec<f32>>());
+    let penalties =
+        [Penalty::L0 { threshold: 0.05 }, Penalty::Charbonnier { p: 0.8, eps: 1e-4 }, Penalty::Welsch { gamma: 0.04 }];
+    let mut cases = vec![];
+    for penalty in penalties {
+        for inputs in [vec![u.clone()], vec![u.clone(), (shape, f.clone())]] {
+            cases.push(Case::new("gradient_step", GradientStep { penalty, weight: 1.5 }, inputs, &[]));
+        }
+    }
+    for (n, c, a) in [(1, 3, 0.7), (2, 1, 0.1), (1, 2, 1000.0)] {
+        let x = Shape::new(n, c, h, w);
+        let inputs = vec![(x, random.vec(x.len())), (x, random.vec(x.len()))];
+        cases.push(Case::of("periodic_solve", format!("periodic solution, a = {a}"), inputs, &[], 1, |g, x| {
+            let (rows, columns) = (periodic_solve::roots(g, w), periodic_solve::roots(g, h));
+            g.apply("solve", PeriodicSolve { a }, &[x[0], x[1], rows, columns]).unwrap()
+        }));
+    }
+    cases
+}
+
+/// Those of relative total variation and the static/dynamic filter.
+fn systems((h, w): (usize, usize)) -> Vec<Case> {
+    let mut random = Random::new(h + 9 * w);
+    let f = picture(h, w);
+    let mut cases = vec![];
+    let blurred = (f.0, random.vec(f.0.len()).iter().map(|v| 0.5 + 0.01 * v).collect());
+    cases.push(Case::new("rtv_weights", RtvWeights { lambda: 0.01, eps_s: 0.02 }, vec![f.clone(), blurred], &[]));
+    // What is outside of [0, 1] is clipped, and what is dark is on the curves' straight parts.
+    let colours = f.1.iter().enumerate().map(|(i, v)| if i % 3 == 0 { 0.05 * v } else { 3.0 * v - 1.0 }).collect();
+    cases.push(Case::new("lab", Lab, vec![(f.0, colours)], &[]));
+    let mut features = (f.0, random.vec(f.0.len()).iter().map(|v| 30.0 * v).collect::<Vec<f32>>());
+    // The greatest distance is the last, which the last workgroup finds.
+    features.1[f.0.plane() - 1] = 200.0;
+    let others = (f.0.with_c(4), random.vec(f.0.with_c(4).len()));
+    let alike = (f.0, vec![0.3; f.0.len()]);
+    for inputs in [vec![features.clone()], vec![features.clone(), others], vec![alike]] {
+        cases.push(Case::new("pair_weights", PairWeights { bandwidth: 8.0, factor: 3.0 }, inputs, &[]));
+    }
+    // Loose tolerances, so that wrong steps show: exact solutions are the same whichever way they are found.
+    for tolerance in [0.1, 1e-3] {
+        let name = format!("solutions to {tolerance}, four neighbours");
+        cases.push(Case::of("pcg", name, vec![f.clone()], &[], 1, |g, f| {
+            let weights = g.apply1("weights", RtvWeights { lambda: 0.02, eps_s: 0.02 }, &[f[0], f[0]]).unwrap();
+            let solution = Solution::new(g, g.shape(f[0]));
+            solution.solve(g, weights, f[0], PcgStart { from_f: true, tolerance }).unwrap();
+            vec![solution.u]
+        }));
+        let name = format!("solutions to {tolerance}, eight neighbours, one from the other");
+        cases.push(Case::of("pcg", name, vec![f.clone(), features.clone()], &[], 1, |g, x| {
+            let weights = PairWeights { bandwidth: 8.0, factor: 3.0 };
+            let weights = g.apply1("weights", weights, &x[1..]).unwrap();
+            let stronger = g.apply1("weights", Scale { k: 2.0 }, &[weights]).unwrap();
+            let solution = Solution::new(g, g.shape(x[0]));
+            solution.solve(g, weights, x[0], PcgStart { from_f: true, tolerance }).unwrap();
+            solution.solve(g, stronger, x[0], PcgStart { from_f: false, tolerance }).unwrap();
+            vec![solution.u]
+        }));
+    }
+    cases
+}
+
 pub const BOTH: [bool; 2] = [true, true];
 
 /// What runs on the GPU and on the CPU in f32; small ones first.
@@ -468,6 +583,10 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         cases.extend([(f32::INFINITY, 1.0), (0.1, 1.0), (10.0, 1e-7)].map(|(clip, size)| adam(len, clip, size)));
         cases.push(average(len));
     }
+    cases.extend(PICTURES.into_iter().flat_map(filters));
+    // Lengths of all radices, and more workgroups than one adds up at once.
+    cases.extend([(8, 84), (55, 16), (341, 2), (3, 61)].into_iter().flat_map(splitting));
+    cases.extend(systems((70_001, 1)));
     cases.push(subnet("g1", 16, true, (1, 7, 13)));
     cases.push(subnet("g2", 17, true, (3, 5, 17)));
     cases.push(subnet("g1", 9, false, (3, 1, 11)));

@@ -49,9 +49,11 @@ impl Report {
                 let head = [name.into(), String::new()];
                 rows.push(head.into_iter().chain(self.networks.iter().map(value)).collect());
             };
-            row("parameters", &|n| thousands(n.parameters));
-            row(&format!("GMAC at {}x{}", COUNTED.w, COUNTED.h), &|n| format!("{:.2}", n.gmac));
-            row("noise scale", &|n| n.noise.to_string());
+            // Filters have neither.
+            let of_network = |n: &Network, text: String| if n.parameters > 0 { text } else { "-".into() };
+            row("parameters", &|n| of_network(n, thousands(n.parameters)));
+            row(&format!("GMAC at {}x{}", COUNTED.w, COUNTED.h), &|n| of_network(n, format!("{:.2}", n.gmac)));
+            row("noise scale", &|n| of_network(n, n.noise.to_string()));
         }
         markdown(&rows)
     }

@@ -1,0 +1,38 @@
+//! The guided filter, its guide being the picture itself: within windows u is a linear function of the colours, fitted
+//! with a penalty eps on its slope (He, Sun, Tang 2013). Windows are clipped at the borders, as in the authors' code;
+//! OpenCV reflects instead.
+
+use super::{Filter, Method, Parameter};
+use crate::error::Result;
+use crate::graph::Value;
+use crate::ops::Graph;
+use crate::ops::guided::{Guide, GuidedApply, GuidedCoefficients, GuidedMoments};
+use crate::ops::window_mean::{RUN, WindowMean};
+
+pub(super) static METHOD: Method = Method {
+    name: "gf",
+    title: "guided filter",
+    year: 2010,
+    paper: "K. He, J. Sun, X. Tang: Guided Image Filtering. ECCV 2010, TPAMI 2013",
+    cost: "0.04 GFLOP",
+    parameters: &[
+        Parameter::whole("r", [1, 256], 4, "radius of the windows in pixels").tried(&[1.0, 2.0, 3.0, 4.0, 6.0]),
+        Parameter::real("eps", [1e-6, 1.0], 0.01, "variance below which a window is smoothed, in units of [0, 1]^2")
+            .tried(&[0.004, 0.008, 0.016, 0.032, 0.064]),
+        Parameter::choice("guide", &["colour", "channel"], "the channels guide together, or each itself"),
+    ],
+    // Means of means; those of a run's first rows make those of its last, and so must be the whole picture's, too.
+    halo: |filter| Some(2 * filter.whole("r") + RUN),
+    build,
+};
+
+fn build(filter: &Filter, g: &mut Graph, f: Value) -> Result<Value> {
+    let guide = if filter.chosen("guide") == "channel" { Guide::Channel } else { Guide::Colour };
+    let mean = WindowMean { radius: filter.whole("r") };
+    let moments = g.apply1("moments", GuidedMoments { guide }, &[f])?;
+    let moments = g.apply1("moments", mean.clone(), &[moments])?;
+    let coefficients = GuidedCoefficients { guide, eps: filter.get("eps") };
+    let coefficients = g.apply1("coefficients", coefficients, &[moments])?;
+    let coefficients = g.apply1("coefficients", mean, &[coefficients])?;
+    g.apply1("u", GuidedApply { guide }, &[f, coefficients])
+}

@@ -1,0 +1,474 @@
+//! A screened Poisson equation where opposite borders meet: y = u + P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
+//! transforms, exact at any size: the 2-D DFT of b is divided by 1 + a (4 sin^2(pi kx / W) + 4 sin^2(pi ky / H)).
+//!
+//! The divisor is real and even, so that two channels travel as one complex plane and are never told apart. The transform
+//! is Stockham's, of passes of any radix p: with n = what is left, m = n/p, s = what is done,
+//!   y[q + s(pj+k)] = w_n^(jk) sum_(r<p) x[q + s(j+mr)] w_p^(rk),  0 <= q < s, 0 <= j < m, 0 <= k < p,
+//! with w_n^t in a table of N numbers made in f64 ([`roots`]). A prime radix p costs p multiply-adds a value.
+//! Not taken: Bluestein's transform (three padded ones, more memory and rounding), conjugate gradients or multigrid
+//! (inexact, at a up to 1e5), a cosine transform (other borders than the authors').
+//! For filters only: it has no gradient.
+
+#[cfg(feature = "cpu")]
+use super::cpu::*;
+use super::{Graph, Operator, Workspace, arity, check};
+use crate::graph::Value;
+use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param, Shader};
+use crate::tensor::Shape;
+
+/// Its kernels.
+pub static SHADER: Shader = Shader::new("periodic_solve", include_str!("../../shaders/periodic_solve.wgsl"));
+
+/// (u (N, C, H, W), b of the same shape, [`roots`] of W, those of H) -> u + P(b).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeriodicSolve {
+    /// The factor a.
+    pub a: f64,
+}
+
+/// Adds the table of a transform of length n to a graph: cos, then sin of 2 pi t / n, and 4 sin^2(pi t / n), 0 <= t < n.
+pub fn roots(g: &mut Graph, n: usize) -> Value {
+    let turn = |t: usize| std::f64::consts::PI * t as f64 / n as f64;
+    let functions: [fn(f64) -> f64; 3] = [|x| (2.0 * x).cos(), |x| (2.0 * x).sin(), |x| 4.0 * x.sin() * x.sin()];
+    let table = functions.iter().flat_map(|f| (0..n).map(move |t| f(turn(t)))).collect();
+    g.constant("roots", Shape::new(1, 3, 1, n), table)
+}
+
+/// The radices of a transform of length n: 8 while it divides, then 4, 2, 3, 5, 7, then the odd primes that are left.
+fn radices(mut n: usize) -> Vec<usize> {
+    let mut radices = vec![];
+    for p in [8, 4, 2].into_iter().chain((3..).step_by(2)) {
+        while n.is_multiple_of(p) {
+            radices.push(p);
+            n /= p;
+        }
+        if n > 1 && p * p > n && p > 2 {
+            radices.push(n);
+            n = 1;
+        }
+        if n == 1 {
+            break;
+        }
+    }
+    radices
+}
+
+/// Multiply-adds of complex numbers that a transform takes for each value.
+fn work(n: usize) -> usize {
+    radices(n).iter().sum()
+}
+
+impl Operator for PeriodicSolve {
+    fn name(&self) -> &'static str {
+        "periodic_solve"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [u, b, rows, columns] = arity(inputs)?;
+        check!(u == b, "u is {u}, b is {b}");
+        let table = |n| Shape::new(1, 3, 1, n);
+        check!(rows == table(u.w) && columns == table(u.h), "u is {u}, the tables are {rows} and {columns}");
+        Ok(vec![u])
+    }
+
+    fn macs(&self, inputs: &[Shape], _: &[Shape]) -> u64 {
+        let Shape { n, c, h, w } = inputs[0];
+        // Both ways, four multiplications of reals for one of complex numbers.
+        (n * c.div_ceil(2) * h * w * (work(h) + work(w)) * 8) as u64
+    }
+
+    fn workspace(&self, inputs: &[Shape], _: &[Shape]) -> Workspace {
+        let Shape { h, w, .. } = inputs[0];
+        // A complex plane; and for each thread lines side by side, twice, as passes go from one to the other.
+        Workspace { per_thread: 4 * LANES * h.max(w), shared: 2 * h * w }
+    }
+
+    #[cfg(feature = "cpu")]
+    fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
+        let Shape { c, h, w, .. } = x[0].shape;
+        let (rows, columns) = (Transform::of(x[2].data), Transform::of(x[3].data));
+        let plane = h * w;
+        let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
+        let (re, im) = shared[..2 * plane].split_at_mut(plane);
+        let images = y[0].data.chunks_mut(c * plane).zip(x[0].data.chunks(c * plane)).zip(x[1].data.chunks(c * plane));
+        let pairs =
+            images.flat_map(|((y, u), b)| y.chunks_mut(2 * plane).zip(u.chunks(2 * plane)).zip(b.chunks(2 * plane)));
+        for ((y, u), b) in pairs {
+            let (first, second) = b.split_at(plane);
+            re.copy_from_slice(first);
+            if second.is_empty() {
+                im.fill(T::zero())
+            } else {
+                im.copy_from_slice(second)
+            }
+            // Rows, LANES at a time; columns there and back, divided between; rows back.
+            let lines = || LANES.min(h);
+            let rows_of = |re: &mut [T], im: &mut [T], inverse: bool| {
+                re.par_chunks_mut(lines() * w).zip(im.par_chunks_mut(lines() * w)).for_each(|(re, im)| {
+                    cpu.with_scratch(4 * LANES * w, |scratch| {
+                        vectorised(
+                            #[inline(always)]
+                            || {
+                                let mut lanes = Lanes::new(scratch, w);
+                                lanes.load_rows(re, im, w);
+                                rows.run(&mut lanes, inverse);
+                                lanes.store_rows(re, im, w);
+                            },
+                        );
+                    });
+                });
+            };
+            rows_of(re, im, false);
+            let shared_planes = Planes { re: re.as_mut_ptr(), im: im.as_mut_ptr() };
+            (0..w.div_ceil(LANES)).into_par_iter().for_each(|block| {
+                let (first, count) = (block * LANES, LANES.min(w - block * LANES));
+                cpu.with_scratch(4 * LANES * h, |scratch| {
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            let mut lanes = Lanes::new(scratch, h);
+                            // SAFETY: each task has columns of its own, all of which lie in both planes.
+                            unsafe { shared_planes.load(&mut lanes, (first, count), w) };
+                            columns.run(&mut lanes, false);
+                            let (a, scale) = (T::of(self.a), T::of(1.0 / plane as f64));
+                            for (i, down) in columns.squares.iter().enumerate() {
+                                let (re, im) = lanes.at(i);
+                                for j in 0..count {
+                                    let divisor = scale / (T::one() + a * (*down + rows.squares[first + j]));
+                                    re[j] *= divisor;
+                                    im[j] *= divisor;
+                                }
+                            }
+                            columns.run(&mut lanes, true);
+                            // SAFETY: as above.
+                            unsafe { shared_planes.store(&mut lanes, (first, count), w) };
+                        },
+                    );
+                });
+            });
+            rows_of(re, im, true);
+            for ((y, u), change) in y.chunks_exact_mut(plane).zip(u.chunks_exact(plane)).zip([&*re, &*im]) {
+                let parts = y.par_chunks_mut(CHUNK).zip(u.par_chunks(CHUNK));
+                parts.zip(change.par_chunks(CHUNK)).for_each(|((y, u), change)| {
+                    y.iter_mut().zip(u).zip(change).for_each(|((y, u), change)| *y = *u + *change);
+                });
+            }
+        }
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let Shape { n, c, h, w } = l.inputs[0];
+        let plane = h * w;
+        // Two channels after the other, so that a complex plane lies there twice and not more.
+        let mut z = [l.scratch(2 * plane), l.scratch(2 * plane)];
+        for (image, channel) in (0..n).flat_map(|image| (0..c).step_by(2).map(move |channel| (image, channel))) {
+            let (first, pair) = ((image * c + channel) * plane, usize::from(channel + 1 < c));
+            let dispatch = |l: &mut Lowering, entry, bindings: &[(&'static str, Operand)], pass: &Pass| {
+                let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair)];
+                let sizes = sizes.iter().chain(&pass.0).map(|(name, v)| (*name, Param::from(*v)));
+                let numbers =
+                    [("a", self.a), ("scale", 1.0 / plane as f64)].map(|(name, v)| (name, Param::from(v as f32)));
+                let params: Vec<_> = sizes.chain(numbers).collect();
+                l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane));
+            };
+            dispatch(l, "pack", &[("b", Input(1)), ("z", z[0])], &Pass::NONE);
+            for (side, roots, down, inverse) in [
+                (w, Input(2), false, false),
+                (h, Input(3), true, false),
+                (h, Input(3), true, true),
+                (w, Input(2), false, true),
+            ] {
+                if down && inverse {
+                    let bindings = [("z_in", z[0]), ("roots", Input(2)), ("roots_down", Input(3)), ("z", z[1])];
+                    dispatch(l, "divide", &bindings, &Pass::NONE);
+                    z.reverse();
+                }
+                for pass in Pass::all(side, down, inverse) {
+                    dispatch(l, "transform", &[("z_in", z[0]), ("roots", roots), ("z", z[1])], &pass);
+                    z.reverse();
+                }
+            }
+            dispatch(l, "unpack", &[("z_in", z[0]), ("u", Input(0)), ("y", Output(0))], &Pass::NONE);
+        }
+    }
+}
+
+/// Parameters of a pass of a transform.
+struct Pass([(&'static str, usize); 6]);
+
+impl Pass {
+    /// Of kernels that are no pass.
+    const NONE: Pass = Pass::new(1, 1, 1, 1, false, false);
+
+    const fn new(n: usize, s: usize, radix: usize, root: usize, down: bool, inverse: bool) -> Pass {
+        let (down, inverse) = (down as usize, inverse as usize);
+        Pass([("n", n), ("s", s), ("radix", radix), ("root", root), ("down", down), ("inverse", inverse)])
+    }
+
+    /// Those of lines of length n.
+    fn all(n: usize, down: bool, inverse: bool) -> impl Iterator<Item = Pass> {
+        radices(n).into_iter().scan(1, move |done, radix| {
+            let s = std::mem::replace(done, *done * radix);
+            Some(Pass::new(n / s, s, radix, n, down, inverse))
+        })
+    }
+}
+
+/// Lines that are transformed side by side, as lanes of vectors.
+const LANES: usize = 16;
+
+/// Transforms of one length.
+#[cfg(feature = "cpu")]
+struct Transform<'a, T> {
+    cos: &'a [T],
+    sin: &'a [T],
+    /// 4 sin^2(pi t / n)
+    squares: &'a [T],
+    radices: Vec<usize>,
+}
+
+#[cfg(feature = "cpu")]
+impl<'a, T: Real> Transform<'a, T> {
+    fn of(table: &'a [T]) -> Transform<'a, T> {
+        let n = table.len() / 3;
+        Transform { cos: &table[..n], sin: &table[n..2 * n], squares: &table[2 * n..], radices: radices(n) }
+    }
+
+    /// Transforms lines, or back without the factor 1/n.
+    #[inline(always)]
+    fn run(&self, lanes: &mut Lanes<T>, inverse: bool) {
+        let (mut n, mut s) = (self.cos.len(), 1);
+        let sign = if inverse { T::one() } else { -T::one() };
+        for &p in &self.radices {
+            match p {
+                8 => self.butterflies(lanes, (n, s), sign, |x| dft8(x, sign)),
+                4 => self.butterflies(lanes, (n, s), sign, |x| dft4(x, sign)),
+                2 => self.butterflies(lanes, (n, s), sign, dft2),
+                _ => self.sums(lanes, (n, s), p, sign),
+            }
+            lanes.swap();
+            (n, s) = (n / p, s * p);
+        }
+    }
+
+    /// w^t of the lines' length.
+    #[inline(always)]
+    fn root(&self, t: usize, sign: T) -> Complex<T> {
+        (self.cos[t], sign * self.sin[t])
+    }
+
+    /// A pass of a radix whose transform is `dft`.
+    #[inline(always)]
+    fn butterflies<const P: usize>(
+        &self,
+        lanes: &mut Lanes<T>,
+        (n, s): (usize, usize),
+        sign: T,
+        dft: impl Fn([Complex<T>; P]) -> [Complex<T>; P],
+    ) {
+        let (m, length) = (n / P, self.cos.len());
+        for j in 0..m {
+            let turns: [Complex<T>; P] = std::array::from_fn(|k| self.root(j * k * (length / n), sign));
+            for q in 0..s {
+                // Copies of their own, so that the compiler sees that no lane meets another.
+                let x: [_; P] = std::array::from_fn(|r| lanes.read(q + s * (j + m * r)));
+                let mut y = [([T::zero(); LANES], [T::zero(); LANES]); P];
+                for lane in 0..LANES {
+                    let out = dft(std::array::from_fn(|r| (x[r].0[lane], x[r].1[lane])));
+                    for k in 0..P {
+                        (y[k].0[lane], y[k].1[lane]) = times(out[k], turns[k]);
+                    }
+                }
+                (0..P).for_each(|k| lanes.write(q + s * (P * j + k), &y[k]));
+            }
+        }
+    }
+
+    /// A pass of any radix.
+    #[inline(always)]
+    fn sums(&self, lanes: &mut Lanes<T>, (n, s): (usize, usize), p: usize, sign: T) {
+        let (m, length) = (n / p, self.cos.len());
+        for (j, k) in (0..m).flat_map(|j| (0..p).map(move |k| (j, k))) {
+            let turn = self.root(j * k * (length / n), sign);
+            for q in 0..s {
+                let (mut re, mut im, mut t) = ([T::zero(); LANES], [T::zero(); LANES], 0);
+                for r in 0..p {
+                    // t = r k mod p
+                    let w = self.root(t * (length / p), sign);
+                    t = if t + k >= p { t + k - p } else { t + k };
+                    let (xr, xi) = lanes.read(q + s * (j + m * r));
+                    for lane in 0..LANES {
+                        let (a, b) = times((xr[lane], xi[lane]), w);
+                        re[lane] += a;
+                        im[lane] += b;
+                    }
+                }
+                for lane in 0..LANES {
+                    (re[lane], im[lane]) = times((re[lane], im[lane]), turn);
+                }
+                lanes.write(q + s * (p * j + k), &(re, im));
+            }
+        }
+    }
+}
+
+#[cfg(feature = "cpu")]
+type Complex<T> = (T, T);
+
+#[cfg(feature = "cpu")]
+#[inline(always)]
+fn times<T: Real>(a: Complex<T>, b: Complex<T>) -> Complex<T> {
+    (a.0 * b.0 - a.1 * b.1, a.0 * b.1 + a.1 * b.0)
+}
+
+#[cfg(feature = "cpu")]
+#[inline(always)]
+fn dft2<T: Real>([a, b]: [Complex<T>; 2]) -> [Complex<T>; 2] {
+    [(a.0 + b.0, a.1 + b.1), (a.0 - b.0, a.1 - b.1)]
+}
+
+/// The transforms of the even and the odd values, of which the latter is turned by w^k.
+#[cfg(feature = "cpu")]
+#[inline(always)]
+fn dft4<T: Real>([a, b, c, d]: [Complex<T>; 4], sign: T) -> [Complex<T>; 4] {
+    let ([e0, e1], [o0, o1]) = (dft2([a, c]), dft2([b, d]));
+    let ([y0, y2], [y1, y3]) = (dft2([e0, o0]), dft2([e1, (-sign * o1.1, sign * o1.0)]));
+    [y0, y1, y2, y3]
+}
+
+#[cfg(feature = "cpu")]
+#[inline(always)]
+fn dft8<T: Real>([a, b, c, d, e, f, g, h]: [Complex<T>; 8], sign: T) -> [Complex<T>; 8] {
+    let half = T::of(std::f64::consts::FRAC_1_SQRT_2);
+    let ([e0, e1, e2, e3], [o0, o1, o2, o3]) = (dft4([a, c, e, g], sign), dft4([b, d, f, h], sign));
+    let ([y0, y4], [y1, y5]) = (dft2([e0, o0]), dft2([e1, times(o1, (half, sign * half))]));
+    let ([y2, y6], [y3, y7]) = (dft2([e2, (-sign * o2.1, sign * o2.0)]), dft2([e3, times(o3, (-half, sign * half))]));
+    [y0, y1, y2, y3, y4, y5, y6, y7]
+}
+
+/// [`LANES`] lines side by side, and room for what a pass makes of them.
+#[cfg(feature = "cpu")]
+struct Lanes<'a, T> {
+    now: [&'a mut [T]; 2],
+    next: [&'a mut [T]; 2],
+}
+
+#[cfg(feature = "cpu")]
+impl<'a, T: Real> Lanes<'a, T> {
+    /// Lines of n elements, all 0.
+    #[inline(always)]
+    fn new(scratch: &'a mut [T], n: usize) -> Lanes<'a, T> {
+        scratch.fill(T::zero());
+        let (now, next) = scratch.split_at_mut(2 * n * LANES);
+        let [now, next] = [now, next].map(|half| {
+            let (re, im) = half.split_at_mut(n * LANES);
+            [re, im]
+        });
+        Lanes { now, next }
+    }
+
+    #[inline(always)]
+    fn read(&self, i: usize) -> ([T; LANES], [T; LANES]) {
+        let [re, im] = self.now.each_ref().map(|x| x[i * LANES..][..LANES].try_into().expect("as many as lanes"));
+        (re, im)
+    }
+
+    #[inline(always)]
+    fn write(&mut self, i: usize, (re, im): &([T; LANES], [T; LANES])) {
+        self.next[0][i * LANES..][..LANES].copy_from_slice(re);
+        self.next[1][i * LANES..][..LANES].copy_from_slice(im);
+    }
+
+    /// Element i of all lines.
+    #[inline(always)]
+    fn at(&mut self, i: usize) -> (&mut [T], &mut [T]) {
+        let [re, im] = &mut self.now;
+        (&mut re[i * LANES..][..LANES], &mut im[i * LANES..][..LANES])
+    }
+
+    #[inline(always)]
+    fn swap(&mut self) {
+        std::mem::swap(&mut self.now, &mut self.next);
+    }
+
+    /// Takes rows of n elements, each a line.
+    #[inline(always)]
+    fn load_rows(&mut self, re: &[T], im: &[T], n: usize) {
+        for (to, from) in self.now.iter_mut().zip([re, im]) {
+            for (lane, row) in from.chunks_exact(n).enumerate() {
+                row.iter().enumerate().for_each(|(i, v)| to[i * LANES + lane] = *v);
+            }
+        }
+    }
+
+    /// Puts them back.
+    #[inline(always)]
+    fn store_rows(&self, re: &mut [T], im: &mut [T], n: usize) {
+        for (from, to) in self.now.iter().zip([re, im]) {
+            for (lane, row) in to.chunks_exact_mut(n).enumerate() {
+                row.iter_mut().enumerate().for_each(|(i, v)| *v = from[i * LANES + lane]);
+            }
+        }
+    }
+}
+
+/// A complex plane whose columns tasks share.
+#[cfg(feature = "cpu")]
+#[derive(Clone, Copy)]
+struct Planes<T> {
+    re: *mut T,
+    im: *mut T,
+}
+
+// SAFETY: tasks touch columns of their own, by the promise of `load` and `store`.
+#[cfg(feature = "cpu")]
+unsafe impl<T: Send> Sync for Planes<T> {}
+
+#[cfg(feature = "cpu")]
+impl<T: Real> Planes<T> {
+    /// Takes `count` columns from `first` on, of rows of w elements, each a line.
+    ///
+    /// # Safety
+    /// The columns must lie in the plane, and no other thread may write them meanwhile.
+    #[inline(always)]
+    unsafe fn load(self, lanes: &mut Lanes<T>, (first, count): (usize, usize), w: usize) {
+        for (plane, to) in [self.re, self.im].into_iter().zip(&mut lanes.now) {
+            for (i, to) in to.chunks_exact_mut(LANES).enumerate() {
+                // SAFETY: the caller's promise.
+                let row = unsafe { std::slice::from_raw_parts(plane.add(i * w + first), count) };
+                to[..count].copy_from_slice(row);
+            }
+        }
+    }
+
+    /// Puts them back.
+    ///
+    /// # Safety
+    /// The columns must lie in the plane, and no other thread may touch them meanwhile.
+    #[inline(always)]
+    unsafe fn store(self, lanes: &mut Lanes<T>, (first, count): (usize, usize), w: usize) {
+        for (plane, from) in [self.re, self.im].into_iter().zip(&lanes.now) {
+            for (i, from) in from.chunks_exact(LANES).enumerate() {
+                // SAFETY: the caller's promise.
+                let row = unsafe { std::slice::from_raw_parts_mut(plane.add(i * w + first), count) };
+                row.copy_from_slice(&from[..count]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::radices;
+
+    #[test]
+    fn radices_make_up_the_length() {
+        for n in 1..2000 {
+            assert_eq!(radices(n).iter().product::<usize>(), n);
+        }
+        assert_eq!(radices(384), [8, 8, 2, 3]);
+        assert_eq!(radices(341), [11, 31]);
+        assert_eq!(radices(509), [509]);
+        assert!(radices(1).is_empty());
+    }
+}
