@@ -58,7 +58,8 @@ impl Cut {
     /// The picture in one piece.
     pub const WHOLE: Cut = Cut { count: 1, keep_features: true };
 
-    /// The graph of a picture of this shape, sides multiples of the network's scale.
+    /// The graph of a picture of this shape, sides multiples of the network's scale, over the parameters of
+    /// [`Network::folded`].
     ///
     /// # Errors
     /// [`Error::Invalid`] for another shape, or one of more than 2^40 pixels.
@@ -149,10 +150,11 @@ impl Subject for Network {
         }
         let unit = SLAB_ROWS * scale;
         let rows = shape.h.div_ceil(unit).div_ceil(cut.count) * unit;
-        let mut graph = Graph::new(self.layout());
+        let network = self.folded();
+        let mut graph = Graph::new(network.layout());
         let heights = (0..shape.h).step_by(rows).map(|first| rows.min(shape.h - first));
         let x: Vec<Value> = heights.map(|h| graph.input("x", Shape { h, ..shape })).collect();
-        let y = self.smooth(&mut graph, &x, cut.keep_features)?;
+        let y = network.smooth(&mut graph, &x, cut.keep_features)?;
         y.iter().for_each(|y| graph.output(*y));
         Ok(CutGraph { graph, x, y, cut })
     }

@@ -67,7 +67,7 @@ pub struct Node<O> {
 }
 
 /// One parameter's place in the flat array.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Name in the weights file.
     pub name: String,
@@ -75,6 +75,27 @@ pub struct Entry {
     pub dims: Vec<usize>,
     /// First element.
     pub offset: usize,
+    /// Learned, or kept beside what is.
+    pub role: Role,
+}
+
+/// What an entry of a layout is, and how it begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// A learned weight or bias, random at first.
+    Random,
+    /// A learned parameter, all of one value at first.
+    Constant(f32),
+    /// No parameter, but a running statistic of training, of one value at first: it has no gradient, and optimisers,
+    /// which find 0 there, leave it as it is.
+    Statistic(f32),
+}
+
+impl Role {
+    /// Tells whether it is learned.
+    pub fn is_learned(self) -> bool {
+        !matches!(self, Role::Statistic(_))
+    }
 }
 
 impl Entry {
@@ -110,7 +131,7 @@ impl Entry {
 
 /// Names, dimensions and places of all parameters in one flat array. Each begins at a multiple of 64 elements (256
 /// bytes, WebGPU's alignment of bindings); the gaps are zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     entries: Vec<Entry>,
     index: HashMap<String, usize>,
@@ -118,9 +139,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Adds a parameter.
+    /// Adds a parameter that begins at random.
     pub fn push(&mut self, name: String, dims: &[usize]) {
-        let entry = Entry { name, dims: dims.to_vec(), offset: self.len };
+        self.push_as(name, dims, Role::Random);
+    }
+
+    /// Adds a parameter or a statistic.
+    pub fn push_as(&mut self, name: String, dims: &[usize], role: Role) {
+        let entry = Entry { name, dims: dims.to_vec(), offset: self.len, role };
         self.len += entry.len().next_multiple_of(64);
         assert!(self.index.insert(entry.name.clone(), self.entries.len()).is_none(), "{} is there already", entry.name);
         self.entries.push(entry);
@@ -158,9 +184,14 @@ impl Layout {
         self.entries.is_empty()
     }
 
-    /// Number of parameters, gaps not counted.
+    /// Number of learned parameters, gaps not counted.
     pub fn parameters(&self) -> usize {
-        self.entries.iter().map(Entry::len).sum()
+        self.entries.iter().filter(|entry| entry.role.is_learned()).map(Entry::len).sum()
+    }
+
+    /// Tells whether training keeps statistics beside the parameters.
+    pub fn has_statistics(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.role.is_learned())
     }
 }
 

@@ -7,5 +7,6 @@ pub mod eval;
 pub mod metrics;
 pub mod shard;
 pub mod sheet;
+pub mod table2;
 pub mod train;
 pub mod tune;

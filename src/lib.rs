@@ -63,7 +63,7 @@ pub use exec::{Device, DeviceOptions};
 pub use filters::Filter;
 #[cfg(feature = "files")]
 pub use image::Picture;
-pub use net::{Latent, Network, Sasnet, Sizes, Unet};
+pub use net::{Deaf, Drf, JessNet, Latent, Network, ResNet, Sasnet, Sizes, Unet};
 pub use observer::{Observer, Progress};
 pub use smooth::{Model, Options, Smoother};
 pub use tensor::{Shape, Tensor};

@@ -4,6 +4,7 @@
 //!   of, [`slabs`] how it goes over a map in slabs of rows, [`reversible`] how gradients are pulled back through undone
 //!   steps.
 //! - [`unet`]: the two networks that the paper's Table 3 compares with.
+//! - [`resnet`], [`jessnet`], [`drf`], [`deaf`]: the deep methods that its Tables 1 and 2 compare with.
 //! - [`training`]: the pass forward and back; [`count`]: operations as the paper's Table 2 has them.
 //!
 //! A new network is a file with an [`Architecture`] and a line in the list below.
@@ -18,13 +19,22 @@ use std::collections::BTreeMap;
 pub const MAX_NOISE: f32 = 100.0;
 
 pub mod count;
+pub mod deaf;
+pub mod drf;
+pub mod jessnet;
+mod normalised;
 pub mod residual;
+pub mod resnet;
 pub mod reversible;
 pub mod sasnet;
 pub mod slabs;
 pub mod training;
 pub mod unet;
 
+pub use deaf::Deaf;
+pub use drf::Drf;
+pub use jessnet::JessNet;
+pub use resnet::ResNet;
 pub use sasnet::{Latent, Sasnet};
 pub use slabs::{SLAB_ROWS, Slabs};
 pub use unet::Unet;
@@ -42,7 +52,7 @@ pub(crate) fn in_words(blocks: &[usize]) -> String {
 }
 
 /// Sizes of a network that is built by its name. Of one that is built, its own: None is what it does not have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Sizes {
     /// Invertible blocks at each scale, the finest first.
@@ -53,6 +63,8 @@ pub struct Sizes {
     pub attention: Option<bool>,
     /// Second input of the way up, in z's place.
     pub latent: Option<Latent>,
+    /// Weight of differences in a solve at the end.
+    pub beta: Option<f64>,
 }
 
 impl Sizes {
@@ -63,6 +75,7 @@ impl Sizes {
             ("features", self.features.is_some()),
             ("attention", self.attention.is_some()),
             ("latent", self.latent.is_some()),
+            ("beta", self.beta.is_some()),
         ];
         all.into_iter().filter_map(|(what, chosen)| chosen.then_some(what)).collect()
     }
@@ -105,6 +118,17 @@ pub trait Architecture: Sized + Clone {
 
     /// Names, dimensions and order of all parameters.
     fn layout(&self) -> Layout;
+
+    /// Names of its convolutions that have a batch normalisation behind them, and of that.
+    fn normalisations(&self) -> Vec<[String; 2]> {
+        vec![]
+    }
+
+    /// The same for inference, each normalisation folded into the convolution before it.
+    #[must_use]
+    fn folded(&self) -> Self {
+        self.clone()
+    }
 
     /// Sides of a picture are padded to a multiple of it.
     fn scale(&self) -> usize;
@@ -220,7 +244,7 @@ macro_rules! networks {
     };
 }
 
-networks! { Sasnet, Unet }
+networks! { Sasnet, Unet, ResNet, JessNet, Drf, Deaf }
 
 impl Default for Network {
     /// The paper's: x2, 16 blocks, 64 features, with attention.
@@ -302,6 +326,20 @@ impl Network {
     /// Names, dimensions and order of all parameters.
     pub fn layout(&self) -> Layout {
         each!(self, n => n.layout())
+    }
+
+    /// The network that smooths: the same, each batch normalisation folded into the convolution before it.
+    #[must_use]
+    pub fn folded(&self) -> Network {
+        each!(self, n => n.folded().into())
+    }
+
+    /// The parameters of [`Network::folded`] that do what `params`, flat, do at test time.
+    pub fn fold(&self, params: &[f64]) -> Vec<f64> {
+        match each!(self, n => n.normalisations()) {
+            pairs if pairs.is_empty() => params.to_vec(),
+            pairs => normalised::fold_params(&self.layout(), &pairs, params),
+        }
     }
 
     /// Sides of a picture are padded to a multiple of it.

@@ -210,8 +210,9 @@ impl Smoother {
         };
         weights.network.layout().check_params(params)?;
         weights.params.copy_from_slice(params);
-        let value = Graph::new(weights.network.layout()).params();
-        self.built.iter_mut().try_for_each(|b| b.exec.write(value, params))
+        let folded = weights.folded();
+        let value = Graph::new(folded.network.layout()).params();
+        self.built.iter_mut().try_for_each(|b| b.exec.write(value, &folded.params))
     }
 
     /// Bytes allocated on the device for what is built.
@@ -421,7 +422,7 @@ impl Smoother {
                 Ok(mut exec) => {
                     self.own = 0;
                     if let Model::Network(weights) = &self.model {
-                        exec.write_async(params, &weights.params).await?;
+                        exec.write_async(params, &weights.folded().params).await?;
                     }
                     return Ok(Built { shape, exec, x, y, cut });
                 }
@@ -502,6 +503,7 @@ impl Smoother {
 
 /// The graph that smooths a batch (N, 3, H, W) in one piece, its input and its output, both of this shape: H and W are
 /// multiples of [`Network::scale`]. The input is in the code values of the training, [0, 1]; the output is not clipped.
+/// Its parameters are those of [`Weights::folded`].
 ///
 /// # Errors
 /// [`Error::Invalid`] for another shape.

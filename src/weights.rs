@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 #[cfg(feature = "files")]
 use crate::file;
-use crate::graph::{Entry, Layout};
+use crate::graph::{Entry, Layout, Role};
 use crate::net::{MAX_NOISE, Network};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -56,13 +56,18 @@ impl Weights {
     }
 
     /// Initial weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)); a bias has the fan-in of its weight. Those
-    /// are 0 that the network wants so ([`crate::low_level::net::Architecture::begins_as_zero`]).
+    /// are 0 that the network wants so ([`crate::low_level::net::Architecture::begins_as_zero`]). A batch
+    /// normalisation begins with factors and variances of 1, biases and means of 0.
     pub fn initial(network: &Network, seed: u64) -> Weights {
         let layout = network.layout();
         let mut params = vec![0.0; layout.len()];
         let mut rng = crate::rng::Rng::new(&[seed]);
         let mut bound = 0.0;
         for entry in layout.entries() {
+            if let Role::Constant(value) | Role::Statistic(value) = entry.role {
+                params[entry.range()].fill(value);
+                continue;
+            }
             if entry.name.ends_with(".weight") {
                 bound = 1.0 / (entry.fan_in() as f64).sqrt();
             }
@@ -88,6 +93,14 @@ impl Weights {
         // Where parameters are missing, what writes or runs them says so.
         these.filter_map(|entry| self.params.get_mut(entry.range()).map(|p| p.fill(0.0))).for_each(drop);
         self
+    }
+
+    /// The same for inference: each batch normalisation is folded, in f64, into the convolution before it.
+    #[must_use]
+    pub fn folded(&self) -> Weights {
+        let params: Vec<f64> = self.params.iter().map(|v| f64::from(*v)).collect();
+        let params = self.network.fold(&params).into_iter().map(|v| v as f32).collect();
+        Weights { network: self.network.folded(), params, metadata: self.metadata.clone() }
     }
 
     /// The noise scale to smooth with: that of training. Where the file does not say, 1, the paper's, or 0 for a
@@ -125,8 +138,8 @@ impl Weights {
         let weights = Weights { network, params, metadata };
         weights.noise().and_then(|scale| weights.network.check_noise(scale)).map_err(|e| e.to_string())?;
         let known = |name| {
-            let prefixed = BESIDE.iter().find_map(|prefix| str::strip_prefix(name, prefix));
-            layout.get(prefixed.unwrap_or(name)).is_some()
+            let prefix = BESIDE.into_iter().find(|prefix| str::starts_with(name, prefix)).unwrap_or_default();
+            layout.get(&name[prefix.len()..]).is_some_and(|entry| is_stored(entry, prefix))
         };
         if let Some(extra) = file.names().into_iter().filter(|name| !known(name)).min() {
             return Err(format!("the tensor {extra} does not belong to a network of {}", weights.network.describe()));
@@ -157,7 +170,12 @@ impl Weights {
     }
 }
 
-/// Reads the tensors `{prefix}{name}` of a layout into a flat array.
+/// Tells whether there is a tensor `{prefix}{name}` of an entry: Adam has moments of what is learned alone.
+fn is_stored(entry: &Entry, prefix: &str) -> bool {
+    entry.role.is_learned() || !MOMENTS.contains(&prefix)
+}
+
+/// Reads the tensors `{prefix}{name}` of a layout into a flat array; those that it has not are 0.
 pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) -> Result<Vec<f32>, String> {
     let find = |entry: &Entry| {
         let name = format!("{prefix}{}", entry.name);
@@ -172,9 +190,10 @@ pub(crate) fn read_tensors(file: &SafeTensors, layout: &Layout, prefix: &str) ->
         Ok((name, tensor))
     };
     // All tensors are found before memory is asked for: the metadata alone could ask for any amount.
-    let tensors = layout.entries().iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let stored = || layout.entries().iter().filter(|entry| is_stored(entry, prefix));
+    let tensors = stored().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut params = vec![0.0; layout.len()];
-    for (entry, (name, tensor)) in layout.entries().iter().zip(tensors) {
+    for (entry, (name, tensor)) in stored().zip(tensors) {
         let data: Vec<f32> = match tensor.dtype() {
             Dtype::F32 => bytemuck::pod_collect_to_vec(tensor.data()),
             Dtype::F16 => {
@@ -196,15 +215,27 @@ fn sides(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
-/// A tensor to be written: name, dimensions, values.
+/// A tensor to be written.
 #[cfg(feature = "files")]
-pub(crate) type Named<'a> = (String, &'a [usize], &'a [f32]);
+pub(crate) struct Named<'a> {
+    name: String,
+    dims: &'a [usize],
+    values: &'a [f32],
+    /// May be written in 16 bits.
+    half: bool,
+}
 
-/// The tensors of a flat array, under `{prefix}{name}`.
+/// The tensors of a flat array, under `{prefix}{name}`. Running statistics stay f32.
 #[cfg(feature = "files")]
 pub(crate) fn tensors<'a>(layout: &'a Layout, prefix: &str, params: &'a [f32]) -> Vec<Named<'a>> {
-    let named = |e: &'a Entry| (format!("{prefix}{}", e.name), &e.dims[..], &params[e.range()]);
-    layout.entries().iter().map(named).collect()
+    let stored = layout.entries().iter().filter(|entry| is_stored(entry, prefix));
+    let named = |e: &'a Entry| Named {
+        name: format!("{prefix}{}", e.name),
+        dims: &e.dims,
+        values: &params[e.range()],
+        half: e.role.is_learned(),
+    };
+    stored.map(named).collect()
 }
 
 /// A safetensors file: the header's length, the header (JSON), the values. Written here and not by the crate, whose
@@ -215,25 +246,21 @@ pub(crate) fn serialise(
     tensors: &[Named],
     precision: Precision,
 ) -> Result<Vec<u8>, String> {
-    for (name, _, values) in tensors {
-        let lost = |v: &f32| match precision {
-            Precision::F32 => !v.is_finite(),
-            Precision::F16 => !half::f16::from_f32(*v).is_finite(),
-        };
+    let is_half = |tensor: &Named| precision == Precision::F16 && tensor.half;
+    for tensor @ Named { name, values, .. } in tensors {
+        let in_half = is_half(tensor);
+        let lost = |v: &f32| !(if in_half { half::f16::from_f32(*v).is_finite() } else { v.is_finite() });
         if let Some(i) = values.iter().position(lost) {
             let problem = format!("not written: the tensor {name} has a {} at element {i}", values[i]);
             let hint = if values[i].is_finite() { ", more than half precision holds" } else { "" };
             return Err(problem + hint);
         }
     }
-    let (dtype, size) = match precision {
-        Precision::F32 => ("F32", 4),
-        Precision::F16 => ("F16", 2),
-    };
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".into(), serde_json::json!(metadata));
     let mut end = 0;
-    for (name, dims, values) in tensors {
+    for tensor @ Named { name, dims, values, .. } in tensors {
+        let (dtype, size) = if is_half(tensor) { ("F16", 2) } else { ("F32", 4) };
         let start = end;
         end += values.len() * size;
         header.insert(name.clone(), serde_json::json!({ "dtype": dtype, "shape": dims, "data_offsets": [start, end] }));
@@ -243,10 +270,10 @@ pub(crate) fn serialise(
     let mut bytes = Vec::with_capacity(8 + header.len() + end);
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header);
-    for (_, _, values) in tensors {
-        match precision {
-            Precision::F32 => values.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
-            Precision::F16 => values.iter().for_each(|v| bytes.extend(half::f16::from_f32(*v).to_le_bytes())),
+    for tensor in tensors {
+        match is_half(tensor) {
+            false => tensor.values.iter().for_each(|v| bytes.extend(v.to_le_bytes())),
+            true => tensor.values.iter().for_each(|v| bytes.extend(half::f16::from_f32(*v).to_le_bytes())),
         }
     }
     Ok(bytes)

@@ -1,5 +1,7 @@
 //! Every tensor of the outside fixtures (float64 results of independent JAX models), on each executor.
 
+#[path = "fixtures/deep.rs"]
+mod deep;
 mod support;
 
 use safetensors::{Dtype, SafeTensors};
@@ -392,6 +394,10 @@ fn run_params(fixture: &Fixture, step: usize) -> RunParams {
 
 fn all<E: Executor>(tolerance: &Tolerance) {
     for fixture in Fixture::all() {
+        if deep::is_deep(&fixture) {
+            deep::compare::<E>(&fixture, tolerance.output < 1e-9);
+            continue;
+        }
         let compare = match (fixture.is_subnet(), fixture.is_sampled()) {
             (true, _) => subnet::<E>,
             (_, true) => sampled_network::<E>,
@@ -426,6 +432,10 @@ fn gpu_lanes() {
 fn gpu_hidden() {
     for kernels in support::half_kernels() {
         for fixture in Fixture::all().iter().filter(|fixture| !fixture.is_subnet()) {
+            if deep::is_deep(fixture) {
+                deep::compare_hidden(fixture, kernels);
+                continue;
+            }
             let config = fixture.config();
             let mut graph = Graph::new(config.layout());
             let x = graph.input("x", fixture.shape("x"));

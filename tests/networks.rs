@@ -4,7 +4,7 @@ mod support;
 
 use sasnet::low_level::exec::CpuExecutor;
 use sasnet::low_level::kernel::RunParams;
-use sasnet::low_level::net::{Latent, Network, Sasnet, Sizes, Unet};
+use sasnet::low_level::net::{JessNet, Latent, Network, ResNet, Sasnet, Sizes, Unet};
 use sasnet::low_level::ops::Graph;
 use sasnet::{Shape, Weights};
 
@@ -12,6 +12,7 @@ use sasnet::{Shape, Weights};
 /// its gradient is not 0. In f64, whose convolutions add nothing that cancels.
 fn reach(network: &Network, side: usize) -> usize {
     let shape = Shape::new(1, 3, side, side);
+    let network = &network.folded();
     let mut g = Graph::new(network.layout());
     let [x, dy] = ["x", "dy"].map(|name| g.input(name, shape));
     let y = network.smooth(&mut g, &[x], true).unwrap()[0];
@@ -32,12 +33,14 @@ fn reach(network: &Network, side: usize) -> usize {
 #[test]
 fn a_pixel_is_felt_within_the_receptive_field() {
     let sasnet = |blocks: &[usize]| Sasnet::new(blocks, 4).unwrap().with_attention(false);
-    let networks: [(Network, usize); 5] = [
+    let networks: [(Network, usize); 7] = [
         (sasnet(&[1]).into(), 128),
         (sasnet(&[2]).with_latent(Latent::Keep).into(), 192),
         (sasnet(&[1, 1]).into(), 256),
         (Unet::new(8, true).unwrap().into(), 288),
         (Unet::new(8, false).unwrap().into(), 288),
+        (ResNet::new(3, 8).unwrap().into(), 64),
+        (JessNet::new([1, 2, 1], 8).unwrap().into(), 128),
     ];
     for (network, side) in networks {
         let field = network.receptive_field().expect("without attention there is one");
@@ -66,5 +69,8 @@ fn networks_are_built_by_name() {
     let error = Network::build("unet", &sizes).unwrap_err().to_string();
     assert_eq!(error, "an architecture unet has no blocks to choose");
     let error = Network::build("resnet50", &Sizes::default()).unwrap_err().to_string();
-    assert_eq!(error, "there is no architecture resnet50; give one of: sasnet, unet, autoencoder");
+    assert_eq!(
+        error,
+        "there is no architecture resnet50; give one of: sasnet, unet, autoencoder, resnet, jessnet, drf, deaf"
+    );
 }

@@ -3,6 +3,8 @@
 
 #[path = "operators/cases.rs"]
 mod cases;
+#[path = "operators/deep.rs"]
+mod deep;
 #[path = "operators/mutations.rs"]
 mod mutations;
 mod support;
@@ -109,7 +111,7 @@ impl Case {
         let op = op.into();
         let has_upstream = match op {
             Op::Split(_) => 2,
-            Op::L1Loss(_) => 0,
+            Op::L1Loss(_) | Op::NeighbourLoss(_) | Op::SquaredLoss(_) | Op::EdgeLoss(_) => 0,
             _ => 1,
         };
         let name = format!("{op:?}");
@@ -406,7 +408,7 @@ fn gradients_agree_with_finite_differences() {
         conv((1, 2, 3, 4, 3, 4, false, [false, true])),
         conv((1, 2, 3, 2, 3, 4, false, [true, false])),
         conv_with(Some(0.0), (2, 2, 3, 4, 3, 4, true, BOTH)),
-        max_pool((2, 3, 2, 3), false),
+        max_pool((2, 3, 5, 6), false),
         pixel_conv((2, 3, 4, 3, 4, 1)),
         pixel_conv((2, 3, 2, 3, 4, 2)),
         channel_attention((2, 5, 4, 3, 4), false),
@@ -418,6 +420,7 @@ fn gradients_agree_with_finite_differences() {
     cases.extend(channels((2, 2, 3, 3, 4)));
     cases.extend(spatial_attention((2, 5, 3, 4), false));
     cases.extend(spatial_attention((1, 3, 8, 5), false));
+    cases.extend(deep::small());
     let mut report = Report::default();
     for case in &cases {
         let wide = |list: &[(Value, Vec<f32>)]| -> Vec<(Value, Vec<f64>)> {

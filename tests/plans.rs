@@ -9,7 +9,9 @@ use sasnet::low_level::fit::{Cut, Subject};
 use sasnet::low_level::gpu::Gpu;
 use sasnet::low_level::graph::{Layout, Storage, Value};
 use sasnet::low_level::kernel::{Dispatch, Kernels, MatrixUnit, Operand, RunParams};
-use sasnet::low_level::net::{Latent, Network, Sasnet, Unet, sasnet::downscale, sasnet::upscale};
+use sasnet::low_level::net::{
+    Deaf, Drf, JessNet, Latent, Network, ResNet, Sasnet, Unet, sasnet::downscale, sasnet::upscale,
+};
 use sasnet::low_level::ops::{
     Graph, adam::Adam, add::Add, add::Scale, channel_attention::ChannelGate, channel_attention::ChannelStats,
     channels::Concat, channels::Split, conv3x3::Conv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
@@ -246,7 +248,17 @@ fn networks() -> impl Iterator<Item = Graph> {
             [None, Some(false), Some(true)].map(|train| network(&config, shape, train))
         })
     });
-    sasnets.chain(unets)
+    let deep: [(Network, usize); 4] = [
+        (ResNet::new(2, 3).unwrap().into(), 1),
+        (JessNet::new([1, 2, 1], 3).unwrap().into(), 1),
+        (Drf::new(2).unwrap().into(), 16),
+        (Deaf::new(4, 168.0).unwrap().into(), 1),
+    ];
+    let deep = deep.into_iter().flat_map(|(config, scale)| {
+        let shape = Shape::new(2, 3, if scale == 1 { 83 } else { 32 }, 48);
+        [network(&config.folded(), shape, None), network(&config, Shape { h: 16, ..shape }, Some(true))]
+    });
+    sasnets.chain(unets).chain(deep)
 }
 
 /// All classical filters, those that take slabs also in three.

@@ -7,7 +7,7 @@ use sasnet::Error;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::Kernels;
-use sasnet::low_level::net::{Latent, Network, SLAB_ROWS, Sasnet};
+use sasnet::low_level::net::{Latent, Network, ResNet, SLAB_ROWS, Sasnet};
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
@@ -26,7 +26,8 @@ static NETWORKS: LazyLock<Vec<Weights>> = LazyLock::new(|| {
         let config = Network::from(Sasnet::new(blocks, 5).unwrap().with_attention(attention).with_latent(Latent::Keep));
         support::with_latent(Weights::initial(&config, 5))
     };
-    paper.into_iter().chain([keep(&[2], true), keep(&[1, 1], false)]).collect()
+    let resnet = Weights::initial(&ResNet::new(2, 5).unwrap().into(), 5);
+    paper.into_iter().chain([keep(&[2], true), keep(&[1, 1], false), resnet]).collect()
 });
 
 fn picture(w: usize, h: usize) -> Tensor {

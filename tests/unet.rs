@@ -133,5 +133,5 @@ fn plan_prints_table_3s_numbers() {
             run(here, &format!("plan --architecture {name} {flag}")).fails(1, &[name, flag.split(' ').next().unwrap()]);
         }
     }
-    run(here, "plan --architecture resnet").fails(2, &["sasnet, unet, autoencoder"]);
+    run(here, "plan --architecture resnet50").fails(2, &["sasnet, unet, autoencoder, resnet, jessnet, drf, deaf"]);
 }

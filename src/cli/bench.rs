@@ -2,15 +2,17 @@
 
 use super::methods::parse_setting;
 use super::plan::describe;
+use super::table2::time;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 use sasnet::Result;
 use sasnet::lab::bench::{self, Answer, Cost, Report, Spread};
+use sasnet::lab::table2;
 use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::gpu::Adapter;
-use sasnet::low_level::net::count::{self, PAPER};
+use sasnet::low_level::net::count;
 use sasnet::low_level::plan::Plan;
 use sasnet::low_level::weights::Weights;
 use sasnet::{Filter, Network, Progress};
@@ -42,9 +44,12 @@ pub struct Bench {
     /// Keep the forward pass's activations instead of rebuilding them
     #[arg(long, requires = "train")]
     store_activations: bool,
-    /// Timed runs, after warm-up
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    /// Measure all networks of the paper's Table 2, and those of its Table 3, one after the other
+    #[arg(long, conflicts_with_all = ["train", "layers", "weights", "method", "Design"])]
+    table2: bool,
+    /// Timed runs, after warm-up [default: 10; with --table2: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
     /// Print operators by layer
     #[arg(long)]
     layers: bool,
@@ -55,19 +60,14 @@ pub struct Bench {
     adapter: super::Adapter,
 }
 
-/// FLOPs of other networks on 512x384 in the paper's Table 2, like for like: derived from their layers in GMAC, because
-/// the table mixes units.
-const OTHERS: [(&str, f64, u64); 3] = [
-    ("DRF (Liu 2016)", 7.59, 147_677),
-    ("ResNet (Zhu 2019)", 384.6, 1_961_091),
-    ("JESSNet (Feng 2021)", 668.5, 3_417_863),
-];
-
 impl Bench {
     /// Measures and prints.
     pub fn run(self) -> Result<()> {
         if let Some(method) = &self.method {
             return self.run_filter(&super::methods::filter(method, &self.set)?);
+        }
+        if self.table2 {
+            return self.table2();
         }
         let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
         let settings = Settings::default().of(&network);
@@ -85,7 +85,7 @@ impl Bench {
             None => Weights::initial(&network, 1),
         };
         let device = self.adapter.open()?;
-        let (bar, runs) = (spinner(), self.runs as usize);
+        let (bar, runs) = (spinner(), self.runs.unwrap_or(10) as usize);
         let mut observer = |progress: &Progress| show(&bar, progress);
         let report = match self.train {
             true => bench::training(&weights, &device, &settings, runs, &mut observer),
@@ -105,7 +105,7 @@ impl Bench {
         let (device, bar) = (self.adapter.open()?, spinner());
         let (width, height) = self.architecture.size;
         let mut observer = |progress: &Progress| show(&bar, progress);
-        let report = bench::filter(filter, &device, (height, width), self.runs as usize, &mut observer);
+        let report = bench::filter(filter, &device, (height, width), self.runs.unwrap_or(10) as usize, &mut observer);
         bar.finish_and_clear();
         let r = &report?;
         if self.json {
@@ -122,6 +122,27 @@ impl Bench {
         print_runs(r, false);
         print_memory(r);
         print_costs(if self.layers { &r.layers } else { &r.operators }, r.peak_gflops);
+        Ok(())
+    }
+
+    /// Measures and prints all networks.
+    fn table2(self) -> Result<()> {
+        let (width, height) = self.architecture.size;
+        let device = self.adapter.open()?;
+        let bar = spinner();
+        let rows =
+            table2::measure((height, width), &device, self.runs.unwrap_or(1) as usize, &mut |progress: &Progress| {
+                show(&bar, progress)
+            });
+        bar.finish_and_clear();
+        let rows = rows?;
+        match self.json {
+            true => say!("{}", serde_json::to_string_pretty(&rows).expect("plain data")),
+            false => {
+                say!("sasnet {} on {}\n", env!("CARGO_PKG_VERSION"), device.describe());
+                super::table2::print((width, height), &rows);
+            }
+        }
         Ok(())
     }
 
@@ -184,11 +205,8 @@ impl Bench {
         print_check(r);
         if !self.train {
             say!("\nTable 2 at {width}x{height}       GMAC    Table 2's G   parameters  peak memory      time");
-            if (width, height) == (512, 384) {
-                for (name, gmac, parameters) in OTHERS {
-                    say!("{name:20} {gmac:10.2} derived                {parameters:9}");
-                }
-                say!("SASNet, the paper                     {:8.2} G               {:8.0} MB", PAPER.0, PAPER.1);
+            if let ((512, 384), Some(paper)) = ((width, height), table2::published(network.name())) {
+                say!("{:20} {:27.2} G               {:8.0} MB", "the paper", paper.giga, paper.mb);
             }
             say!(
                 "{:20} {:10.2} {:16.2} G   {parameters:9}",
@@ -262,16 +280,6 @@ fn print_memory(r: &Report) {
     }
     if let Some(bytes) = r.process_bytes {
         say!("  the process at most   {:6.1} MB", mb(bytes));
-    }
-}
-
-/// With three digits, in a unit that suits.
-fn time(ms: f64) -> String {
-    match ms {
-        ms if ms < 9.995 => format!("{ms:.2} ms"),
-        ms if ms < 99.95 => format!("{ms:.1} ms"),
-        ms if ms < 9995.0 => format!("{ms:.0} ms"),
-        ms => format!("{:.1} s", ms / 1e3),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod shader;
 pub mod shard;
 pub mod smooth;
 pub mod synth;
+pub mod table2;
 pub mod train;
 pub mod tune;
 pub mod weights;
@@ -149,10 +150,11 @@ pub struct Design {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Network::names()), help = architectures(),
         hide_possible_values = true, default_value = Network::default().name(), help_heading = "Network")]
     architecture: String,
-    /// Invertible blocks; two or three numbers (8,8) for the scales x4 and x8 [default: 16]
+    /// Blocks; of sasnet two or three numbers (8,8) for the scales x4 and x8, of jessnet three for its parts
+    /// [default: 16; jessnet: 20,3,6]
     #[arg(long, value_name = "N[,N[,N]]", value_delimiter = ',', help_heading = "Network")]
     blocks: Vec<usize>,
-    /// Width of the hidden maps [default: 64]
+    /// Width of the hidden maps [default: 64; drf: 16; deaf: 512]
     #[arg(long, value_name = "N", help_heading = "Network")]
     features: Option<usize>,
     /// Leave channel and spatial attention out
@@ -162,6 +164,10 @@ pub struct Design {
     /// structure, which one more block finds [default: drop; train without --paper: keep]
     #[arg(long, value_name = "HOW", help_heading = "Network")]
     latent: Option<net::Latent>,
+    /// Weight of the learned differences against the picture itself, in the solve of deaf; the larger, the smoother
+    /// [default: 4194.304]
+    #[arg(long, value_name = "NUMBER", help_heading = "Network")]
+    beta: Option<f64>,
 }
 
 impl Design {
@@ -173,6 +179,7 @@ impl Design {
         sizes.blocks = (!self.blocks.is_empty()).then(|| self.blocks.clone());
         sizes.features = self.features;
         sizes.attention = self.no_attention.then_some(false);
+        sizes.beta = self.beta;
         sizes.latent = self.latent.or(own.latent.map(|_| latent));
         Network::build(name, &sizes).map_err(|error| match sizes.not_in(&own) {
             Some(what) => Error::Invalid(format!("{error}; leave out {}", option(what))),

@@ -1,14 +1,15 @@
 //! `sasnet plan`
 
 use clap::Args;
-use sasnet::Network;
 use sasnet::Result;
+use sasnet::lab::table2;
 use sasnet::lab::train::step::{self, Settings};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::kernel::{FAMILIES, Kernels, MatrixUnit};
-use sasnet::low_level::net::count::{self, PAPER};
+use sasnet::low_level::net::count;
 use sasnet::low_level::plan::{Plan, Region, Target};
 use sasnet::low_level::tensor::Shape;
+use sasnet::{Network, Sizes};
 use std::collections::BTreeMap;
 
 /// Print what smoothing a picture or a training step costs: operators, operations, memory. Needs no GPU.
@@ -26,6 +27,9 @@ pub struct Plan_ {
     /// In no more memory than this, as in 800MB or 2GB: in slabs of rows
     #[arg(long, value_name = "SIZE", value_parser = super::parse_memory, conflicts_with = "train")]
     max_memory: Option<u64>,
+    /// Print all networks of the paper's Table 2, and those of its Table 3
+    #[arg(long, conflicts_with_all = ["train", "steps", "max_memory", "weights", "Design"])]
+    table2: bool,
     /// Print every step instead of a line for each kind of operator
     #[arg(long)]
     steps: bool,
@@ -52,11 +56,16 @@ fn parse_kernels(name: &str) -> Result<Kernels, String> {
 impl Plan_ {
     /// Prints the plan.
     pub fn run(self) -> Result<()> {
-        let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
         let target = match self.cpu {
             true => Target::Cpu { threads: rayon::current_num_threads() },
             false => Target::Gpu { max_binding: u64::MAX, kernels: self.kernel },
         };
+        if self.table2 {
+            let (width, height) = self.architecture.size;
+            super::table2::print((width, height), &table2::plan((height, width), target)?);
+            return Ok(());
+        }
+        let (network, shape) = (self.architecture.network()?, self.architecture.shape()?);
         let rebuilds = network.is_invertible();
         let print = if self.steps { print_steps } else { print_operators };
         if let Some((batch, crop)) = self.train {
@@ -99,7 +108,9 @@ impl Plan_ {
             say!("  this run              {:9.2} GMAC ({skipped} are skipped)", giga(plan.macs()));
         }
         say!("  the full network      {:9.2} GMAC", giga(full.macs()));
-        let paper = if network == Network::default() { format!("; the paper: {}", PAPER.0) } else { String::new() };
+        let of_paper = network == Network::build(network.name(), &Sizes::default())? && (width, height) == (512, 384);
+        let paper = table2::published(network.name()).filter(|_| of_paper);
+        let paper = paper.map_or(String::new(), |paper| format!("; the paper: {}", paper.giga));
         say!(
             "  as the paper's Table 2{:9.2} G (multiply-accumulates, biases, activations{paper})",
             giga(full.paper_count())

@@ -42,7 +42,7 @@ pub enum Answer {
     Samples(Vec<f32>),
     /// Of the first step.
     Step {
-        /// Mean absolute error.
+        /// Loss of the batch.
         loss: f32,
         /// Norm of the gradient.
         gradient_norm: f32,
@@ -187,6 +187,7 @@ pub fn smoothing(
     runs: usize,
     observer: &mut dyn Observer,
 ) -> Result<Report> {
+    let weights = &weights.folded();
     let (graph, x, y) = smooth::graph(&weights.network, Shape::new(1, 3, h, w))?;
     let params = graph.params();
     let mut exec = Executor::new(graph, device)?; // first, because it may be too large
@@ -443,6 +444,7 @@ pub fn check_smoothing(
     (mut h, mut w): (usize, usize),
     observer: &mut dyn Observer,
 ) -> Result<Check> {
+    let weights = &weights.folded();
     let scale = weights.network.scale();
     let (graph, x, y) = loop {
         let made = smooth::graph(&weights.network, Shape::new(1, 3, h, w))?;

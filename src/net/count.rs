@@ -9,9 +9,6 @@ use crate::tensor::Shape;
 /// The picture whose operations are counted: the paper's 512x384.
 pub const COUNTED: Shape = Shape::new(1, 3, 384, 512);
 
-/// What the paper's Table 2 says of its network: operations in G, and GPU memory in MB.
-pub const PAPER: (f64, f64) = (209.12, 748.0);
-
 /// The network with nothing left out, SASNet's paper form with z kept: what the paper's Table 2 counts.
 pub fn full_network(network: &Network, shape: Shape) -> Result<Plan> {
     let mut g = Graph::new(network.layout());

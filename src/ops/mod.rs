@@ -8,20 +8,30 @@ use crate::graph::{self, ShapeRule, Value};
 use crate::kernel::{Lowering, Operand, Shader};
 use crate::tensor::Shape;
 
+pub mod activation;
 pub mod adam;
 pub mod add;
+pub mod affine;
 pub mod average;
+pub mod batch_norm;
+pub mod blur;
 pub mod channel_attention;
 pub mod channels;
+pub mod constant;
+pub mod conv;
 pub mod conv3x3;
 pub mod coupling;
+pub mod coverage;
 #[cfg(feature = "cpu")]
 mod cpu;
+pub mod differences;
+pub mod edge_loss;
 pub mod exp_scale;
 pub mod gate;
 pub mod gaussian;
 pub mod grad_norm;
 pub mod gradient_step;
+pub mod grey_gradient;
 pub mod guided;
 pub mod haar;
 pub mod haar_inverse;
@@ -29,15 +39,25 @@ pub mod joint_bilateral;
 pub mod lab;
 pub mod loss;
 pub mod max_pool;
+pub mod maximum;
+pub mod neighbour_loss;
 pub mod noise;
 pub mod pair_weights;
 pub mod pcg;
 pub mod periodic_solve;
+pub mod phases;
 pub mod pixel_conv;
+pub mod poisson;
+pub mod resize;
 pub mod rows;
 pub mod rtv_weights;
+pub mod running_stats;
 pub mod sigmoid_gate;
 pub mod spatial_attention;
+pub mod squared_loss;
+pub mod ssim;
+pub mod sweep;
+pub mod transpose;
 pub mod window_mean;
 
 #[cfg(feature = "cpu")]
@@ -140,69 +160,109 @@ macro_rules! operators {
 }
 
 operators! {
+    activation::Bounded, activation::BoundedBackward,
     adam::Adam,
     add::Add, add::Scale,
+    affine::Affine,
     average::Average,
+    batch_norm::BatchNorm, batch_norm::BatchNormBackward,
+    blur::Blur,
     channel_attention::ChannelStats, channel_attention::ChannelStatsBackward,
     channel_attention::ChannelGate, channel_attention::ChannelGateBackward,
     channels::Concat, channels::Split,
+    constant::Constant, constant::Detach,
+    conv::Conv, conv::ConvBackwardInput, conv::ConvBackwardWeight,
     conv3x3::Conv3x3, conv3x3::GatedConv3x3, conv3x3::Conv3x3WithStats, conv3x3::ActivationBackward,
     conv3x3::Conv3x3BackwardInput, conv3x3::Conv3x3BackwardWeight,
     coupling::Coupling, coupling::CouplingBackward,
+    coverage::Coverage, coverage::CoverageBackward,
+    differences::Differences,
+    edge_loss::Edges, edge_loss::EdgeLoss, edge_loss::EdgeLossBackward,
     exp_scale::ExpScale, exp_scale::ExpScaleBackward,
     gate::Gate, gate::GateBackward,
     gaussian::Gaussian,
     grad_norm::GradNorm,
     gradient_step::GradientStep,
     guided::GuidedMoments, guided::GuidedCoefficients, guided::GuidedApply,
+    grey_gradient::GreyGradient, grey_gradient::GreyGradientBackward,
     haar::Haar, haar_inverse::HaarInverse,
     joint_bilateral::JointBilateral,
     lab::Lab,
     loss::L1Loss, loss::L1LossBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
+    maximum::Maximum, maximum::MaximumBackward,
+    neighbour_loss::NeighbourLoss, neighbour_loss::NeighbourLossBackward,
     noise::Noise,
     pair_weights::PairWeights,
     pcg::PcgStart, pcg::PcgIterate,
     periodic_solve::PeriodicSolve,
+    phases::Phases, phases::PhasesInverse,
     pixel_conv::PixelConv, pixel_conv::PixelConvBackward,
+    poisson::PoissonSolve,
+    resize::Resize, resize::ResizeBackward,
     rows::Rows,
     rtv_weights::RtvWeights,
     sigmoid_gate::SigmoidGate, sigmoid_gate::SigmoidGateBackward,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
     window_mean::WindowMean,
+    running_stats::RunningStats,
+    squared_loss::SquaredLoss, squared_loss::SquaredLossBackward,
+    ssim::Products, ssim::ProductsBackward, ssim::Squares, ssim::SsimLoss, ssim::SsimLossBackward,
+    sweep::Sweep, sweep::SweepBackward,
+    transpose::Transpose,
 }
 
 /// The shaders of all operators.
 pub static SHADERS: &[&Shader] = &[
+    &activation::SHADER,
     &adam::SHADER,
     &add::SHADER,
+    &affine::SHADER,
     &average::SHADER,
+    &batch_norm::SHADER,
+    &blur::SHADER,
     &channel_attention::SHADER,
     &channels::SHADER,
+    &constant::SHADER,
+    &conv::SHADER,
     &coupling::SHADER,
+    &coverage::SHADER,
+    &differences::SHADER,
+    &edge_loss::SHADER,
     &exp_scale::SHADER,
     &gate::SHADER,
     &gaussian::SHADER,
     &grad_norm::SHADER,
     &gradient_step::SHADER,
     &guided::SHADER,
+    &grey_gradient::SHADER,
     &haar::SHADER,
     &haar_inverse::SHADER,
     &joint_bilateral::SHADER,
     &lab::SHADER,
     &loss::SHADER,
     &max_pool::SHADER,
+    &maximum::SHADER,
+    &neighbour_loss::SHADER,
     &noise::SHADER,
     &pair_weights::SHADER,
     &pcg::SHADER,
     &periodic_solve::SHADER,
+    &phases::SHADER,
     &pixel_conv::SHADER,
+    &poisson::SHADER,
+    &resize::SHADER,
     &rows::SHADER,
     &rtv_weights::SHADER,
     &sigmoid_gate::SHADER,
     &spatial_attention::SHADER,
     &window_mean::SHADER,
+    &running_stats::SHADER,
+    &squared_loss::SHADER,
+    &ssim::SHADER,
+    &sweep::SHADER,
+    &transpose::SHADER,
     &conv3x3::TILES_SHADER,
     &conv3x3::LANES_SHADER,
     &conv3x3::MATRIX8_SHADER,

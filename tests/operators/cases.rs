@@ -112,9 +112,9 @@ pub fn conv_at_kink(slope: f64) -> Case {
     Case::new("conv3x3", Conv3x3 { slope: Some(slope) }, inputs, &[true; 3])
 }
 
-/// Batch, channels, rows and columns of y.
+/// Batch, channels, rows and columns of x.
 pub fn max_pool((n, c, h, w): (usize, usize, usize, usize), ties: bool) -> Case {
-    let shape = Shape::new(n, c, 2 * h, 2 * w);
+    let shape = Shape::new(n, c, h, w);
     let x = Random::new(shape.len()).vec(shape.len());
     Case::new("max_pool", MaxPool, vec![(shape, if ties { with_ties(x) } else { x })], &[true])
 }
@@ -482,7 +482,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     for size in [(1, 1, 1, 1), (3, 3, 1, 17), (1, 3, 7, 13), (3, 1, 31, 11), (1, 1, 255, 1), (1, 1, 1, 257)] {
         cases.extend([false, true].map(|inverse| haar(size, inverse)));
     }
-    for size in [(1, 1, 1, 1), (3, 3, 1, 17), (1, 3, 7, 13), (1, 1, 255, 1), (2, 1, 1, 257)] {
+    for size in [(1, 1, 2, 2), (3, 3, 3, 34), (1, 3, 14, 26), (1, 1, 511, 3), (2, 1, 2, 514), (2, 3, 5, 7)] {
         cases.extend([false, true].map(|ties| max_pool(size, ties)));
     }
     let pixel_convs = [
@@ -590,6 +590,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     cases.push(subnet("g1", 16, true, (1, 7, 13)));
     cases.push(subnet("g2", 17, true, (3, 5, 17)));
     cases.push(subnet("g1", 9, false, (3, 1, 11)));
+    cases.extend(deep::cases());
     cases
 });
 

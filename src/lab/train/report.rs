@@ -136,7 +136,7 @@ fn plot(losses: &[LossRow], validations: &[ValidationRow]) -> Result<String, Box
         if high.is_finite() {
             let mut chart = ChartBuilder::on(&upper)
                 .margin(12)
-                .caption("training loss (mean absolute error)", ("sans-serif", 18))
+                .caption("training loss", ("sans-serif", 18))
                 .x_label_area_size(34)
                 .y_label_area_size(64)
                 .build_cartesian_2d(0.0..last, 0.0..high * 1.05 + f64::MIN_POSITIVE)?;

@@ -186,7 +186,7 @@ impl Settings {
 pub struct Progress {
     /// Number of the step, from 1.
     pub step: u64,
-    /// Mean absolute error of the batch.
+    /// Loss of the batch, the network's own.
     pub loss: f32,
     /// Norm of the gradient before the clip.
     pub norm: f32,
@@ -281,9 +281,15 @@ impl Trainer {
     ) -> Result<Trainer> {
         settings.check(network)?;
         let (rank, size) = exchange.as_ref().map_or((0, 1), |exchange| (exchange.rank(), exchange.size()));
+        let layout = network.layout();
+        if size > 1 && layout.has_statistics() {
+            return Err(Error::Invalid(format!(
+                "{} is normalised by the statistics of a batch, which several processes do not share; train with one",
+                network.name()
+            )));
+        }
         let samples = settings.samples_of(rank, size)?;
         let (graph, values) = graph(network, settings, samples.clone())?;
-        let layout = network.layout();
         let mut exec = Executor::new(graph, device)?;
         exec.write(values.params, params)?;
         values.average.map_or(Ok(()), |average| exec.write(average, params))?;

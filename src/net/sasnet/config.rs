@@ -156,6 +156,7 @@ impl Architecture for Sasnet {
             features: Some(self.features),
             attention: Some(self.attention),
             latent: Some(self.latent),
+            ..Sizes::default()
         }
     }
 
