@@ -453,7 +453,7 @@ mod tests {
             assert!(shape.chunk() * pixels * 4 + (taps + exchange) * 16 <= MEMORY, "{outputs}");
             let spots = if shape.slices > 1 { SPOTS_OF_SLICES } else { SPOTS };
             assert!(pixels <= spots * invocations && taps <= TAPS * invocations, "{outputs}");
-            assert!(shape.slices == 1 || shape.depth == 1 && shape.chunk() % shape.slices == 0, "{outputs}");
+            assert!(shape.slices == 1 || shape.depth == 1 && shape.chunk().is_multiple_of(shape.slices), "{outputs}");
             let stats = slice * shape.depth;
             assert!(stats <= taps || !gives_stats(outputs), "{outputs}");
             for inputs in 1..300 {
