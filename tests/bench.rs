@@ -124,7 +124,7 @@ fn the_command_prints_tables_and_json() {
     }
     assert!(ran.stderr.contains("running on CPU") && ran.stderr.contains("checking against f64"), "{}", ran.stderr);
     let paper = command(&["--layers"]).ok().stdout;
-    assert!(paper.contains("209.12 G") && paper.contains("668.50 derived") && paper.contains("conv3x3 g1.conv2"));
+    assert!(paper.contains("209.12 G") && paper.contains("748 MB") && paper.contains("conv3x3 g1.conv2"));
 
     let json = |arguments: &[&str]| -> Value { serde_json::from_str(&command(arguments).ok().stdout).unwrap() };
     let smooth = json(&["--size", "33x21", "--json"]);

@@ -217,5 +217,5 @@ fn what_a_filter_does_not_take_is_an_error() {
     let half = smoother.smooth(&x, &Options::default().with_amount(0.0)).unwrap();
     assert!(half == x, "nothing of it is smoothed");
     let grey = Tensor::zeros(Shape::new(1, 1, 3, 3));
-    assert!(smoother.smooth(&grey, &Options::default()).unwrap_err().to_string().contains("give 1x3 channels"));
+    assert!(smoother.smooth(&grey, &Options::default()).unwrap_err().to_string().contains("it has 1x3 channels"));
 }

@@ -42,7 +42,7 @@ fn radices(mut n: usize) -> Vec<usize> {
             radices.push(p);
             n /= p;
         }
-        if n > 1 && p * p > n && p > 2 {
+        if n > 1 && p * p > n && !p.is_multiple_of(2) {
             radices.push(n);
             n = 1;
         }
