@@ -28,7 +28,7 @@ pub const ITERATIONS: usize = 32;
 const MOST: usize = 5120;
 
 /// (weights (1, 2 or 4, H, W), f (1, 3, H, W)) -> 1 / diagonal (1, 1, H, W). Updates u, r and p (1, 3, H, W), the
-/// [`State`] and what is running.
+/// `State` and what is running.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PcgStart {
     /// Begin with u = f instead of the u that is there.
