@@ -17,7 +17,10 @@ pub(crate) const AVERAGE: &str = "average.";
 
 /// The shipped models, which are a part of this library (see `weights/README.md`): name and file.
 #[cfg(feature = "builtin")]
-pub const MODELS: [(&str, &[u8]); 1] = [("small", include_bytes!("../weights/small.safetensors"))];
+pub const MODELS: [(&str, &[u8]); 2] = [
+    ("small", include_bytes!("../weights/small.safetensors")),
+    ("soft", include_bytes!("../weights/soft.safetensors")),
+];
 
 /// Weights of a network.
 #[derive(Clone, Debug, PartialEq)]
