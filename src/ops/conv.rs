@@ -11,7 +11,7 @@ use super::Workspace;
 use super::conv3x3::ActivationBackward;
 #[cfg(feature = "cpu")]
 use super::cpu::*;
-use super::{Graph, Node, Operator, check};
+use super::{Graph, MATRIX_PRODUCT, Node, Operator, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
@@ -65,7 +65,8 @@ pub struct ConvBackwardWeight {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("conv", include_str!("../../shaders/conv.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: MATRIX_PRODUCT, ..Shader::new("conv", include_str!("../../shaders/conv.wgsl")) };
 
 /// Outputs of the kernel for few.
 const FEW: usize = 4;

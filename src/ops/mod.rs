@@ -65,6 +65,9 @@ pub use cpu::{Cpu, In, Out, Real};
 #[cfg(feature = "cpu")]
 pub(crate) use cpu::{product, product_at, sum, sum_parts};
 
+/// Text in front of the shaders whose kernels are tiles of matrix products.
+const MATRIX_PRODUCT: &str = include_str!("../../shaders/matrix_product.wgsl");
+
 /// Working memory of a CPU implementation, in elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Workspace {

@@ -10,7 +10,7 @@
 use super::Workspace;
 #[cfg(feature = "cpu")]
 use super::cpu::*;
-use super::{Graph, Node, Operator, arity, check};
+use super::{Graph, MATRIX_PRODUCT, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
@@ -31,7 +31,8 @@ pub struct PixelConvBackward {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("pixel_conv", include_str!("../../shaders/pixel_conv.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: MATRIX_PRODUCT, ..Shader::new("pixel_conv", include_str!("../../shaders/pixel_conv.wgsl")) };
 
 /// Rows of a matrix that a task of the CPU makes.
 #[cfg(feature = "cpu")]

@@ -10,7 +10,7 @@
 use super::Workspace;
 #[cfg(feature = "cpu")]
 use super::cpu::*;
-use super::{Graph, Node, Operator, arity};
+use super::{Graph, MATRIX_PRODUCT, Node, Operator, arity};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Shader};
 use crate::tensor::Shape;
@@ -24,7 +24,8 @@ pub struct PoissonSolve {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("poisson", include_str!("../../shaders/poisson.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: MATRIX_PRODUCT, ..Shader::new("poisson", include_str!("../../shaders/poisson.wgsl")) };
 
 /// M_n; a b mod n is reduced as an integer, so that no digits of the angle are lost.
 #[cfg(feature = "cpu")]
