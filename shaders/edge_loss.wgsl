@@ -1,5 +1,5 @@
 // Edges of a smooth picture, and the balanced cross-entropy of a guess at them: weight mean u (softplus(e) - l e), with logits e,
-// labels l, u = 1 - q on edges and q elsewhere, q the share of edges. Sums as in loss.wgsl.
+// labels l, u = 1 - q on edges and q elsewhere, q the share of edges. Sums as in sums.wgsl.
 
 struct Params {
     h: u32,
@@ -43,7 +43,6 @@ fn edges(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gro
 }
 
 @group(0) @binding(4) var<storage, read> labels_in: array<f32>; // (N, 1, h, w)
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>; // (parts)
 
 @compute @workgroup_size(256)
 fn count(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
@@ -51,20 +50,7 @@ fn count(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) grou
     for (var i = group.x * 256u + lane; i < p.len; i += p.parts * 256u) {
         sum += labels_in[i];
     }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        sums[group.x] = sum;
-    }
-}
-
-@group(0) @binding(6) var<storage, read> sums_in: array<f32>; // (parts)
-
-fn sum_of_parts(lane: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = lane; i < p.parts; i += 256u) {
-        sum += sums_in[i];
-    }
-    return tree_sum(lane, sum);
+    put_part(lane, group, sum);
 }
 
 @group(0) @binding(7) var<storage, read_write> share_out: array<f32>; // (1)
@@ -98,10 +84,7 @@ fn partial(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
     for (var i = group.x * 256u + lane; i < p.len; i += p.parts * 256u) {
         sum += balance(labels_in[i]) * (softplus(logits[i]) - labels_in[i] * logits[i]);
     }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        sums[group.x] = sum;
-    }
+    put_part(lane, group, sum);
 }
 
 @group(0) @binding(10) var<storage, read_write> loss: array<f32>; // (1)

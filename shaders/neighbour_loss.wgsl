@@ -1,5 +1,4 @@
 // With e = y - goal: loss = mean |e| + 2 sum over 12 offsets o of mean |e(p + o) - e(p)|, over the pairs inside the image.
-// `partial`: one workgroup sums a strided share of the pixels; `total`: one workgroup adds the shares, in a fixed order.
 
 struct Params {
     h: u32,
@@ -11,7 +10,6 @@ struct Params {
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> y: array<f32>; // (N, C, h, w)
 @group(0) @binding(3) var<storage, read> goal: array<f32>; // (N, C, h, w)
-@group(0) @binding(4) var<storage, read_write> sums: array<f32>; // (parts)
 
 const COUNT = 12;
 const OFFSETS = array<vec2i, COUNT>(
@@ -57,22 +55,14 @@ fn partial(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
             }
         }
     }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        sums[group.x] = sum;
-    }
+    put_part(lane, group, sum);
 }
 
-@group(0) @binding(5) var<storage, read> sums_in: array<f32>; // (parts)
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>; // (1)
 
 @compute @workgroup_size(256)
 fn total(@builtin(local_invocation_index) lane: u32) {
-    var sum = 0.0;
-    for (var i = lane; i < p.parts; i += 256u) {
-        sum += sums_in[i];
-    }
-    sum = tree_sum(lane, sum);
+    let sum = sum_of_parts(lane);
     if lane == 0u {
         loss[0] = sum;
     }

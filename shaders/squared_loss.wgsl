@@ -1,4 +1,4 @@
-// Squared error: loss = factor sum (y - target)^2, factor = k / (N H W). Sums as in loss.wgsl.
+// Squared error: loss = factor sum (y - target)^2, factor = k / (N H W). Sums as in sums.wgsl.
 
 struct Params {
     len: u32,
@@ -9,7 +9,6 @@ struct Params {
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> y: array<f32>; // (len)
 @group(0) @binding(3) var<storage, read> goal: array<f32>; // (len)
-@group(0) @binding(4) var<storage, read_write> sums: array<f32>; // (parts)
 
 @compute @workgroup_size(256)
 fn partial(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
@@ -18,22 +17,14 @@ fn partial(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
         let e = y[i] - goal[i];
         sum += e * e;
     }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        sums[group.x] = sum;
-    }
+    put_part(lane, group, sum);
 }
 
-@group(0) @binding(5) var<storage, read> sums_in: array<f32>; // (parts)
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>; // (1)
 
 @compute @workgroup_size(256)
 fn total(@builtin(local_invocation_index) lane: u32) {
-    var sum = 0.0;
-    for (var i = lane; i < p.parts; i += 256u) {
-        sum += sums_in[i];
-    }
-    sum = tree_sum(lane, sum);
+    let sum = sum_of_parts(lane);
     if lane == 0u {
         loss[0] = p.factor * sum;
     }

@@ -45,7 +45,6 @@ fn square(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
 
 @group(0) @binding(6) var<storage, read> products_in: array<f32>; // (N, 3, image), blurred
 @group(0) @binding(7) var<storage, read> squares_in: array<f32>; // (N, 2, image), blurred
-@group(0) @binding(8) var<storage, read_write> sums: array<f32>; // (parts)
 
 const C1 = 0.0001;
 const C2 = 0.0009;
@@ -77,22 +76,14 @@ fn partial(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
         // The result is 1 minus the mean: a sum of what is missing to 1 keeps the digits.
         sum += 1.0 - similarity(i).x;
     }
-    sum = tree_sum(lane, sum);
-    if lane == 0u {
-        sums[group.x] = sum;
-    }
+    put_part(lane, group, sum);
 }
 
-@group(0) @binding(9) var<storage, read> sums_in: array<f32>; // (parts)
 @group(0) @binding(10) var<storage, read_write> loss: array<f32>; // (1)
 
 @compute @workgroup_size(256)
 fn total(@builtin(local_invocation_index) lane: u32) {
-    var sum = 0.0;
-    for (var i = lane; i < p.parts; i += 256u) {
-        sum += sums_in[i];
-    }
-    sum = tree_sum(lane, sum);
+    let sum = sum_of_parts(lane);
     if lane == 0u {
         loss[0] = p.weight * sum / f32(p.len);
     }

@@ -8,6 +8,7 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
@@ -32,7 +33,8 @@ pub struct EdgeLossBackward {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("edge_loss", include_str!("../../shaders/edge_loss.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: SUMS, ..Shader::new("edge_loss", include_str!("../../shaders/edge_loss.wgsl")) };
 
 fn params(labels: Shape, weight: f64, parts: usize) -> [(&'static str, Param); 5] {
     [
@@ -132,16 +134,12 @@ impl Operator for EdgeLoss {
 
     fn gpu(&self, l: &mut Lowering) {
         let labels = l.inputs[1];
-        // Enough workgroups to fill a GPU, and at least 4 elements an invocation.
-        let parts = labels.len().div_ceil(256 * 4).clamp(1, 1024);
-        let (params, sums) = (params(labels, self.weight, parts), l.scratch(parts));
-        let many = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
-        run("count", &[("labels_in", Input(1)), ("sums", sums)], many);
-        run("share", &[("sums_in", sums), ("share_out", Output(1))], one);
-        run("partial", &[("logits", Input(0)), ("labels_in", Input(1)), ("q", Output(1)), ("sums", sums)], many);
-        run("total", &[("sums_in", sums), ("loss", Output(0))], one);
+        let parts = sums::parts(labels.len(), 4);
+        let params = params(labels, self.weight, parts);
+        let mut sum = |entries, reads: &[_], to| sums::lower(l, (&SHADER, entries), parts, reads, to, &params);
+        sum(["count", "share"], &[("labels_in", Input(1))], ("share_out", 1));
+        let reads = [("logits", Input(0)), ("labels_in", Input(1)), ("q", Output(1))];
+        sum(["partial", "total"], &reads, ("loss", 0));
     }
 }
 

@@ -3,12 +3,14 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Operator, arity};
-use crate::kernel::{Grid, Lowering, Operand::*, Shader};
+use crate::kernel::{Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("grad_norm", include_str!("../../shaders/grad_norm.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: SUMS, ..Shader::new("grad_norm", include_str!("../../shaders/grad_norm.wgsl")) };
 
 /// flat gradient -> (norm, factor). The clip is [`crate::kernel::RunParams::clip`].
 #[derive(Clone, Debug, PartialEq)]
@@ -36,13 +38,8 @@ impl Operator for GradNorm {
 
     fn gpu(&self, l: &mut Lowering) {
         let len = l.inputs[0].len();
-        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
-        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let parts = sums::parts(len, 16);
         let params = [("len", len.into()), ("parts", parts.into())];
-        let sums = l.scratch(parts);
-        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        l.dispatch((&SHADER, "partial"), &[], &[("grad", Input(0)), ("sums", sums)], &params, grid);
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("clip", Output(0))], &params, one);
+        sums::lower(l, (&SHADER, ["partial", "total"]), parts, &[("grad", Input(0))], ("clip", 0), &params);
     }
 }

@@ -5,13 +5,14 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("loss", include_str!("../../shaders/loss.wgsl"));
+pub static SHADER: Shader = Shader { prelude: SUMS, ..Shader::new("loss", include_str!("../../shaders/loss.wgsl")) };
 
 /// (y, target) -> loss (1, 1, 1, 1).
 #[derive(Clone, Debug, PartialEq)]
@@ -46,14 +47,10 @@ impl Operator for L1Loss {
 
     fn gpu(&self, l: &mut Lowering) {
         let len = l.inputs[0].len();
-        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
-        let parts = len.div_ceil(256 * 16).clamp(1, 1024);
+        let parts = sums::parts(len, 16);
         let params = [("len", len.into()), ("parts", parts.into())];
-        let sums = l.scratch(parts);
-        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        l.dispatch((&SHADER, "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
+        let reads = [("y", Input(0)), ("goal", Input(1))];
+        sums::lower(l, (&SHADER, ["partial", "total"]), parts, &reads, ("loss", 0), &params);
     }
 }
 

@@ -56,6 +56,7 @@ pub mod sigmoid_gate;
 pub mod spatial_attention;
 pub mod squared_loss;
 pub mod ssim;
+mod sums;
 pub mod sweep;
 pub mod transpose;
 pub mod window_mean;

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
@@ -24,7 +25,8 @@ pub struct NeighbourLoss;
 pub struct NeighbourLossBackward;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("neighbour_loss", include_str!("../../shaders/neighbour_loss.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: SUMS, ..Shader::new("neighbour_loss", include_str!("../../shaders/neighbour_loss.wgsl")) };
 
 fn params(y: Shape, parts: usize) -> [(&'static str, Param); 4] {
     [("h", y.h.into()), ("w", y.w.into()), ("len", y.len().into()), ("parts", parts.into())]
@@ -85,14 +87,9 @@ impl Operator for NeighbourLoss {
 
     fn gpu(&self, l: &mut Lowering) {
         let y = l.inputs[0];
-        // Enough workgroups to fill a GPU, and at least 4 elements an invocation.
-        let parts = y.len().div_ceil(256 * 4).clamp(1, 1024);
-        let sums = l.scratch(parts);
-        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        let read = [("y", Input(0)), ("goal", Input(1)), ("sums", sums)];
-        l.dispatch((&SHADER, "partial"), &[], &read, &params(y, parts), grid);
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params(y, parts), one);
+        let parts = sums::parts(y.len(), 4);
+        let reads = [("y", Input(0)), ("goal", Input(1))];
+        sums::lower(l, (&SHADER, ["partial", "total"]), parts, &reads, ("loss", 0), &params(y, parts));
     }
 }
 

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
@@ -23,7 +24,8 @@ pub struct SquaredLossBackward {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("squared_loss", include_str!("../../shaders/squared_loss.wgsl"));
+pub static SHADER: Shader =
+    Shader { prelude: SUMS, ..Shader::new("squared_loss", include_str!("../../shaders/squared_loss.wgsl")) };
 
 fn params(y: Shape, k: f64, parts: usize) -> [(&'static str, Param); 3] {
     let factor = k / (y.n * y.plane()) as f64;
@@ -56,13 +58,10 @@ impl Operator for SquaredLoss {
 
     fn gpu(&self, l: &mut Lowering) {
         let y = l.inputs[0];
-        // Enough workgroups to fill a GPU, and at least 16 elements an invocation.
-        let parts = y.len().div_ceil(256 * 16).clamp(1, 1024);
-        let (params, sums) = (params(y, self.k, parts), l.scratch(parts));
-        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        l.dispatch((&SHADER, "partial"), &[], &[("y", Input(0)), ("goal", Input(1)), ("sums", sums)], &params, grid);
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
+        let parts = sums::parts(y.len(), 16);
+        let reads = [("y", Input(0)), ("goal", Input(1))];
+        let params = params(y, self.k, parts);
+        sums::lower(l, (&SHADER, ["partial", "total"]), parts, &reads, ("loss", 0), &params);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::{self, SUMS};
 use super::{Graph, Node, Operator, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
@@ -49,7 +50,7 @@ pub struct SsimLossBackward {
 }
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("ssim", include_str!("../../shaders/ssim.wgsl"));
+pub static SHADER: Shader = Shader { prelude: SUMS, ..Shader::new("ssim", include_str!("../../shaders/ssim.wgsl")) };
 
 /// Of the elements of one image of a picture `y`.
 fn params(y: Shape, weight: f64, parts: usize) -> [(&'static str, Param); 4] {
@@ -203,14 +204,10 @@ impl Operator for SsimLoss {
 
     fn gpu(&self, l: &mut Lowering) {
         let y = picture(l.inputs[0]);
-        // Enough workgroups to fill a GPU, and at least 4 elements an invocation.
-        let parts = y.len().div_ceil(256 * 4).clamp(1, 1024);
-        let (params, sums) = (params(y, self.weight, parts), l.scratch(parts));
-        let grid = Grid::Workgroups(glam::UVec3::new(parts as u32, 1, 1));
-        let bindings = [("products_in", Input(0)), ("squares_in", Input(1)), ("sums", sums)];
-        l.dispatch((&SHADER, "partial"), &[], &bindings, &params, grid);
-        let one = Grid::Workgroups(glam::UVec3::ONE);
-        l.dispatch((&SHADER, "total"), &[], &[("sums_in", sums), ("loss", Output(0))], &params, one);
+        let parts = sums::parts(y.len(), 4);
+        let reads = [("products_in", Input(0)), ("squares_in", Input(1))];
+        let params = params(y, self.weight, parts);
+        sums::lower(l, (&SHADER, ["partial", "total"]), parts, &reads, ("loss", 0), &params);
     }
 }
 
