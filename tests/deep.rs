@@ -10,7 +10,8 @@ use sasnet::low_level::net::{Deaf, Drf, JessNet, Network, ResNet, Sizes};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::weights::{Precision, Weights};
 use std::path::Path;
-use support::{Ran, files, picture, sasnet, write_picture};
+use support::picture;
+use support::runs::{run, smooth_and_measure, train_in_parts, write_pairs};
 
 /// Small ones, with the options that make them.
 fn all() -> [(Network, &'static str); 4] {
@@ -33,10 +34,6 @@ fn weights(network: &Network) -> Weights {
         }
     }
     weights
-}
-
-fn run(folder: &Path, arguments: &str) -> Ran {
-    Ran::of(sasnet().current_dir(folder).args(arguments.split(' ')))
 }
 
 #[test]
@@ -80,26 +77,11 @@ fn any_size_is_smoothed_alike_by_cpu_and_gpu() {
 #[test]
 fn training_goes_on_as_if_it_had_not_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    for (kind, seed) in [("inputs", 1), ("truths", 5)] {
-        for i in 0..2 {
-            write_picture(folder.path().join(kind).join(format!("{i}.png")), 40, 56, seed + i);
-        }
-    }
+    write_pairs(folder.path());
     for (network, options) in all() {
         let name = network.name();
-        let train = |out: &str, more: &str| {
-            let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
-            run(folder.path(), &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
-        };
         let new = format!("--paper --architecture {name} {options} --batch 2 --crop 16");
-        train("whole", &format!("{new} --steps 6"));
-        train("parts", &format!("{new} --steps 3"));
-        train("parts", "--resume --steps 6");
-        let [whole, parts] = ["whole", "parts"].map(|out| files(&folder.path().join(format!("{name}-{out}"))));
-        for file in ["checkpoint.safetensors", "weights.safetensors", "loss.csv", "validation.csv"] {
-            assert!(whole[file] == parts[file], "{name}: {file} differs");
-        }
-        let file = format!("{name}-whole/weights.safetensors");
+        let file = train_in_parts(folder.path(), name, &new);
         let trained = Weights::read(&folder.path().join(&file)).unwrap();
         assert_eq!(trained.network, network);
         for entry in network.layout().entries() {
@@ -108,9 +90,7 @@ fn training_goes_on_as_if_it_had_not_stopped() {
                 assert!(moved, "{name}: {} is as at the start", entry.name);
             }
         }
-        run(folder.path(), &format!("smooth inputs/0.png -o {name}.png --weights {file} --adapter cpu")).ok();
-        run(folder.path(), &format!("bench --weights {file} --size 48x32 --runs 1 --adapter cpu")).ok();
-        run(folder.path(), &format!("bench --weights {file} --train --batch 1 --crop 16 --runs 1 --adapter cpu")).ok();
+        smooth_and_measure(folder.path(), name, &file, 16);
     }
 }
 

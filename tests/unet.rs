@@ -8,16 +8,13 @@ use sasnet::low_level::net::{Network, Unet};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::weights::{Precision, Weights};
 use std::path::Path;
-use support::{Ran, files, picture, sasnet, write_picture};
+use support::picture;
+use support::runs::{run, smooth_and_measure, train_in_parts, write_pairs};
 
 const BOTH: [&str; 2] = ["autoencoder", "unet"];
 
 fn small(architecture: &str) -> Network {
     Unet::new(2, architecture == "unet").unwrap().into()
-}
-
-fn run(folder: &Path, arguments: &str) -> Ran {
-    Ran::of(sasnet().current_dir(folder).args(arguments.split(' ')))
 }
 
 #[test]
@@ -85,34 +82,17 @@ fn any_size_is_smoothed_alike_by_cpu_and_gpu() {
 #[test]
 fn training_goes_on_as_if_it_had_not_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    for (kind, seed) in [("inputs", 1), ("truths", 5)] {
-        for i in 0..2 {
-            write_picture(folder.path().join(kind).join(format!("{i}.png")), 40, 56, seed + i);
-        }
-    }
+    write_pairs(folder.path());
     for architecture in BOTH {
         let name = architecture;
-        let train = |out: &str, more: &str| {
-            let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
-            run(folder.path(), &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
-        };
         let new = format!("--paper --architecture {name} --features 2 --batch 2 --crop 32");
-        train("whole", &format!("{new} --steps 6"));
-        train("parts", &format!("{new} --steps 3"));
-        train("parts", "--resume --steps 6");
-        let [whole, parts] = ["whole", "parts"].map(|out| files(&folder.path().join(format!("{name}-{out}"))));
-        for file in ["checkpoint.safetensors", "weights.safetensors", "loss.csv", "validation.csv"] {
-            assert!(whole[file] == parts[file], "{name}: {file} differs");
-        }
-        let weights = Weights::read(&folder.path().join(format!("{name}-whole/weights.safetensors"))).unwrap();
+        let file = train_in_parts(folder.path(), name, &new);
+        let weights = Weights::read(&folder.path().join(&file)).unwrap();
         assert_eq!((weights.network.clone(), weights.noise().unwrap()), (small(architecture), 0.0));
         // The file is all that smoothing needs to know.
-        let file = format!("{name}-whole/weights.safetensors");
-        run(folder.path(), &format!("smooth inputs/0.png -o {name}.png --weights {file} --adapter cpu")).ok();
+        smooth_and_measure(folder.path(), name, &file, 32);
         let small = format!("smooth inputs/0.png -o no.png --weights {file} --adapter cpu --max-memory 20kB");
         run(folder.path(), &small).fails(1, &[name, "cannot be cut into slabs"]);
-        run(folder.path(), &format!("bench --weights {file} --size 48x32 --runs 1 --adapter cpu")).ok();
-        run(folder.path(), &format!("bench --weights {file} --train --batch 1 --crop 32 --runs 1 --adapter cpu")).ok();
         run(folder.path(), &format!("train -o new --inputs inputs --truths truths {new} --noise 0.5"))
             .fails(1, &["noise", name]);
         run(folder.path(), &format!("train -o new --inputs inputs --truths truths {new} --init identity"))

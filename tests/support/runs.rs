@@ -1,6 +1,6 @@
 //! Small training runs for the tests.
 
-use super::{files, sasnet, write_picture};
+use super::{Ran, files, sasnet, write_picture};
 use sasnet::Result;
 use sasnet::lab::dataset::pairs::{Pairing, find_pairs};
 use sasnet::lab::dataset::source::Source;
@@ -10,7 +10,7 @@ use sasnet::lab::train::step::Settings;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Network, Sasnet};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -63,6 +63,44 @@ impl Data {
     pub fn files(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
         files(&self.path(out))
     }
+}
+
+/// Runs the binary in a folder, by words with a space between.
+pub fn run(folder: &Path, arguments: &str) -> Ran {
+    Ran::of(sasnet().current_dir(folder).args(arguments.split(' ')))
+}
+
+/// Writes two pairs of pictures into the folders `inputs` and `truths`.
+pub fn write_pairs(folder: &Path) {
+    for (kind, seed) in [("inputs", 1), ("truths", 5)] {
+        for i in 0..2 {
+            write_picture(folder.join(kind).join(format!("{i}.png")), 40, 56, seed + i);
+        }
+    }
+}
+
+/// Trains a network called `name` for six steps, on the pairs and with the options `new`, and the same in two parts,
+/// which comes to the same files. Returns that of the weights.
+pub fn train_in_parts(folder: &Path, name: &str, new: &str) -> String {
+    let train = |out: &str, more: &str| {
+        let data = "--inputs inputs --truths truths --validate inputs --validate-truths truths --adapter cpu";
+        run(folder, &format!("train -o {name}-{out} {data} --validate-every 3 {more}")).ok();
+    };
+    train("whole", &format!("{new} --steps 6"));
+    train("parts", &format!("{new} --steps 3"));
+    train("parts", "--resume --steps 6");
+    let [whole, parts] = ["whole", "parts"].map(|out| files(&folder.join(format!("{name}-{out}"))));
+    for file in ["checkpoint.safetensors", "weights.safetensors", "loss.csv", "validation.csv"] {
+        assert!(whole[file] == parts[file], "{name}: {file} differs");
+    }
+    format!("{name}-whole/weights.safetensors")
+}
+
+/// Smooths with these weights, and measures them smoothing and training.
+pub fn smooth_and_measure(folder: &Path, name: &str, file: &str, crop: usize) {
+    run(folder, &format!("smooth inputs/0.png -o {name}.png --weights {file} --adapter cpu")).ok();
+    run(folder, &format!("bench --weights {file} --size 48x32 --runs 1 --adapter cpu")).ok();
+    run(folder, &format!("bench --weights {file} --train --batch 1 --crop {crop} --runs 1 --adapter cpu")).ok();
 }
 
 pub const NEW: [&str; 5] = ["--paper", "--blocks", "1", "--features", "8"];
