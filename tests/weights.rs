@@ -492,6 +492,9 @@ fn a_checkpoint_becomes_weights() {
     let [weights, of_folder, result] = ["w.safetensors", "of-folder.safetensors", "run/weights.safetensors"]
         .map(|f| std::fs::read(data.path(f)).unwrap());
     assert!(weights == result && of_folder == result);
+    let mut smooth = support::sasnet();
+    smooth.arg("smooth").arg(data.path("validation/a.png")).arg("-o").arg(data.path("a.png"));
+    support::Ran::of(smooth.args(["--adapter", "cpu"]).arg("--weights").arg(data.path("run"))).ok();
     convert("run", "w.png").fails(1, &["w.png", "no .safetensors"]);
     convert(".", "w2.safetensors").fails(1, &["a folder without a checkpoint"]);
     support::Ran::of(support::sasnet().args(["weights", "nothing"])).fails(1, &["nothing", "No such file"]);

@@ -83,13 +83,13 @@ impl Smoothing {
     }
 }
 
-/// A shipped model by its name, a weights file, or the folder of a training run, of which the last checkpoint counts; a
-/// file of a model's name is ./small.
+/// A shipped model by its name, or as [`read_weights`]; a file of a model's name is ./small.
 fn model_or_file(text: &str) -> Result<Weights> {
-    let path = Path::new(text);
-    if let Some(weights) = Weights::model(text) {
-        return Ok(weights);
-    }
+    Weights::model(text).map_or_else(|| read_weights(Path::new(text)), Ok)
+}
+
+/// Of a weights file, or of the folder of a training run, of which the last checkpoint counts.
+fn read_weights(path: &Path) -> Result<Weights> {
     if !path.is_dir() {
         return Weights::read(path);
     }

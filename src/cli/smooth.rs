@@ -44,7 +44,7 @@ struct SmoothsBy {
     /// Shipped model to smooth with [default: small]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(MODELS.map(|(name, _)| name)))]
     model: Option<String>,
-    /// Weights to use instead of a shipped model
+    /// Weights to use instead of a shipped model, or the folder of a training run
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     weights: Option<PathBuf>,
     /// Classical filter to smooth with instead of a network (`sasnet methods` lists them)
@@ -61,7 +61,7 @@ impl SmoothsBy {
     fn model(&self) -> Result<Model> {
         Ok(match (&self.method, &self.weights, &self.model) {
             (Some(method), ..) => super::methods::filter(method, &self.set)?.into(),
-            (None, Some(file), _) => Weights::read(file)?.into(),
+            (None, Some(file), _) => super::read_weights(file)?.into(),
             (None, None, Some(model)) => Weights::model(model).expect("clap knows the models").into(),
             (None, None, None) => Weights::builtin().into(),
         })
