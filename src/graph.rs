@@ -144,6 +144,12 @@ impl Layout {
         self.push_as(name, dims, Role::Random);
     }
 
+    /// Adds a layer's weight, of these dimensions, and its bias for so many outputs.
+    pub fn push_layer(&mut self, name: &str, dims: &[usize], outputs: usize) {
+        self.push(format!("{name}.weight"), dims);
+        self.push(format!("{name}.bias"), &[outputs]);
+    }
+
     /// Adds a parameter or a statistic.
     pub fn push_as(&mut self, name: String, dims: &[usize], role: Role) {
         let entry = Entry { name, dims: dims.to_vec(), offset: self.len, role };

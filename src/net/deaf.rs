@@ -182,8 +182,7 @@ impl Architecture for Deaf {
     fn layout(&self) -> Layout {
         let (f, mut layout) = (self.features, Layout::default());
         for (name, outputs, inputs, side) in [("conv1", f, 3, 16), ("conv2", f, f, 1), ("conv3", 3, f, 8)] {
-            layout.push(format!("{name}.weight"), &[outputs, inputs, side, side]);
-            layout.push(format!("{name}.bias"), &[outputs]);
+            layout.push_layer(name, &[outputs, inputs, side, side], outputs);
         }
         layout
     }

@@ -173,8 +173,7 @@ impl Architecture for Drf {
             ("conv11", 3, 4 * r, 3),
         ];
         for (name, outputs, inputs, side) in all {
-            layout.push(format!("{name}.weight"), &[outputs, inputs, side, side]);
-            layout.push(format!("{name}.bias"), &[outputs]);
+            layout.push_layer(name, &[outputs, inputs, side, side], outputs);
         }
         layout
     }

@@ -224,8 +224,7 @@ impl Architecture for JessNet {
     fn layout(&self) -> Layout {
         let mut layout = Layout::default();
         for (name, norm, inputs, outputs) in self.convolutions() {
-            layout.push(format!("{name}.weight"), &[outputs, inputs, 3, 3]);
-            layout.push(format!("{name}.bias"), &[outputs]);
+            layout.push_layer(&name, &[outputs, inputs, 3, 3], outputs);
             if let Some(norm) = norm {
                 normalised::push(&mut layout, &norm, outputs);
             }

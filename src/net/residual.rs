@@ -26,8 +26,7 @@ pub const LEAKY_SLOPE: f64 = 0.2;
 /// Appends the block's parameters: width `f`, with attention or without.
 pub(super) fn layout(layout: &mut Layout, name: &str, (c_in, c_out): (usize, usize), f: usize, attention: bool) {
     let mut add = |layer: &str, dims: &[usize]| {
-        layout.push(format!("{name}.{layer}.weight"), dims);
-        layout.push(format!("{name}.{layer}.bias"), &dims[..1]);
+        layout.push_layer(&format!("{name}.{layer}"), dims, dims[0]);
     };
     add("conv1", &[f, c_in, 3, 3]);
     add("conv2", &[f, f, 3, 3]);

@@ -57,21 +57,14 @@ impl ResNet {
     fn normalised(&self) -> Layout {
         let f = self.features;
         let mut layout = Layout::default();
-        let conv = |layout: &mut Layout, name: &str, dims: [usize; 3], bias: bool| {
-            let [outputs, inputs, side] = dims;
-            layout.push(format!("{name}.weight"), &[outputs, inputs, side, side]);
-            if bias {
-                layout.push(format!("{name}.bias"), &[outputs]);
-            }
-        };
-        conv(&mut layout, "head", [f, 3, 3], true);
+        layout.push_layer("head", &[f, 3, 3, 3], f);
         for [name, norm] in self.pairs() {
-            conv(&mut layout, &name, [f, f, 3], false);
+            layout.push(format!("{name}.weight"), &[f, f, 3, 3]);
             normalised::push(&mut layout, &norm, f);
         }
-        conv(&mut layout, "tail1", [4 * f, f, 3], true);
-        conv(&mut layout, "tail2", [4 * f, 4 * f, 3], true);
-        conv(&mut layout, "out", [3, 4 * f, 1], true);
+        layout.push_layer("tail1", &[4 * f, f, 3, 3], 4 * f);
+        layout.push_layer("tail2", &[4 * f, 4 * f, 3, 3], 4 * f);
+        layout.push_layer("out", &[3, 4 * f, 1, 1], 3);
         layout
     }
 

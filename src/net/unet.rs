@@ -83,10 +83,7 @@ impl Architecture for Unet {
 
     fn layout(&self) -> Layout {
         let mut layout = Layout::default();
-        let mut add = |layer: String, dims: &[usize], outputs: usize| {
-            layout.push(format!("{layer}.weight"), dims);
-            layout.push(format!("{layer}.bias"), &[outputs]);
-        };
+        let mut add = |layer: String, dims: &[usize], outputs: usize| layout.push_layer(&layer, dims, outputs);
         let features = |level: usize| self.features << level;
         for level in 0..LEVELS {
             let (f, inputs) = (features(level), if level == 0 { 3 } else { features(level - 1) });

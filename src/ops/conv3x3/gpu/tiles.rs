@@ -425,6 +425,9 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     reduce_weight(l, Sizes { splits, ..sizes }, sums);
 }
 
+/// Elements of dw and db that a workgroup of `reduce_weight` adds up: the shader's constant of that name.
+const ELEMENTS: usize = 32;
+
 /// Adds up the sums (splits, co, 9 (cx + cr) + 1) of a gradient of weight and bias, the bias last.
 pub(super) fn reduce_weight(l: &mut Lowering, sizes: Sizes, sums: Operand) {
     l.dispatch(
@@ -432,7 +435,7 @@ pub(super) fn reduce_weight(l: &mut Lowering, sizes: Sizes, sums: Operand) {
         &[],
         &[("sums_in", sums), ("dw", Output(0)), ("db", Output(1))],
         &params(sizes, 0),
-        Grid::Workgroups(UVec3::new((sizes.co * ((sizes.cx + sizes.cr) * 9 + 1)).div_ceil(32) as u32, 1, 1)),
+        Grid::Workgroups(UVec3::new((sizes.co * ((sizes.cx + sizes.cr) * 9 + 1)).div_ceil(ELEMENTS) as u32, 1, 1)),
     );
 }
 
