@@ -27,7 +27,7 @@ start)
   (cd "$here" && cargo build --release --locked)
   if [ ! -e "$run" ] && [ -e "$kept/checkpoint.json" ]; then
     mkdir -p "$run"
-    cp "$kept"/* "$run"
+    cp "$kept"/checkpoint* "$kept"/*.csv "$run"
     echo "goes on from $kept"
   fi
   # A copy: the one in target/ is replaced by the next build.
