@@ -41,6 +41,9 @@ pub enum Error {
     /// No usable GPU, or it failed.
     #[error("GPU: {0}")]
     Gpu(String),
+    /// The device is gone (unplugged, reset, destroyed): open it again.
+    #[error("GPU: {0}")]
+    Lost(String),
     /// More is needed than the device can give.
     #[error("{0}")]
     TooLarge(TooLarge),

@@ -18,6 +18,7 @@ pub(crate) use available::{available_memory, release_memory, resident_memory};
 #[cfg(feature = "cpu")]
 pub use cpu::CpuExecutor;
 pub use gpu::GpuExecutor;
+pub use memory::Maps;
 
 use crate::error::{Error, Result};
 #[cfg(feature = "cpu")]

@@ -118,15 +118,25 @@ impl From<Filter> for Model {
 }
 
 impl Model {
-    fn subject(&self) -> &dyn Subject {
+    /// What it is as far as memory goes.
+    pub(crate) fn subject(&self) -> &dyn Subject {
         match self {
             Model::Network(weights) => &weights.network,
             Model::Filter(filter) => filter,
         }
     }
 
+    /// How a picture is padded for it.
+    pub(crate) fn padding(&self) -> Padding {
+        match self {
+            Model::Network(weights) => Padding { border: BORDER, multiple: weights.network.scale() },
+            // Each has borders of its own.
+            Model::Filter(_) => Padding { border: 0, multiple: 1 },
+        }
+    }
+
     /// Scale of the noise of a pass; fails where these options are not for it.
-    fn noise(&self, options: &Options) -> Result<f32> {
+    pub(crate) fn noise(&self, options: &Options) -> Result<f32> {
         match self {
             Model::Network(weights) => {
                 let noise = options.noise.map_or_else(|| weights.noise(), Ok)?;
@@ -363,7 +373,7 @@ impl Smoother {
         (sum, share): (&mut Tensor, f32),
         observer: &mut dyn Observer,
     ) -> Result<()> {
-        let (padding, (h, w)) = (self.padding(), flip.size(x.shape));
+        let (padding, (h, w)) = (self.model.padding(), flip.size(x.shape));
         let padded = self.padded(h, w);
         let Built { exec, x: slabs, y, .. } = self.built(padded).await?;
         let mut first = 0;
@@ -381,14 +391,6 @@ impl Smoother {
             first += part.shape.h;
         }
         Ok(())
-    }
-
-    fn padding(&self) -> Padding {
-        match &self.model {
-            Model::Network(weights) => Padding { border: BORDER, multiple: weights.network.scale() },
-            // Each has borders of its own.
-            Model::Filter(_) => Padding { border: 0, multiple: 1 },
-        }
     }
 
     async fn built(&mut self, shape: Shape) -> Result<&mut Built> {
@@ -409,7 +411,7 @@ impl Smoother {
         let mut memory = self.memory(there);
         loop {
             let left = self.beside(shape, memory);
-            let border = 2 * self.padding().border;
+            let border = 2 * self.model.padding().border;
             let (cut_graph, plan) = Cut::within(self.model.subject(), shape, self.device.target(), left)
                 .map_err(|error| self.too_large(shape.h - border, shape.w - border, memory, error))?;
             let planned = plan.peak_bytes();
@@ -473,7 +475,7 @@ impl Smoother {
 
     /// The shape of a picture with the border that it gets.
     fn padded(&self, h: usize, w: usize) -> Shape {
-        let padding = self.padding();
+        let padding = self.model.padding();
         Shape::new(1, 3, padding.side(h), padding.side(w))
     }
 

@@ -211,7 +211,7 @@ fn a_lost_device_ends_a_run_clearly_and_loses_nothing() {
         run.join().unwrap()
     });
     match lost {
-        Err(Error::Gpu(message)) => assert!(message.contains("lost"), "{message}"),
+        Err(Error::Lost(message)) => assert!(message.contains("lost"), "{message}"),
         other => panic!("{other:?}"),
     }
     data.train("lost", &small(1), &settings, &Device::Gpu(open()), 2).unwrap();

@@ -1,6 +1,6 @@
 //! The GPU executor: the plan's buffers on the device, its dispatches recorded once.
 
-use super::memory::{command, slice};
+use super::memory::{Maps, command, slice};
 use super::upload::ParameterUpload;
 use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
@@ -29,10 +29,15 @@ impl GpuExecutor {
     /// fails.
     pub async fn new_async(graph: Graph, gpu: Arc<Gpu>) -> Result<Self> {
         let plan = Plan::new(&graph, gpu.target())?;
-        let mut buffers = vec![];
-        for (i, buffer) in plan.buffers.iter().enumerate() {
-            buffers.push(gpu.buffer_async(&format!("plan {i}"), buffer.len as u64 * 4).await?);
-        }
+        GpuExecutor::with_maps_async(graph, plan, gpu, &Maps::default()).await
+    }
+
+    /// The same of a plan that there is, made for this device, with the memory of others whose runs do not overlap.
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::new_async`].
+    pub(crate) async fn with_maps_async(graph: Graph, plan: Plan, gpu: Arc<Gpu>, maps: &Maps) -> Result<Self> {
+        let buffers = maps.buffers(&gpu, &plan.buffers).await?;
         for (value, data) in graph.constants() {
             let at = slice(&buffers, plan.region(*value).expect("a constant has a buffer"));
             gpu.write_async(&at, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).await?;
@@ -67,7 +72,7 @@ impl GpuExecutor {
     /// Bytes allocated on the device: [`Plan::peak_bytes`].
     pub fn allocated_bytes(&self) -> u64 {
         let buffers = self.buffers.iter().map(Buffer::size).sum::<u64>();
-        buffers + self.recorded.allocated_bytes() + self.parameters.allocated_bytes()
+        buffers + self.recorded_bytes()
     }
 
     /// Where a value lives, for hosts that share their buffers with the network. Not the parameters, which may not be
@@ -141,10 +146,7 @@ impl GpuExecutor {
     }
 
     async fn submit_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
-        let dispatches = |steps: &[Step]| steps.iter().map(|step| step.dispatches.len()).sum::<usize>();
-        let first = dispatches(&self.plan.steps[..steps.start]);
-        let part = first..first + dispatches(&self.plan.steps[steps]);
-        self.recorded.run_part_async(&self.gpu, part, run_params).await
+        self.recorded.run_part_async(&self.gpu, self.dispatches(steps), run_params).await
     }
 
     /// The same, but waits after each submission of many, or each step that runs until it is done; `each` hears how many
@@ -165,8 +167,38 @@ impl GpuExecutor {
         self.recorded.run_observed_async(&self.gpu, run_params, each).await
     }
 
+    /// Packs the parameters where they have changed, which a run that is only recorded needs before.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device fails.
+    pub(crate) async fn pack_async(&self) -> Result<()> {
+        self.parameters.pack(&self.gpu).await
+    }
+
+    /// Queues the upload of what changes from run to run, ahead of the next submission.
+    pub(crate) fn write_run_params(&self, run_params: &RunParams) {
+        self.recorded.write_run_params(&self.gpu, run_params);
+    }
+
+    /// Bytes of the kernels' parameters.
+    pub(crate) fn recorded_bytes(&self) -> u64 {
+        self.recorded.allocated_bytes() + self.parameters.allocated_bytes()
+    }
+
+    /// Puts some consecutive steps into a pass, and does nothing else.
+    pub(crate) fn encode_steps(&self, steps: Range<usize>, pass: &mut ComputePass) {
+        self.recorded.encode_part(self.dispatches(steps), pass);
+    }
+
+    /// The dispatches of consecutive steps.
+    fn dispatches(&self, steps: Range<usize>) -> Range<usize> {
+        let dispatches = |steps: &[Step]| steps.iter().map(|step| step.dispatches.len()).sum::<usize>();
+        let first = dispatches(&self.plan.steps[..steps.start]);
+        first..first + dispatches(&self.plan.steps[steps])
+    }
+
     /// Tells whether a step runs until it is done, which takes reading back.
-    fn repeats(&self) -> bool {
+    pub(crate) fn repeats(&self) -> bool {
         self.plan.steps.iter().any(|step| step.repeat.is_some())
     }
 

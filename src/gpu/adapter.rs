@@ -162,6 +162,27 @@ fn named(name: &str, lines: &[String]) -> Option<usize> {
     number.or_else(|| lines.iter().position(|line| line.to_lowercase().contains(&name.to_lowercase())))
 }
 
+/// The limits that kernels need, and `has` for all others: a table, so that a device can be asked for what it lacks.
+pub(crate) fn kernel_limits(has: &wgpu::Limits) -> wgpu::Limits {
+    let base = wgpu::Limits::default();
+    wgpu::Limits {
+        max_bind_groups: 1,
+        max_bindings_per_bind_group: 16,
+        max_storage_buffers_per_shader_stage: base.max_storage_buffers_per_shader_stage,
+        max_uniform_buffers_per_shader_stage: 2,
+        max_sampled_textures_per_shader_stage: 1,
+        max_storage_textures_per_shader_stage: 1,
+        max_compute_workgroup_storage_size: base.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: base.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: base.max_compute_workgroup_size_x,
+        max_compute_workgroup_size_y: base.max_compute_workgroup_size_y,
+        max_compute_workgroups_per_dimension: base.max_compute_workgroups_per_dimension,
+        min_storage_buffer_offset_alignment: base.min_storage_buffer_offset_alignment,
+        min_uniform_buffer_offset_alignment: base.min_uniform_buffer_offset_alignment,
+        ..has.clone()
+    }
+}
+
 /// Opens an adapter's device with the features that kernels use.
 pub(super) async fn open(adapter: &wgpu::Adapter, kernels: Kernels) -> Result<(wgpu::Device, wgpu::Queue)> {
     let has = adapter.limits();

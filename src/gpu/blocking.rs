@@ -91,7 +91,7 @@ impl Gpu {
         // Only where all work is done; that this fails, too, is no news.
         let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
         match self.lost.lock().unwrap().as_ref() {
-            Some(lost) if !message.contains(lost) => Error::Gpu(format!("{message}: {lost}")),
+            Some(lost) => Error::Lost(format!("{message}: {lost}")),
             _ => Error::Gpu(message),
         }
     }

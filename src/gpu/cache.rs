@@ -18,7 +18,8 @@ const MOST: usize = 64 << 20;
 /// The compiled kernels of a device.
 pub(super) struct Cache {
     raw: wgpu::PipelineCache,
-    path: PathBuf,
+    /// None for a host's, which it keeps itself.
+    path: Option<PathBuf>,
     /// Something was compiled since the file was read or written.
     grown: AtomicBool,
 }
@@ -36,7 +37,12 @@ impl Cache {
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("sasnet"), data: data.as_deref(), fallback: true };
         // SAFETY: the data come from `PipelineCache::get_data` by way of a file that says it is ours and is whole.
         let raw = unsafe { device.create_pipeline_cache(&descriptor) };
-        Some(Cache { raw, path, grown: AtomicBool::new(false) })
+        Some(Cache { raw, path: Some(path), grown: AtomicBool::new(false) })
+    }
+
+    /// A host's own.
+    pub(super) fn of_host(raw: wgpu::PipelineCache) -> Cache {
+        Cache { raw, path: None, grown: AtomicBool::new(false) }
     }
 
     /// For a pipeline that is about to be compiled.
@@ -47,11 +53,12 @@ impl Cache {
 
     /// Writes what was compiled.
     pub(super) fn store(&self) {
+        let Some(path) = &self.path else { return };
         if !self.grown.swap(false, Ordering::Relaxed) {
             return;
         }
         let Some(data) = self.raw.get_data() else { return };
-        if let Err(error) = write(&self.path, &data) {
+        if let Err(error) = write(path, &data) {
             log::info!("compiled kernels are not kept: {error}");
         }
     }

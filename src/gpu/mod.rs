@@ -16,12 +16,15 @@ mod memory;
 mod pipeline;
 mod record;
 pub mod reflect;
+mod texture;
 
+pub(crate) use adapter::kernel_limits;
 pub use adapter::{Adapter, AdapterChoice, GpuOptions, list_adapters_async, list_kernels_async};
 #[cfg(not(target_arch = "wasm32"))]
 pub use blocking::{list_adapters, list_kernels};
 pub use memory::{Buffer, Slice};
 pub use record::{Command, Recorded};
+pub use texture::{DRAW, LOAD, Output, STORE, TextureKernels};
 pub use wgpu::ComputePass;
 
 use crate::error::{Error, Limit, Result, TooLarge};
@@ -31,6 +34,7 @@ use pipeline::Compiled;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 /// A device with its compiled kernels.
 pub struct Gpu {
@@ -39,7 +43,7 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     allocated: Arc<AtomicU64>,
     compiled: Compiled,
-    /// Not on a host's device.
+    /// On a host's device, the host's.
     cache: Option<cache::Cache>,
     staging: Mutex<Option<Buffer>>,
     lost: Arc<Mutex<Option<String>>>,
@@ -89,6 +93,17 @@ impl Gpu {
             lost: Arc::default(),
             replaced: HashMap::new(),
         }
+    }
+
+    /// Compiles kernels by way of the host's cache of them, which the host keeps.
+    #[must_use]
+    pub fn with_pipeline_cache(self, cache: wgpu::PipelineCache) -> Gpu {
+        Gpu { cache: Some(cache::Cache::of_host(cache)), ..self }
+    }
+
+    /// Hears from the host that its device is lost, which wgpu tells one listener alone: everything fails from now on.
+    pub fn set_lost(&self, why: &str) {
+        *self.lost.lock().unwrap() = Some(format!("the device was lost: {why}"));
     }
 
     /// The kernels in use.
@@ -191,16 +206,35 @@ impl Gpu {
         match first {
             Some(wgpu::Error::OutOfMemory { .. }) => Err(TooLarge::new(what(), Limit::Device, 0, 0).into()),
             Some(e) => Err(self.failure(&what(), &e.to_string())),
-            None => match self.lost.lock().unwrap().as_ref() {
-                Some(lost) => Err(Error::Gpu(lost.clone())),
-                None => Ok(value),
-            },
+            None => self.alive().map(|()| value),
+        }
+    }
+
+    /// As [`Gpu::checked`], where nothing may wait: a native device answers at once, and of a browser's what it says later
+    /// is not heard.
+    pub(crate) fn checked_now<T>(&self, what: &str, f: impl FnOnce() -> T) -> Result<T> {
+        let mut value = None;
+        let checked = {
+            let checked = std::pin::pin!(self.checked(|| what.into(), || value = Some(f())));
+            checked.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        match checked {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(value.expect("it was called before the first answer was awaited")),
+        }
+    }
+
+    /// Fails where the device is known to be lost.
+    pub(crate) fn alive(&self) -> Result<()> {
+        match self.lost.lock().unwrap().as_ref() {
+            Some(lost) => Err(Error::Lost(lost.clone())),
+            None => Ok(()),
         }
     }
 
     fn failure(&self, what: &str, message: &str) -> Error {
         match self.lost.lock().unwrap().as_ref() {
-            Some(lost) => Error::Gpu(format!("{what}: {lost}")),
+            Some(lost) => Error::Lost(format!("{what}: {lost}")),
             None => Error::Gpu(format!("{what}: {message}")),
         }
     }

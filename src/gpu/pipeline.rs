@@ -1,6 +1,7 @@
 //! Shaders and pipelines, compiled when they are first used.
 
 use super::reflect::{Entry, Reflection};
+use super::texture::TextureKernels;
 use super::{Gpu, cache};
 use crate::error::Result;
 use crate::kernel::{Dispatch, RunParams, Shader, Variant};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 pub(super) struct Compiled {
     modules: Mutex<HashMap<ModuleKey, Arc<Module>>>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    pub(super) textures: Mutex<HashMap<wgpu::TextureFormat, Arc<TextureKernels>>>,
 }
 
 impl Compiled {
@@ -19,6 +21,7 @@ impl Compiled {
     pub(super) fn forget(&mut self, stem: &str) {
         self.modules.get_mut().unwrap().retain(|key, _| key.stem != stem);
         self.pipelines.get_mut().unwrap().retain(|key, _| key.module.stem != stem);
+        self.textures.get_mut().unwrap().clear();
     }
 }
 
@@ -69,6 +72,19 @@ pub(super) struct Pipeline {
 }
 
 impl Gpu {
+    /// Compiles a dispatch's kernel as [`Gpu::record_unchecked_async`] takes it, unless it is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::Gpu`] where the device fails.
+    pub(crate) async fn compile_async(&self, dispatch: &Dispatch) -> Result<()> {
+        self.pipeline(dispatch, Checks::AsDeclared).await.map(drop)
+    }
+
+    /// Kernels that are compiled.
+    pub fn compiled_kernels(&self) -> usize {
+        self.compiled.pipelines.lock().unwrap().len() + self.compiled.textures.lock().unwrap().len()
+    }
+
     /// The WGSL of a shader for this device.
     pub(super) fn source(&self, shader: &Shader, half: bool) -> String {
         let text = shader.source(Variant { half, wide: self.wide });

@@ -251,6 +251,16 @@ impl Recorded {
         gpu.checked(|| "record".into(), encode).await
     }
 
+    /// Queues the upload of what changes from run to run, ahead of the next submission.
+    pub(crate) fn write_run_params(&self, gpu: &Gpu, run: &RunParams) {
+        gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
+    }
+
+    /// Puts some consecutive dispatches into a pass.
+    pub(crate) fn encode_part(&self, part: Range<usize>, pass: &mut wgpu::ComputePass) {
+        self.steps[part].iter().for_each(|step| step.encode(pass));
+    }
+
     /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a
     /// driver may not return from submitting before the run is done.
     pub async fn encode_async(&self, gpu: &Gpu) -> Result<()> {

@@ -3,6 +3,7 @@
 
 pub mod folder;
 pub mod runs;
+pub mod textures;
 
 use sasnet::image;
 use sasnet::low_level::gpu::{Adapter, AdapterChoice, Gpu, GpuOptions, list_kernels};
