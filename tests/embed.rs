@@ -10,26 +10,18 @@ use sasnet::low_level::gpu::{DRAW, Gpu, LOAD, STORE};
 use sasnet::low_level::net::Sasnet;
 use sasnet::wgpu::{self, TextureFormat, TextureUsages as Usages};
 use sasnet::{Device, Error, Filter, Options, Precision, Shape, Smoother, Tensor, Weights};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use support::textures::{Host, bytes, code, linear, stored};
 
-/// The adapter of the tests. Under Mesa's lavapipe any render pass crashes with vectors of 512 bits.
+/// The adapter of the tests.
 fn gpu() -> Arc<Gpu> {
-    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
-    GPU.get_or_init(|| {
-        // SAFETY: nobody reads the environment now: each test opens the device first, here.
-        unsafe {
-            std::env::set_var("LP_NATIVE_VECTOR_WIDTH", "256");
-            std::env::set_var("GALLIVM_PERF", "no_aos_sampling");
-        }
-        support::gpu()
-    })
-    .clone()
+    support::short_vectors();
+    support::gpu()
 }
 
 /// An adapter as hosts find it.
 fn adapter() -> wgpu::Adapter {
-    gpu(); // the driver's environment
+    support::short_vectors();
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
         ..wgpu::InstanceDescriptor::new_without_display_handle()

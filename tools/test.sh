@@ -52,5 +52,5 @@ if ! ./target/release/sasnet devices | grep -q " GPU"; then
     hidden wrong_kernels rows_alone devices_open
 fi
 # Each benchmark once: that it is complete and right, not how fast.
-cargo test --release --locked $mpi --bench operators --bench data
+cargo test --release --locked $mpi --bench operators --bench data --bench embed
 exec cargo test --release --locked $mpi

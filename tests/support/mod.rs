@@ -22,6 +22,18 @@ pub fn gpu() -> Arc<Gpu> {
     GPU.get_or_init(|| Arc::new(open(None))).clone()
 }
 
+/// Makes Mesa's lavapipe draw: under it any render pass crashes with vectors of 512 bits. To be called before a test opens
+/// anything.
+pub fn short_vectors() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the driver reads its environment when it is opened, which each test does behind this; Rust's own readers
+    // are kept apart by the standard library.
+    ONCE.call_once(|| unsafe {
+        std::env::set_var("LP_NATIVE_VECTOR_WIDTH", "256");
+        std::env::set_var("GALLIVM_PERF", "no_aos_sampling");
+    });
+}
+
 /// The same adapter with these kernels.
 pub fn gpu_with(kernels: Kernels) -> Arc<Gpu> {
     static GPUS: Mutex<BTreeMap<&str, Arc<Gpu>>> = Mutex::new(BTreeMap::new());
