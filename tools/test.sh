@@ -51,6 +51,15 @@ if ! ./target/release/sasnet devices | grep -q " GPU"; then
     cargo test --release --locked $mpi --test fixtures --test operators --test misuse -- \
     hidden wrong_kernels rows_alone devices_open
 fi
+# The viewer, a workspace of its own, in a window that nobody sees: what it shows is what the library makes of the picture.
+viewer=examples/viewer_egui/Cargo.toml
+cargo fmt --check --manifest-path $viewer
+cargo clippy --release --locked --manifest-path $viewer --target-dir target -- -D warnings
+cargo build --release --locked --manifest-path $viewer --target-dir target
+command -v xvfb-run >/dev/null && command -v xauth >/dev/null || install xvfb xauth
+# Mesa's lavapipe draws with short vectors alone.
+LP_NATIVE_VECTOR_WIDTH=256 GALLIVM_PERF=no_aos_sampling xvfb-run -a -s "-screen 0 1000x800x24" \
+  ${CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER:-} target/release/viewer_egui docs/beads.jpg --screenshot target/viewer.jpg
 # Each benchmark once: that it is complete and right, not how fast.
 cargo test --release --locked $mpi --bench operators --bench data --bench embed
 exec cargo test --release --locked $mpi
