@@ -26,8 +26,8 @@
 //! | [`Network`] | kernels and weights, for any size |
 //! | [`Session`] | memory for one size; records runs |
 //!
-//! Everything is `Send` and `Sync`; nothing is global, and nothing is written to disk. What goes wrong is an [`Error`];
-//! after [`Context::lost`] everything is [`Error::Lost`].
+//! Everything is `Send` and `Sync`; nothing is global, and nothing is written to disk. What goes wrong is an
+//! [`crate::Error`]; after [`Context::lost`] everything is [`crate::Error::Lost`].
 //!
 //! Where a host has planes instead of textures, a [`GpuExecutor`] of the graph that [`graph`] builds is run by itself or
 //! recorded by [`GpuExecutor::record_into`] on a [`Gpu`] made of the host's device ([`Gpu::from_device`]).
@@ -45,6 +45,3 @@ pub use context::{Context, ContextOptions, Requirements, requirements};
 pub use network::{Compiling, Network, Pending};
 pub use session::{Estimate, Frame, Scope, Session, SessionOptions, estimate};
 pub use transfer::{Alpha, Transfer};
-
-#[allow(unused_imports)] // the documentation names it
-use crate::Error;
