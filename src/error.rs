@@ -76,10 +76,13 @@ impl Error {
         Error::File { path: path.as_ref().to_path_buf(), message: message.into() }
     }
 
-    /// Says that an error is about `path`.
+    /// Says that an error is about `path`; that somebody stopped the work is about no file.
     pub fn about(path: impl AsRef<Path>) -> impl Fn(Error) -> Error {
         let path = path.as_ref().to_path_buf();
-        move |source| Error::About { path: path.clone(), source: Box::new(source) }
+        move |source| match source {
+            Error::Cancelled => source,
+            source => Error::About { path: path.clone(), source: Box::new(source) },
+        }
     }
 
     /// The error itself, without the file that it is about.

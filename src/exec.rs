@@ -259,20 +259,40 @@ impl Executor {
         Ok(())
     }
 
-    /// The same; `each` hears now and then how much of how much is done, in units of the device's, and may end the run.
+    /// Runs all nodes in order; `each` hears now and then how much is done, from 0 to 1, and may end the run. On a GPU
+    /// returns when the last submission is on its way.
     ///
     /// # Errors
     /// Whatever `each` returns, and as [`Executor::run_async`].
     pub async fn run_observed_async(
         &mut self,
         run_params: &RunParams,
-        each: &mut dyn FnMut(u64, u64) -> Result<()>,
+        each: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<()> {
         match self {
             #[cfg(feature = "cpu")]
             Executor::Cpu(exec) => exec.run_observed(run_params, each),
             Executor::Gpu(exec) => exec.run_observed_async(run_params, each).await,
         }
+    }
+
+    /// Compiles what a plan for a GPU needs, kernel by kernel; `each` hears of every one, and may end it. Those of other
+    /// plans on this device are there already.
+    ///
+    /// # Errors
+    /// Whatever `each` returns; [`Error::Gpu`] where the device fails.
+    pub async fn compile_async(plan: &Plan, device: &Device, each: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        match device {
+            #[cfg(feature = "cpu")]
+            Device::Cpu => {}
+            Device::Gpu(gpu) => {
+                for (dispatch, _) in plan.steps.iter().flat_map(|step| &step.dispatches) {
+                    gpu.compile_async(dispatch).await?;
+                    each()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Runs all nodes in order and returns the seconds that each took; None on a GPU that has no timestamps.

@@ -4,6 +4,7 @@
 mod cli;
 
 use clap::{Parser, Subcommand};
+use sasnet::Error;
 use std::process::ExitCode;
 
 /// Smooth pictures: texture and noise go, structure stays sharp.
@@ -59,6 +60,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if cli::output::nobody_reads(&error) => ExitCode::SUCCESS,
+        Err(Error::Cancelled) => {
+            note!("{}", Error::Cancelled);
+            ExitCode::from(cli::stop::STOPPED)
+        }
         Err(error) => {
             note!("error: {error}{}", cli::hint(&error));
             ExitCode::FAILURE

@@ -7,19 +7,10 @@ use std::ops::ControlFlow;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// A picture has gone through the network once more.
-    Pass {
-        /// Passes done.
-        done: usize,
-        /// Passes in all: 1, or 8 of an ensemble; as many again for each size that large textures take.
-        of: usize,
-    },
-    /// A part of a pass is done, in units that are the device's.
-    Part {
-        /// Units done.
-        done: u64,
-        /// Units of a pass.
-        of: u64,
+    /// So much of a picture is smoothed. Heard while kernels are compiled, too, between slabs, and within each.
+    Smoothing {
+        /// From 0 to 1 over all of its passes, never less than before.
+        part: f64,
     },
     /// A picture is about to be looked at, before anything is computed.
     Checking {
@@ -81,6 +72,9 @@ impl Observer for () {
         ControlFlow::Continue(())
     }
 }
+
+/// Hears how much of a run is done, from 0 to 1; its error ends the run.
+pub(crate) type Each<'a> = dyn FnMut(f64) -> Result<()> + 'a;
 
 /// Tells an observer.
 ///

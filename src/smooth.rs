@@ -183,6 +183,28 @@ struct Built {
     cut: Cut,
 }
 
+/// Tells an observer how much of a picture is smoothed, in pixels that are.
+struct Watch<'a> {
+    observer: &'a mut dyn Observer,
+    /// Of the passes that are done, of the one that runs, and of all.
+    done: usize,
+    pass: usize,
+    of: usize,
+}
+
+impl Watch<'_> {
+    /// So much of the pass that runs is done.
+    fn tell(&mut self, part: f64) -> Result<()> {
+        let part = (self.done as f64 + part * self.pass as f64) / self.of as f64;
+        tell(self.observer, Progress::Smoothing { part })
+    }
+}
+
+/// Height and width of a picture that is smaller by this factor.
+fn smaller(shape: Shape, factor: f32) -> [usize; 2] {
+    [shape.h, shape.w].map(|side| ((side as f32 / factor).round() as usize).max(1))
+}
+
 impl Smoother {
     /// Puts weights, or a filter, to use on a device.
     pub fn new(model: impl Into<Model>, device: Device) -> Smoother {
@@ -280,6 +302,18 @@ impl Smoother {
         Ok(())
     }
 
+    /// Bytes of the device's memory that a picture of `h` x `w` takes, within what it may; allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Smoother::check`].
+    pub fn estimate(&self, h: usize, w: usize) -> Result<u64> {
+        let memory = self.memory(0);
+        self.check_within(h, w, memory)?;
+        let shape = self.padded(h, w);
+        let (_, plan) = Cut::within(self.model.subject(), shape, self.device.target(), self.beside(shape, memory))?;
+        Ok(plan.peak_bytes())
+    }
+
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1].
     ///
     /// # Errors
@@ -288,7 +322,8 @@ impl Smoother {
         self.smooth_observed(x, options, &mut ())
     }
 
-    /// The same; the observer hears of each [`Progress::Pass`], and of its [`Progress::Part`]s.
+    /// The same; the observer hears of [`Progress::Smoothing`], and may stop it: within a pass between two nodes on the CPU,
+    /// two submissions on a GPU (of at most some tenths of a second), and two kernels that are compiled.
     ///
     /// # Errors
     /// [`Error::Cancelled`] where the observer asked to stop; [`Error::TooLarge`] as [`Smoother::check`];
@@ -321,35 +356,36 @@ impl Smoother {
         if x.data.iter().any(|v| !v.is_finite()) {
             return Err(Error::Invalid("the picture has values that are not finite numbers".into()));
         }
-        let mut y = self.smooth_once(x, options, noise, 0, observer).await?;
-        for (i, factor) in options.factors().enumerate() {
-            let [h, w] = [x.shape.h, x.shape.w].map(|side| ((side as f32 / factor).round() as usize).max(1));
-            let done = (i + 1) * options.flips();
-            let coarse = self.smooth_once(&shrink(x, h, w), options, noise, done, observer).await?;
-            upsample(&coarse, &mut y);
+        let smaller: Vec<[usize; 2]> = options.factors().map(|factor| smaller(x.shape, factor)).collect();
+        let pixels = x.shape.plane() + smaller.iter().map(|[h, w]| h * w).sum::<usize>();
+        let mut watch = Watch { observer, done: 0, pass: 0, of: pixels * options.flips() };
+        let mut y = self.smooth_once(x, options, noise, &mut watch).await?;
+        for [h, w] in smaller {
+            let coarse = self.smooth_once(&shrink(x, h, w), options, noise, &mut watch).await?;
+            upsample(&coarse, &mut y, &mut || watch.tell(0.0))?;
         }
         let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * *v;
         y.data.iter_mut().zip(&x.data).for_each(blend);
         Ok(y)
     }
 
-    /// What the network or filter makes of x, clipped to [0, 1]; `done` passes were done for this picture before.
+    /// What the network or filter makes of x, clipped to [0, 1].
     async fn smooth_once(
         &mut self,
         x: &Tensor,
         options: &Options,
         noise: f32,
-        done: usize,
-        observer: &mut dyn Observer,
+        watch: &mut Watch<'_>,
     ) -> Result<Tensor> {
         let mut mean = Tensor::zeros(x.shape);
         for (i, flip) in Flip::all().take(options.flips()).enumerate() {
+            watch.tell(0.0)?;
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let run_params =
                 RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
-            self.pass(x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), observer).await?;
-            tell(observer, Progress::Pass { done: done + i + 1, of: options.passes() })?;
+            self.pass(x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), watch).await?;
+            watch.done += x.shape.plane();
         }
         if mean.data.iter().any(|v| !v.is_finite()) {
             let kernels = if self.device.is_half() { ", or too large for these kernels, which are in f16" } else { "" };
@@ -371,41 +407,43 @@ impl Smoother {
         flip: Flip,
         run_params: &RunParams,
         (sum, share): (&mut Tensor, f32),
-        observer: &mut dyn Observer,
+        watch: &mut Watch<'_>,
     ) -> Result<()> {
+        watch.pass = x.shape.plane();
         let (padding, (h, w)) = (self.model.padding(), flip.size(x.shape));
         let padded = self.padded(h, w);
-        let Built { exec, x: slabs, y, .. } = self.built(padded).await?;
+        let Built { exec, x: slabs, y, .. } = self.built(padded, watch).await?;
         let mut first = 0;
         for &slab in &*slabs {
             let rows = first..first + exec.shape(slab).h;
             first = rows.end;
             exec.write_async(slab, &padding.flip_and_pad(x, flip, rows).data).await?;
+            watch.tell(0.0)?;
         }
-        let part = &mut |done, of| tell(observer, Progress::Part { done, of });
-        exec.run_observed_async(run_params, part).await?;
+        exec.run_observed_async(run_params, &mut |part| watch.tell(part)).await?;
         first = 0;
         for &slab in &*y {
             let part = Tensor::new(exec.shape(slab), exec.read_async(slab).await?);
             padding.add_back(sum, flip, first, &part, share);
             first += part.shape.h;
+            watch.tell(1.0)?;
         }
         Ok(())
     }
 
-    async fn built(&mut self, shape: Shape) -> Result<&mut Built> {
+    async fn built(&mut self, shape: Shape, watch: &mut Watch<'_>) -> Result<&mut Built> {
         if let Some(i) = self.built.iter().position(|b| b.shape == shape) {
             let last = self.built.len() - 1;
             self.built.swap(i, last);
         } else {
-            let built = self.build(shape).await?;
+            let built = self.build(shape, watch).await?;
             self.built.push(built);
         }
         Ok(self.built.last_mut().expect("just put there"))
     }
 
     /// Plans and allocates for a shape, after making room.
-    async fn build(&mut self, shape: Shape) -> Result<Built> {
+    async fn build(&mut self, shape: Shape, watch: &mut Watch<'_>) -> Result<Built> {
         // The picture is there already.
         let there = shape.plane() as u64 * 12;
         let mut memory = self.memory(there);
@@ -414,6 +452,7 @@ impl Smoother {
             let border = 2 * self.model.padding().border;
             let (cut_graph, plan) = Cut::within(self.model.subject(), shape, self.device.target(), left)
                 .map_err(|error| self.too_large(shape.h - border, shape.w - border, memory, error))?;
+            Executor::compile_async(&plan, &self.device, &mut || watch.tell(0.0)).await?;
             let planned = plan.peak_bytes();
             while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > left - planned {
                 self.built.remove(0);

@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
 
 /// Pixels of the smaller picture from a window's centre to its side.
@@ -48,13 +49,15 @@ fn cells(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
 }
 
 /// Upsamples `coarse` (1, 3, h, w) into `guide` (1, 3, H, W), which is at least as large and has the edges; clipped to [0, 1].
-pub(crate) fn upsample(coarse: &Tensor, guide: &mut Tensor) {
+/// `each` hears of every band of rows, and may end it.
+pub(crate) fn upsample(coarse: &Tensor, guide: &mut Tensor, each: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let (small, full) = (coarse.shape, guide.shape);
     let shrunk = shrink(guide, small.h, small.w);
     let columns: Vec<Between> = (0..full.w).map(|x| Between::new(x, full.w, small.w)).collect();
     let places: Vec<Between> = (0..full.h).map(|y| Between::new(y, full.h, small.h)).collect();
     let mut y = 0;
     while y < full.h {
+        each()?;
         let end = y + places[y..].iter().take_while(|place| place.low < places[y].low + BAND).count();
         let rows = places[y].low..places[end - 1].high + 1;
         let model = Model::fit(coarse, &shrunk, rows.clone());
@@ -77,6 +80,7 @@ pub(crate) fn upsample(coarse: &Tensor, guide: &mut Tensor) {
         }
         y = end;
     }
+    Ok(())
 }
 
 /// Where a pixel lies between two of the smaller picture.
@@ -201,8 +205,7 @@ mod tests {
             let (mut guide, mut blind) = (step(1.0, 0.0), step(0.0, 0.5));
             let truth = step(-0.5, 0.7);
             let coarse = shrink(&truth, h, w);
-            upsample(&coarse, &mut guide);
-            upsample(&coarse, &mut blind);
+            [&mut guide, &mut blind].map(|guide| upsample(&coarse, guide, &mut || Ok(())).unwrap());
             let [with, without] = [&guide, &blind].map(|result| worst(result, &truth));
             assert!(with < 0.045 && without > 0.13, "{h}x{w}: {with}, without a guide {without}");
         }
@@ -212,7 +215,7 @@ mod tests {
     fn what_the_coarse_result_has_not_is_gone() {
         let mut guide = picture(160, 60, |_, y, x| 0.5 + 0.2 * ((y as f32 / 9.0).sin() * (x as f32 / 9.0).sin()));
         let coarse = picture(80, 30, |c, _, _| 0.3 + 0.2 * c as f32);
-        upsample(&coarse, &mut guide);
+        upsample(&coarse, &mut guide, &mut || Ok(())).unwrap();
         assert!(worst(&guide, &picture(160, 60, |c, _, _| 0.3 + 0.2 * c as f32)) < 1e-4);
     }
 

@@ -89,7 +89,7 @@ fn peak(device: &Device) -> (Vec<f32>, Vec<f32>) {
         gpu.write(&slice, data).unwrap();
         slice
     });
-    let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec(), macs: 0 };
+    let command = Command { dispatch: bench::peak_dispatch(x.len(), 3), slices: buffers.to_vec(), work: 0 };
     gpu.record(&[command]).unwrap().run(gpu, &RunParams::default()).unwrap();
     (x, gpu.read(&buffers[1..]).unwrap().remove(0))
 }

@@ -483,30 +483,47 @@ fn a_smoother_refuses_what_is_no_picture() {
     }
 }
 
+/// On the CPU and the GPU; within one pass, over several, in slabs, and by filters whose iterations end by a rule.
 #[test]
-fn a_smoother_tells_how_far_a_pass_is_and_can_be_stopped_within() {
-    let mut smoother = Smoother::new(small_weights(&[2], 8, true, 0.0), Device::Cpu);
-    let x = picture(20, 30, 1);
-    let mut heard = vec![];
-    let mut hear = |progress: &Progress| {
-        match progress {
-            Progress::Part { done, of } => heard.push((*done, *of)),
-            Progress::Pass { done, of } => assert_eq!((*done, *of), (1, 1)),
-            other => panic!("{other:?}"),
+fn a_smoother_tells_how_far_it_is_and_can_be_stopped_within() {
+    let network = |device| Smoother::new(small_weights(&[2], 8, true, 0.0), device);
+    let filter = |device| Smoother::new(Filter::new("rtv").unwrap(), device);
+    let gpu = || Device::Gpu(support::gpu());
+    let (h, w, options) = (200, 60, Options::default());
+    let less = network(Device::Cpu).estimate(h, w).unwrap() - 1;
+    let cases = [
+        (network(Device::Cpu), options.clone(), 10),
+        (network(Device::Cpu).with_max_memory(Some(less)), options.clone(), 20),
+        (network(Device::Cpu), options.clone().with_ensemble(true).with_texture_size(2.0), 160),
+        (filter(Device::Cpu), options.clone(), 10),
+        (network(gpu()), options.clone(), 3),
+        (filter(gpu()), options, 5),
+    ];
+    for (i, (mut smoother, options, least)) in cases.into_iter().enumerate() {
+        let x = picture(h, w, 1);
+        // Stops at the word of this number.
+        let mut run = |last: usize| {
+            let mut heard = vec![];
+            let mut hear = |progress: &Progress| {
+                let Progress::Smoothing { part } = progress else { panic!("{progress:?}") };
+                heard.push(*part);
+                if heard.len() == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let result = smoother.smooth_observed(&x, &options, &mut hear);
+            assert!(heard.is_sorted() && heard[0] == 0.0 && heard[heard.len() - 1] <= 1.0, "{i}: {heard:?}");
+            (result, heard)
+        };
+        // While it is planned and compiled, too.
+        assert!(matches!(run(2).0, Err(Error::Cancelled)), "{i}");
+        let y = run(usize::MAX).0.unwrap();
+        let (again, heard) = run(usize::MAX);
+        assert!(heard.len() >= least && heard[heard.len() - 1] == 1.0, "{i}: {heard:?}");
+        for last in [1, 2, heard.len() / 2, heard.len()] {
+            let (stopped, heard) = run(last);
+            assert!(matches!(stopped, Err(Error::Cancelled)) && heard.len() == last, "{i}: {stopped:?}, {heard:?}");
         }
-        ControlFlow::Continue(())
-    };
-    let y = smoother.smooth_observed(&x, &Options::default(), &mut hear).unwrap();
-    assert!(heard.len() > 10 && heard.windows(2).all(|w| w[0].0 <= w[1].0 && w[0].1 == w[1].1), "{heard:?}");
-    assert!(heard.last().is_some_and(|(done, of)| done == of));
-    let mut stop = |progress: &Progress| match progress {
-        Progress::Part { done, of } if 2 * done > *of => ControlFlow::Break(()),
-        Progress::Pass { .. } => panic!("it was stopped before"),
-        _ => ControlFlow::Continue(()),
-    };
-    let stopped = smoother.smooth_observed(&x, &Options::default(), &mut stop);
-    assert!(matches!(stopped, Err(Error::Cancelled)));
-    assert_eq!(smoother.smooth(&x, &Options::default()).unwrap(), y, "and goes on with the next picture");
+        assert!(run(usize::MAX).0.unwrap() == y && again.unwrap() == y, "{i}: and goes on with the next picture");
+    }
 }
 
 #[test]

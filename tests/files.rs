@@ -4,7 +4,7 @@ mod support;
 
 use sasnet::image::{self, Format};
 use sasnet::low_level::smooth::Options;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use support::folder::Folder;
@@ -242,7 +242,11 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
         }
         let kill = format!("kill {signal} {}", child.id());
         Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
-        child.wait().unwrap();
+        let code = child.wait().unwrap().code();
+        if signal != "-KILL" {
+            assert_eq!(code, Some(130), "{signal}");
+            assert!(f.names("out").iter().all(|name| !name.starts_with('.')), "{:?}", f.names("out"));
+        }
         for name in f.names("out").iter().filter(|name| !name.starts_with('.')) {
             image::read(f.path("out").join(name)).unwrap_or_else(|e| panic!("half a picture: {e}"));
         }
@@ -250,6 +254,39 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
     f.smooth(&["in", "-o", "out", "--skip-existing"]).ok();
     for name in names {
         assert!(f.bytes(&format!("out/{name}")) == f.expected(&format!("in/{name}"), &name, &still()), "{name}");
+    }
+}
+
+/// Within a picture, and within a video of which no more frames come.
+#[cfg(unix)]
+#[test]
+fn what_is_stopped_leaves_nothing() {
+    let f = Folder::new(0.0);
+    f.picture("large.png", 2000, 2000);
+    std::fs::create_dir(f.path("out")).unwrap();
+    let own = ["--adapter", "cpu", "--weights", "w.safetensors", "--ensemble"];
+    for arguments in [["large.png", "-o", "out/large.png"], ["-", "-o", "out/video.y4m"]] {
+        let mut command = f.command("smooth");
+        let command = command.args(arguments).args(own).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let frame = [&b"YUV4MPEG2 W8 H8 F25:1 Cmono\nFRAME\n"[..], &[100; 64]].concat();
+        if arguments[0] == "-" {
+            input.write_all(&frame).unwrap();
+            while f.names("out").is_empty() {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        lines.find(|line| line.contains("running on")).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let kill = format!("kill -INT {}", child.id());
+        Command::new("sh").args(["-c", &kill]).status().unwrap();
+        let said: Vec<String> = lines.collect();
+        assert!(said.first().is_some_and(|line| line.contains("stopping")), "{said:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+        assert_eq!(f.names("out"), [""; 0], "{said:?}");
+        drop(input);
     }
 }
 

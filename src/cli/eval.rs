@@ -4,9 +4,9 @@ use super::data::PairByOrder;
 use super::methods::{filter, parse_setting};
 use super::output::is_stdout;
 use super::shard::Sharding;
+use super::stop::Stop;
 use super::{Smoothing, count, model_or_file, progress};
 use clap::Args;
-use indicatif::ProgressBar;
 use sasnet::image::{Picture, check_format, write};
 use sasnet::lab::dataset::pairs::INPUT_FOLDERS;
 use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
@@ -15,7 +15,6 @@ use sasnet::low_level::file::{atomic_write, prepare};
 use sasnet::low_level::weights::MODELS;
 use sasnet::{Error, Model, Progress, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf, absolute};
 
 /// Score networks on pictures with ground truths: PSNR and SSIM before and after, as a table of sets and networks.
@@ -147,8 +146,9 @@ impl Eval {
             smoother: self.smoothing.smoother(model.clone(), device.clone(), of),
         };
         let mut candidates: Vec<Candidate> = chosen.iter().map(candidate).collect();
-        let passes: usize = candidates.iter().map(|candidate| candidate.options(&options).passes()).sum();
-        let bar = progress(shard.part(0..pictures).count() * passes);
+        let bar = progress(shard.part(0..pictures).count());
+        let stop = Stop::listen(None);
+        stop.working(true);
         for set in &sets {
             let sides = if set.pairs[0].truth.is_none() { ", ground truth left, input right" } else { "" };
             note!("{}: {}{sides}", set.name, count(set.pairs.len()));
@@ -158,7 +158,10 @@ impl Eval {
             shard,
             &mut candidates,
             &options,
-            &mut |progress: &Progress| show(&bar, progress),
+            &mut |progress: &Progress| {
+                super::show(&bar, progress);
+                stop.answer()
+            },
             &mut |scored| log.keep(scored),
         )?;
         bar.finish_and_clear();
@@ -237,17 +240,6 @@ fn set_name(folder: &Path) -> String {
 struct Log {
     save: Option<Save>,
     worst: Option<Worst>,
-}
-
-/// Shows a bar.
-fn show(bar: &ProgressBar, progress: &Progress) -> ControlFlow<()> {
-    match progress {
-        Progress::Checking { picture } => bar.set_message(format!("checking {picture}")),
-        Progress::Scoring { set, picture } => bar.set_message(format!("{set}/{picture}")),
-        Progress::Pass { .. } => bar.inc(1),
-        _ => {}
-    }
-    ControlFlow::Continue(())
 }
 
 impl Log {

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod shader;
 pub mod shard;
 pub mod smooth;
+pub mod stop;
 pub mod synth;
 pub mod table2;
 pub mod train;
@@ -31,7 +32,7 @@ use sasnet::low_level::net;
 use sasnet::low_level::smooth::{MAX_TEXTURE_SIZE, Options, Smoother};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
-use sasnet::{Error, Limit, Model, Network, Result, Sizes, TooLarge};
+use sasnet::{Error, Limit, Model, Network, Progress, Result, Sizes, TooLarge};
 use std::path::{Path, PathBuf};
 
 /// How to smooth, and on which device: the same for `smooth`, what is made of it, and `eval`.
@@ -292,8 +293,20 @@ fn count_of(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
-/// A bar over `total` passes through the network.
-fn progress(total: usize) -> ProgressBar {
+/// A bar over so many pictures.
+fn progress(pictures: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}%, {eta} left, {msg}");
-    ProgressBar::new(total as u64).with_style(style.expect("the template is valid"))
+    ProgressBar::new(pictures as u64).with_style(style.expect("the template is valid"))
+}
+
+/// Shows which picture is scored.
+fn show(bar: &ProgressBar, progress: &Progress) {
+    match progress {
+        Progress::Checking { picture } => bar.set_message(format!("checking {picture}")),
+        Progress::Scoring { set, picture } => {
+            bar.set_message(format!("{set}/{picture}"));
+            bar.inc(1);
+        }
+        _ => {}
+    }
 }

@@ -13,6 +13,7 @@ use super::methods::parse_setting;
 use super::output::is_stdout;
 use super::picture_options::{Notes, PictureOptions};
 use super::shard::Sharding;
+use super::stop::Stop;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 pub use effect::Effect;
@@ -95,27 +96,34 @@ impl Work {
             return Err(Error::Invalid("--json prints on standard output, where the result goes: leave it out".into()));
         }
         let options = self.smoothing.options();
-        let mut report = Report::new(self.verbosity, effect.done(), &mut jobs, options.passes(), shard);
+        let stop = Stop::listen((!self.verbosity.quiet).then_some("stopping"));
+        let mut report = Report::new(self.verbosity, effect.done(), &mut jobs, stop.clone(), shard);
         if jobs.jobs.is_empty() {
-            return report.end();
+            return report.end(false);
         }
         let model = self.smooths_by.model()?;
         let device = self.smoothing.adapter.open_quietly()?;
         report.note(&format!("running on {}", device.describe()));
         let smoother = self.smoothing.smoother(model, device, 1);
         let mut worker = Worker { smoother, options, effect, pictures: self.pictures, notes: Notes::default() };
+        let mut stopped = false;
         for job in &jobs.jobs {
+            stopped |= stop.asked();
+            if stopped {
+                break;
+            }
             let began = Instant::now();
             report.begin(job);
             match worker.run(job, &mut report) {
                 Ok(Done::Picture(h, w)) => report.done(job, (h, w), began.elapsed()),
                 Ok(Done::Damaged) => report.damaged(job),
                 Ok(Done::Video(frames)) => report.done_video(job, &frames, began.elapsed()),
+                Err(Error::Cancelled) => stopped = true,
                 Err(error) if super::output::nobody_reads(&error) => return Err(error),
                 Err(error) => report.failed(&job.input, &error),
             }
         }
         worker.notes.others().for_each(|line| report.note(&line));
-        report.end()
+        report.end(stopped)
     }
 }

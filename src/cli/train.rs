@@ -2,6 +2,7 @@
 
 use super::data::{BlendArg, Data};
 use super::parse_strength;
+use super::stop::Stop;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use sasnet::lab::dataset::pairs::Pair;
@@ -15,7 +16,6 @@ use sasnet::{Error, Latent, Observer, Progress, Result};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Train a network, by default the paper's, on generated pictures, with the settings that proved best at small budgets
@@ -138,23 +138,10 @@ impl From<InitArg> for Init {
     }
 }
 
-/// Becomes true at Ctrl-C or where the system asks the process to end; a second time ends it at once. One of several
-/// processes that train together `speaks`.
-fn stop_on_signal(speaks: bool) -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let set = stop.clone();
-    let handler = move || {
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        if speaks {
-            note!("stopping after this step, with a checkpoint (once more: at once, without)");
-        }
-    };
-    // Without a handler the signal ends the process, which loses the steps since the last checkpoint and no more.
-    if let Err(error) = ctrlc::set_handler(handler) {
-        log::warn!("signals end the run at once: {error}");
-    }
+/// Listens for signals, which end the run. One of several processes that train together `speaks`.
+fn stop_on_signal(speaks: bool) -> Stop {
+    let stop = Stop::listen(speaks.then_some("stopping after this step, with a checkpoint"));
+    stop.working(true);
     stop
 }
 
@@ -163,7 +150,7 @@ fn stop_on_signal(speaks: bool) -> Arc<AtomicBool> {
 struct Watch {
     bar: ProgressBar,
     said: Instant,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 impl Watch {
@@ -203,7 +190,7 @@ impl Observer for Watch {
             }),
             _ => {}
         }
-        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.stop.answer()
     }
 }
 
@@ -339,10 +326,6 @@ impl Train {
 /// Takes part in the run of the first process, which writes and speaks.
 fn follow(mut trainer: Trainer, source: Arc<Source>) -> Result<()> {
     let stop = stop_on_signal(false);
-    let mut watch = |_: &Progress| match stop.load(Ordering::Relaxed) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    };
-    run::follow(&mut trainer, source, &mut watch)?;
+    run::follow(&mut trainer, source, &mut |_: &Progress| stop.answer())?;
     trainer.leave()
 }

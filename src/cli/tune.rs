@@ -3,12 +3,12 @@
 use super::data::PairByOrder;
 use super::eval::read_sets;
 use super::methods::{filter, parse_setting};
+use super::stop::Stop;
 use super::{count, count_of, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use sasnet::lab::tune::{Axis, Log, Part, at_the_border, grid, tune};
 use sasnet::{Error, Filter, Progress, Result};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Find the best setting of a classical filter for sets of pictures with ground truths: one for all sets, by a grid.
@@ -67,12 +67,11 @@ impl Tune {
         let kept = if known > 0 { format!(", {known} of them as in the log") } else { String::new() };
         note!("{} on {}{kept}", count_of(settings.len(), "setting"), count(pictures));
         let bar = progress((settings.len() - known) * pictures);
+        let stop = Stop::listen(None);
+        stop.working(true);
         let mut observer = |progress: &Progress| {
-            if let Progress::Scoring { set, picture } = progress {
-                bar.set_message(format!("{set}/{picture}"));
-                bar.inc(1);
-            }
-            ControlFlow::Continue(())
+            super::show(&bar, progress);
+            stop.answer()
         };
         let mut each = |log: &Log| self.log.as_ref().map_or(Ok(()), |path| log.write(path));
         let found = tune(&settings, &sets, &device, &mut log, &mut observer, &mut each)?;

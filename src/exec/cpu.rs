@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph::Value;
 use crate::kernel::RunParams;
 use crate::ops::{Cpu, Graph, In, Out, Real};
-use crate::plan::{Plan, Region, Repeat, Target};
+use crate::plan::{Plan, Region, Repeat, Step, Target};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -102,19 +102,21 @@ impl<T: Real> CpuExecutor<T> {
 
     /// Runs some consecutive nodes.
     pub fn run_steps(&mut self, steps: Range<usize>, run_params: &RunParams) {
-        steps.for_each(|i| self.step(i, run_params));
+        for i in steps {
+            self.step(i, run_params, &mut || Ok(())).expect("nobody ends it");
+        }
     }
 
-    /// The same; `each` hears after each node how many of how many multiply-accumulates are done, and may end the run.
+    /// Runs all nodes in order; `each` hears after each node, and each time that one runs again, how much of the run is
+    /// done, and may end it.
     ///
     /// # Errors
     /// Whatever `each` returns; the outputs are then unfinished.
-    pub fn run_observed(&mut self, run_params: &RunParams, each: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
-        let (mut done, of) = (0, self.plan.macs().max(1));
+    pub fn run_observed(&mut self, run_params: &RunParams, each: &mut dyn FnMut(f64) -> Result<()>) -> Result<()> {
+        let (mut done, of) = (0, self.plan.steps.iter().map(Step::work).sum::<u64>());
         for i in 0..self.graph.nodes().len() {
-            self.step(i, run_params);
-            done += self.plan.steps[i].macs;
-            each(done, of)?;
+            done += self.plan.steps[i].work();
+            self.step(i, run_params, &mut || each(done as f64 / of as f64))?;
         }
         Ok(())
     }
@@ -124,24 +126,27 @@ impl<T: Real> CpuExecutor<T> {
         let mut seconds = Vec::with_capacity(self.graph.nodes().len());
         for i in 0..self.graph.nodes().len() {
             let start = Instant::now();
-            self.step(i, run_params);
+            self.run_steps(i..i + 1, run_params);
             seconds.push(start.elapsed().as_secs_f64());
         }
         seconds
     }
 
-    /// Runs a node, as often as it is to be.
-    fn step(&mut self, i: usize, run_params: &RunParams) {
+    /// Runs a node, as often as it is to be; `each` hears of each time, and may end it.
+    fn step(&mut self, i: usize, run_params: &RunParams, each: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         self.once(i, run_params);
-        let Some(Repeat { most, running }) = self.plan.steps[i].repeat else { return };
+        each()?;
+        let Some(Repeat { most, running }) = self.plan.steps[i].repeat else { return Ok(()) };
         let Region { buffer, offset, len, .. } = running;
         for _ in 1..most {
             if self.buffers[buffer][offset..offset + len].iter().all(|v| v.is_zero()) {
-                return;
+                return Ok(());
             }
             self.once(i, run_params);
+            each()?;
         }
         log::warn!("{} {} ended before it was done", self.plan.steps[i].op, self.plan.steps[i].name);
+        Ok(())
     }
 
     fn once(&mut self, i: usize, run_params: &RunParams) {

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
 use crate::kernel::RunParams;
+use crate::observer::Each;
 use crate::ops::Graph;
 use crate::plan::{Plan, Repeat, Step};
 use std::ops::Range;
@@ -42,11 +43,8 @@ impl GpuExecutor {
             let at = slice(&buffers, plan.region(*value).expect("a constant has a buffer"));
             gpu.write_async(&at, &data.iter().map(|v| *v as f32).collect::<Vec<_>>()).await?;
         }
-        let dispatches = plan.steps.iter().flat_map(|step| {
-            let share = |dispatch| (dispatch, step.macs / step.dispatches.len() as u64);
-            step.dispatches.iter().map(share)
-        });
-        let commands: Vec<Command> = dispatches.map(|(dispatch, macs)| command(&buffers, dispatch, macs)).collect();
+        let dispatches = plan.steps.iter().flat_map(|step| step.dispatches.iter().zip(step.works()));
+        let commands: Vec<Command> = dispatches.map(|(dispatch, work)| command(&buffers, dispatch, work)).collect();
         // SAFETY: the plan gives every operand of its dispatches the length that the operator's shape rule says, and
         // the dispatches' parameters are of the same shapes.
         let recorded = unsafe { gpu.record_unchecked_async(&commands) }.await?;
@@ -115,20 +113,20 @@ impl GpuExecutor {
     /// done.
     pub async fn run_steps_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
         self.parameters.pack(&self.gpu).await?;
-        self.run_repeating_async(steps, run_params, &mut |_| Ok(())).await
+        self.run_repeating_async(steps, run_params, None).await
     }
 
-    /// Runs steps, submitting all of them up to one that may run again at once; `each` hears of that one's end.
+    /// Runs steps, submitting all of them up to one that may run again; `each` hears of submissions that are done.
     async fn run_repeating_async(
         &self,
         steps: Range<usize>,
         run_params: &RunParams,
-        each: &mut dyn FnMut(usize) -> Result<()>,
+        mut each: Option<&mut Each<'_>>,
     ) -> Result<()> {
         let mut first = steps.start;
         for i in steps.clone() {
             let Some(Repeat { most, running }) = self.plan.steps[i].repeat else { continue };
-            self.submit_async(first..i + 1, run_params).await?;
+            self.submit_async(first..i + 1, run_params, each.as_deref_mut()).await?;
             let running = slice(&self.buffers, running);
             let mut times = 1;
             while self.gpu.read_async(std::slice::from_ref(&running)).await?[0].iter().any(|v| *v != 0.0) {
@@ -136,35 +134,38 @@ impl GpuExecutor {
                     log::warn!("{} {} ended before it was done", self.plan.steps[i].op, self.plan.steps[i].name);
                     break;
                 }
-                self.submit_async(i..i + 1, run_params).await?;
+                if let Some(each) = &mut each {
+                    each(self.recorded.done(self.dispatches(0..i + 1).end))?;
+                }
+                self.submit_async(i..i + 1, run_params, each.as_deref_mut()).await?;
                 times += 1;
             }
-            each(i)?;
             first = i + 1;
         }
-        self.submit_async(first..steps.end, run_params).await
+        self.submit_async(first..steps.end, run_params, each).await
     }
 
-    async fn submit_async(&self, steps: Range<usize>, run_params: &RunParams) -> Result<()> {
-        self.recorded.run_part_async(&self.gpu, self.dispatches(steps), run_params).await
+    async fn submit_async(
+        &self,
+        steps: Range<usize>,
+        run_params: &RunParams,
+        each: Option<&mut Each<'_>>,
+    ) -> Result<()> {
+        self.recorded.run_part_async(&self.gpu, self.dispatches(steps), run_params, each).await
     }
 
-    /// The same, but waits after each submission of many, or each step that runs until it is done; `each` hears how many
-    /// of how many are done, and may end the run.
+    /// Runs all nodes in order, but waits for each submission before the next one, and `each` hears between the two how
+    /// much of the run is done, and may end it.
     ///
     /// # Errors
     /// As [`Recorded::run_observed_async`].
     pub async fn run_observed_async(
         &self,
         run_params: &RunParams,
-        each: &mut dyn FnMut(u64, u64) -> Result<()>,
+        each: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<()> {
         self.parameters.pack(&self.gpu).await?;
-        if self.repeats() {
-            let of = self.plan.steps.len();
-            return self.run_repeating_async(0..of, run_params, &mut |i| each(i as u64 + 1, of as u64)).await;
-        }
-        self.recorded.run_observed_async(&self.gpu, run_params, each).await
+        self.run_repeating_async(0..self.plan.steps.len(), run_params, Some(each)).await
     }
 
     /// Packs the parameters where they have changed, which a run that is only recorded needs before.

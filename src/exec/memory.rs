@@ -45,8 +45,8 @@ impl Maps {
 }
 
 /// A kernel with the buffers of its operands.
-pub(super) fn command(buffers: &[Buffer], (dispatch, regions): &(Dispatch, Vec<Region>), macs: u64) -> Command {
-    Command { dispatch: dispatch.clone(), slices: regions.iter().map(|region| slice(buffers, *region)).collect(), macs }
+pub(super) fn command(buffers: &[Buffer], (dispatch, regions): &(Dispatch, Vec<Region>), work: u64) -> Command {
+    Command { dispatch: dispatch.clone(), slices: regions.iter().map(|region| slice(buffers, *region)).collect(), work }
 }
 
 /// A region of the plan on the device.

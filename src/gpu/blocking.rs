@@ -6,7 +6,9 @@ use super::{Adapter, Buffer, Command, Gpu, GpuOptions, Recorded, Slice};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernels, RunParams};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// How long another thread that polls the device may take to hand over an answer that it has. Not for ever: the waiting
@@ -67,13 +69,20 @@ impl Gpu {
     /// Runs a future of the core to its end, and the device meanwhile.
     pub(crate) fn drive<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
         let mut end = None;
         loop {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
                 return value.map_err(|error| self.with_loss(error));
             }
             self.wait()?;
+            if woken.0.swap(false, Ordering::Relaxed) {
+                // An answer came; the next one has its own time.
+                end = None;
+                continue;
+            }
             // The work is done, but where a host's thread polls the device, too, it may be that thread which brings the
             // answer.
             if Instant::now() > *end.get_or_insert_with(|| Instant::now() + ANSWER) {
@@ -81,6 +90,16 @@ impl Gpu {
             }
             std::thread::yield_now();
         }
+    }
+}
+
+/// Hears that a future can go on.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -104,7 +123,7 @@ impl Recorded {
     }
 
     /// Runs all dispatches, and says after each submission of many ([`Recorded::run_observed_async`]).
-    pub fn run_observed(&self, gpu: &Gpu, run: &RunParams, each: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
+    pub fn run_observed(&self, gpu: &Gpu, run: &RunParams, each: &mut dyn FnMut(f64) -> Result<()>) -> Result<()> {
         gpu.drive(self.run_observed_async(gpu, run, each))
     }
 

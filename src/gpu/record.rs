@@ -6,17 +6,22 @@ use super::reflect::check_names;
 use super::{Buffer, Gpu, Slice};
 use crate::error::Result;
 use crate::kernel::{Dispatch, Grid, PARAMS_STRIDE, RunParams};
+use crate::observer::Each;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Workgroups a dimension that every device allows.
 const MAX_GROUPS: u32 = 65_535;
-/// Multiply-accumulates after which a new submission begins: watchdogs end what takes a device seconds, two on Windows.
-/// The full network on 512x384 is one submission, a larger picture several, but with an integrated GPU, which may reach
-/// a tenth of a TFLOP/s: as many as 7 (0.7 s each at that). What they cost: recording all in one pass takes 0.3 ms, and
-/// in three, too.
-fn macs_per_submission(device: wgpu::DeviceType) -> u64 {
-    if device == wgpu::DeviceType::IntegratedGpu { 1 << 35 } else { 1 << 38 }
+/// Multiply-accumulates after which a new submission begins: watchdogs end what takes a device seconds, two on Windows,
+/// and who stops a run waits for one submission. The full network on 512x384 is one of them, a larger picture several,
+/// but with an integrated GPU, which may reach a tenth of a TFLOP/s: as many as 7 (0.7 s each at that). Cores that stand
+/// in for a GPU take 0.2 s. What they cost: recording all in one pass takes 0.3 ms, and in three, too.
+fn work_per_submission(device: wgpu::DeviceType) -> u64 {
+    match device {
+        wgpu::DeviceType::Cpu => 1 << 33,
+        wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Other => 1 << 35,
+        wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::VirtualGpu => 1 << 38,
+    }
 }
 
 /// Groups of dispatches whose times are taken in one submission: their timestamps go into one set.
@@ -29,8 +34,8 @@ pub struct Command {
     pub dispatch: Dispatch,
     /// One slice for each of the dispatch's bindings.
     pub slices: Vec<Slice>,
-    /// Multiply-accumulates: how long it takes beside others.
-    pub macs: u64,
+    /// How long it takes beside others: multiply-accumulates, or what takes their time.
+    pub work: u64,
 }
 
 /// Dispatches with their pipelines, parameters and bind groups.
@@ -46,6 +51,8 @@ struct Step {
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
     submission: u64,
+    /// Work up to its end.
+    done: u64,
 }
 
 impl Step {
@@ -93,13 +100,15 @@ impl Gpu {
         let run_params = self.counted_buffer("run parameters", size_of::<RunParams>() as u64, usage).await?;
         let build = || {
             self.queue.write_buffer(uniforms.raw(), 0, &params);
-            let most = macs_per_submission(self.info.device_type);
-            let submissions = submissions(commands.iter().map(|command| command.macs), most);
+            let most = work_per_submission(self.info.device_type);
+            let submissions = submissions(commands.iter().map(|command| command.work), most);
             let steps = commands.iter().zip(pipelines).zip(submissions).enumerate();
+            let mut done = 0;
             let step = |(i, ((command, pipeline), submission)): (usize, ((&Command, Arc<Pipeline>), u64))| {
+                done += command.work;
                 let bindings = self.bind(command, &pipeline, &run_params, &uniforms, (i * PARAMS_STRIDE) as u64);
                 let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
-                Step { pipeline, bindings, groups, submission }
+                Step { pipeline, bindings, groups, submission, done }
             };
             steps.map(step).collect()
         };
@@ -147,12 +156,11 @@ impl Gpu {
     }
 }
 
-/// The submission, from 0 on, of each of consecutive dispatches with so many multiply-accumulates; a new one after
-/// `most`.
-fn submissions(macs: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item = u64> {
-    macs.scan(0, move |sum, macs| {
+/// The submission, from 0 on, of each of consecutive dispatches with so much work; a new one after `most`.
+fn submissions(work: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item = u64> {
+    work.scan(0, move |sum, work| {
         let before = *sum;
-        *sum += macs;
+        *sum += work;
         Some(before / most)
     })
 }
@@ -195,24 +203,12 @@ impl Recorded {
     /// Runs all dispatches in order after uploading `run`. Returns when everything is submitted;
     /// [`Gpu::read_async`] waits.
     pub async fn run_async(&self, gpu: &Gpu, run: &RunParams) -> Result<()> {
-        self.run_part_async(gpu, 0..self.steps.len(), run).await
+        self.run_part_async(gpu, 0..self.steps.len(), run, None).await
     }
 
-    /// As [`Recorded::run_async`], of some consecutive dispatches.
-    pub(crate) async fn run_part_async(&self, gpu: &Gpu, part: Range<usize>, run: &RunParams) -> Result<()> {
-        let submit = || {
-            gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-            // A device begins with the first while the next are recorded.
-            command_buffers(&self.steps[part], gpu).for_each(|commands| {
-                gpu.queue.submit([commands]);
-            });
-        };
-        gpu.checked(|| "run".into(), submit).await
-    }
-
-    /// As [`Recorded::run_async`], but where there are several submissions, waits for each before the next one; `each`
-    /// hears how many of how many are done, and may end the run. What waiting costs: a fraction of a millisecond beside
-    /// the tens that a submission takes.
+    /// As [`Recorded::run_async`], but where there are several submissions, waits for each before the next one, and
+    /// `each` hears between the two how much of the run is done, from 0 to 1, and may end it. What waiting costs: a
+    /// fraction of a millisecond beside the tens that a submission takes.
     ///
     /// # Errors
     /// Whatever `each` returns; [`crate::Error::Gpu`] where the device fails.
@@ -220,14 +216,33 @@ impl Recorded {
         &self,
         gpu: &Gpu,
         run: &RunParams,
-        each: &mut dyn FnMut(u64, u64) -> Result<()>,
+        each: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<()> {
-        let of = self.passes() as u64;
-        if of < 2 {
-            return self.run_async(gpu, run).await;
-        }
-        gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
-        for (i, commands) in command_buffers(&self.steps, gpu).enumerate() {
+        self.run_part_async(gpu, 0..self.steps.len(), run, Some(each)).await
+    }
+
+    /// Some consecutive dispatches, as [`Recorded::run_observed_async`] where there is somebody who hears.
+    pub(crate) async fn run_part_async(
+        &self,
+        gpu: &Gpu,
+        part: Range<usize>,
+        run: &RunParams,
+        each: Option<&mut Each<'_>>,
+    ) -> Result<()> {
+        let upload = || gpu.queue.write_buffer(self.run_params.raw(), 0, bytemuck::bytes_of(run));
+        let steps = &self.steps[part.clone()];
+        let Some(each) = each else {
+            let submit = || {
+                upload();
+                // A device begins with the first while the next are recorded.
+                command_buffers(steps, gpu).for_each(|commands| drop(gpu.queue.submit([commands])));
+            };
+            return gpu.checked(|| "run".into(), submit).await;
+        };
+        upload();
+        let (mut end, last) = (part.start, part.end);
+        for (steps, commands) in by_submission(steps).zip(command_buffers(steps, gpu)) {
+            end += steps.len();
             let done = Arc::new(Answer::default());
             let submit = || {
                 gpu.queue.submit([commands]);
@@ -235,10 +250,19 @@ impl Recorded {
                 gpu.queue.on_submitted_work_done(move || done.set(()));
             };
             gpu.checked(|| "run".into(), submit).await?;
-            done.get().await;
-            each(i as u64 + 1, of)?;
+            // Who reads the result waits for the last one.
+            if end < last {
+                done.get().await;
+                each(self.done(end))?;
+            }
         }
         Ok(())
+    }
+
+    /// How much of a run is done with so many dispatches.
+    pub(crate) fn done(&self, dispatches: usize) -> f64 {
+        let work = |step: Option<&Step>| step.map_or(0.0, |step| step.done as f64);
+        work(self.steps[..dispatches].last()) / work(self.steps.last()).max(1.0)
     }
 
     /// Puts all dispatches into a pass of the host's. `run` and what was written before are uploaded ahead of the next
@@ -346,7 +370,7 @@ mod tests {
     #[test]
     fn the_full_network_is_one_submission_and_more_work_is_more() {
         let network = full_network(&Network::default(), Shape::new(1, 3, 384, 512)).unwrap();
-        let most = macs_per_submission(wgpu::DeviceType::DiscreteGpu);
+        let most = work_per_submission(wgpu::DeviceType::DiscreteGpu);
         assert!(network.macs() < most, "{} of {most}", network.macs());
         assert_eq!(submissions([1, 99, 1, 300, 0, 5].into_iter(), 100).collect::<Vec<_>>(), [0, 0, 1, 1, 4, 4]);
     }

@@ -522,7 +522,7 @@ pub fn gpu_peak(gpu: &Gpu) -> Result<f64> {
     let mut rounds = 1;
     let mut long_enough = 0;
     while long_enough < 10 {
-        let command = Command { dispatch: peak_dispatch(LEN, rounds), slices: vec![x.slice(), y.slice()], macs: 0 };
+        let command = Command { dispatch: peak_dispatch(LEN, rounds), slices: vec![x.slice(), y.slice()], work: 0 };
         let recorded = gpu.record(&[command])?;
         gpu.wait()?;
         let start = Instant::now();

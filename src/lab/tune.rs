@@ -166,7 +166,7 @@ pub fn tune(
             let mut sum = 0.0;
             for (name, x, truth) in pictures {
                 tell(observer, Progress::Scoring { set: &set.name, picture: name })?;
-                let y = smoother.smooth(x, &Options::default()).map_err(Error::about(name))?;
+                let y = smoother.smooth_observed(x, &Options::default(), observer).map_err(Error::about(name))?;
                 // A picture that is met exactly must not outweigh all others.
                 sum += psnr_of(&y, truth).map_err(Error::about(name))?.min(MOST);
             }

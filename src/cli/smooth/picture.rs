@@ -44,7 +44,11 @@ impl Worker {
     /// video frame by frame.
     pub fn run(&mut self, job: &Job, report: &mut Report) -> Result<Done> {
         let about = Error::about(name(&job.input, STDIN));
-        let bytes = match open(&job.input)? {
+        // Who sends nothing must not keep us here.
+        report.stop.working(false);
+        let contents = open(&job.input)?;
+        report.stop.working(true);
+        let bytes = match contents {
             Contents::Video(_) if self.effect != Effect::Smooth => {
                 return Err(about(Error::Invalid("it is video, which only sasnet smooth takes; give pictures".into())));
             }

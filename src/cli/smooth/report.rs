@@ -1,6 +1,7 @@
 //! What is said of the work: how far it is, what failed, what was left out; for people, or as JSON for programs.
 
 use super::jobs::{Job, Jobs};
+use crate::cli::stop::Stop;
 use crate::cli::{count, count_of, hint, output};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,8 +26,8 @@ pub struct Verbosity {
     pub json: bool,
 }
 
-/// Steps of the bar that a pass through the network takes.
-const PASS: u64 = 1000;
+/// Steps of the bar that a picture takes.
+const PICTURE: u64 = 1000;
 /// Where there is no bar, a line is said as often at most.
 const EVERY: Duration = Duration::from_secs(30);
 
@@ -44,14 +45,13 @@ pub struct Report {
     /// What is done to pictures: smoothed.
     effect: &'static str,
     bar: ProgressBar,
-    /// Pictures in all, and passes through the network for each.
+    /// Whether to stop.
+    pub stop: Stop,
+    /// Pictures in all.
     pictures: usize,
-    passes: u64,
     done: usize,
     failed: usize,
     left_out: Vec<(PathBuf, String)>,
-    /// Passes of the picture that are done.
-    pass: u64,
     picture: String,
     /// Of how many pictures this is a shard.
     of: String,
@@ -61,10 +61,10 @@ pub struct Report {
 
 impl Report {
     /// Begins with what is known before anything is computed; says what cannot be smoothed.
-    pub fn new(verbosity: Verbosity, effect: &'static str, jobs: &mut Jobs, passes: usize, shard: Shard) -> Report {
+    pub fn new(verbosity: Verbosity, effect: &'static str, jobs: &mut Jobs, stop: Stop, shard: Shard) -> Report {
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}%, {eta} left, {msg}");
         let pictures = jobs.jobs.len() + jobs.failed.len();
-        let bar = ProgressBar::new((pictures * passes) as u64 * PASS);
+        let bar = ProgressBar::new(pictures as u64 * PICTURE);
         if verbosity.quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
@@ -72,12 +72,11 @@ impl Report {
             verbosity,
             effect,
             bar: bar.with_style(style.expect("the template is valid")),
+            stop,
             pictures,
-            passes: passes as u64,
             done: 0,
             failed: 0,
             left_out: std::mem::take(&mut jobs.left_out),
-            pass: 0,
             picture: String::new(),
             of: if shard.is_whole() { String::new() } else { format!(" (shard {shard} of {})", count(jobs.of)) },
             began: Instant::now(),
@@ -103,13 +102,12 @@ impl Report {
     pub fn begin(&mut self, job: &Job) {
         self.picture = job.input.display().to_string();
         self.bar.set_message(self.picture.clone());
-        self.pass = 0;
     }
 
     /// A picture of `h` x `w` is smoothed, and written.
     pub fn done(&mut self, job: &Job, (h, w): (usize, usize), took: Duration) {
         self.done += 1;
-        self.show(0);
+        self.show(0.0);
         let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
         let seconds = took.as_secs_f64();
         if self.verbosity.verbose {
@@ -133,7 +131,7 @@ impl Report {
     /// A video is smoothed, and written.
     pub fn done_video(&mut self, job: &Job, frames: &Frames, took: Duration) {
         self.done += 1;
-        self.show(0);
+        self.show(0.0);
         let (Frames { count, size: (h, w) }, seconds) = (frames, took.as_secs_f64());
         let rate = *count as f64 / seconds;
         self.note(&format!("{} of {w}x{h} in {seconds:.1} s, {rate:.2} frames per second", count_of(*count, "frame")));
@@ -147,7 +145,7 @@ impl Report {
     /// A picture failed; the others go on.
     pub fn failed(&mut self, input: &Path, error: &Error) {
         self.failed += 1;
-        self.show(0);
+        self.show(0.0);
         let damaged = matches!(error.root(), Error::Damaged(_));
         let hint = if damaged { "; --keep-going writes what can be read" } else { hint(error) };
         let message = format!("{error}{hint}");
@@ -158,7 +156,7 @@ impl Report {
     /// What could be read of a damaged picture is smoothed, and written.
     pub fn damaged(&mut self, job: &Job) {
         self.failed += 1;
-        self.show(0);
+        self.show(0.0);
         let (input, output) = (job.input.display().to_string(), job.output.display().to_string());
         self.json(json!({"input": input, "output": output, "status": "damaged"}));
     }
@@ -166,8 +164,8 @@ impl Report {
     /// Says it all in a line.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a picture failed.
-    pub fn end(&self) -> Result<()> {
+    /// [`Error::Cancelled`] where the work was `stopped`, [`Error::Invalid`] where a picture failed.
+    pub fn end(&self, stopped: bool) -> Result<()> {
         self.bar.finish_and_clear();
         let Report { effect, done, failed, left_out, of, .. } = self;
         let seconds = self.began.elapsed().as_secs_f64();
@@ -175,8 +173,11 @@ impl Report {
         let rest = if left_out.is_empty() { String::new() } else { rest() };
         self.note(&format!("{effect} {done} of {}{of} in {seconds:.1} s{rest}", count(self.pictures)));
         self.json(json!({
-            "status": "done", *effect: done, "failed": failed, "left_out": left_out.len(), "seconds": seconds,
+            "status": if stopped { "stopped" } else { "done" }, *effect: done, "failed": failed, "left_out": left_out.len(), "seconds": seconds,
         }));
+        if stopped {
+            return Err(Error::Cancelled);
+        }
         if *failed == 0 { Ok(()) } else { Err(Error::Invalid(format!("{} failed (see above)", count(*failed)))) }
     }
 
@@ -186,10 +187,10 @@ impl Report {
         }
     }
 
-    /// Shows how far it is: `part` of a pass more than is counted.
-    fn show(&mut self, part: u64) {
-        let before = (self.done + self.failed) as u64 * self.passes;
-        self.bar.set_position((before + self.pass) * PASS + part);
+    /// Shows how far it is: `part` of a picture more than is counted.
+    fn show(&mut self, part: f64) {
+        let before = (self.done + self.failed) as u64 * PICTURE;
+        self.bar.set_position(before + (PICTURE as f64 * part) as u64);
         if self.bar.is_hidden() && self.said.elapsed() > EVERY {
             self.said = Instant::now();
             let percent = self.bar.position() * 100 / self.bar.length().unwrap_or(1).max(1);
@@ -200,14 +201,9 @@ impl Report {
 
 impl Observer for Report {
     fn observe(&mut self, progress: &Progress) -> ControlFlow<()> {
-        match progress {
-            Progress::Pass { done, .. } => {
-                self.pass = *done as u64;
-                self.show(0);
-            }
-            Progress::Part { done, of } => self.show((PASS as f64 * (*done as f64 / *of as f64)) as u64),
-            _ => {}
+        if let Progress::Smoothing { part } = progress {
+            self.show(*part);
         }
-        ControlFlow::Continue(())
+        self.stop.answer()
     }
 }

@@ -8,13 +8,16 @@ use crate::cli::output::{STDIN, STDOUT, check_stdout};
 use sasnet::low_level::file::{atomic_write, open_stream};
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Tensor;
-use sasnet::{Error, Result};
+use sasnet::{Error, Progress, Result};
 use std::io::{BufWriter, Read, Write, stdout};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 /// Frames that wait between reading, smoothing and writing.
 const WAITING: usize = 2;
+/// How often it is looked whether to stop, where no frame comes.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Smooths video. A file appears when it is complete; a stream gets frame after frame.
 pub fn smooth(
@@ -55,12 +58,12 @@ fn pump(
 ) -> Result<usize> {
     let layout = reader.layout.clone();
     let from = reader.from.clone();
+    let header = reader.header.clone();
+    let (to_smooth, read) = sync_channel(WAITING);
+    // Until the end, an error, or nobody takes them; who is stopped does not wait for one that may never come.
+    std::thread::spawn(move || reader.map_while(|frame| to_smooth.send(frame).ok()).for_each(drop));
     std::thread::scope(|scope| {
-        let (to_smooth, read) = sync_channel(WAITING);
         let (to_write, smoothed) = sync_channel(WAITING);
-        let header = reader.header.clone();
-        // Until the end, an error, or nobody takes them.
-        scope.spawn(move || reader.map_while(|frame| to_smooth.send(frame).ok()).for_each(drop));
         let writer = scope.spawn(move || write(&layout, &header, &smoothed, out));
         let result = frames(network, &read, &to_write, report);
         // Each end sees that the other is gone.
@@ -77,9 +80,15 @@ fn frames(
     report: &mut Report,
 ) -> Result<usize> {
     let mut count = 0;
-    for frame in read {
-        let frame = frame?;
-        let smooth = smoother.smooth(&frame.colours, options)?;
+    loop {
+        let frame = match read.recv_timeout(LOOK) {
+            // The end of a stream may be that of its writer, which the same signal stopped.
+            _ if report.stop.asked() => return Err(Error::Cancelled),
+            Ok(frame) => frame?,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let smooth = smoother.smooth_observed(&frame.colours, options, &mut |_: &Progress| report.stop.answer())?;
         if write.send((frame, smooth)).is_err() {
             // The writer knows why.
             break;
