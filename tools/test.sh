@@ -1,7 +1,7 @@
 #!/bin/sh
 # All checks: format, lints, documentation, tests. On a machine without a GPU it first fetches a software Vulkan driver
-# (Debian, into target/), and where they are missing the SPIR-V validator and Open MPI; a machine with a GPU tests that
-# GPU.
+# (Debian, into target/), and where they are missing the SPIR-V validator, Open MPI, and what C, C++ and Python hosts
+# take; a machine with a GPU tests that GPU.
 #
 #   tools/test.sh                 everything
 #   tools/test.sh swiftshader     the GPU tests alone, on SwiftShader, an independent driver
@@ -14,6 +14,9 @@ install() { # Debian packages, where the machine lets us
   $run apt-get update -qq && $run apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 command -v spirv-val >/dev/null || install spirv-tools
+command -v c++ >/dev/null || install g++
+command -v pkg-config >/dev/null || install pkg-config
+python3 -c 'import numpy' 2>/dev/null || install python3-numpy
 
 vulkan=target/software-vulkan
 if [ "${1:-}" = swiftshader ]; then
@@ -34,10 +37,11 @@ has_mpi >/dev/null || install libopenmpi-dev openmpi-bin libclang-dev || {
 # Tests leave no compiled kernels in the user's folder, and take none from there.
 export SASNET_CACHE=
 
-cargo fmt --check
+cargo fmt --all --check
 # shellcheck disable=SC2086 # two words or none
 cargo clippy --release --locked --all-targets $mpi -- -D warnings
 # What hosts build, and the program without MPI.
+cargo clippy --release --locked -p sasnet-c --all-targets -- -D warnings
 for features in "" builtin builtin,cpu files cli; do
   cargo clippy --release --locked --lib --no-default-features --features "$features" -- -D warnings
 done
@@ -62,4 +66,6 @@ LP_NATIVE_VECTOR_WIDTH=256 GALLIVM_PERF=no_aos_sampling xvfb-run -a -s "-screen 
   ${CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER:-} target/release/viewer_egui docs/beads.jpg --screenshot target/viewer.jpg
 # Each benchmark once: that it is complete and right, not how fast.
 cargo test --release --locked $mpi --bench operators --bench data --bench embed
+# Its own tests; programs that use it are in tests/bindings.rs.
+cargo test --release --locked -p sasnet-c
 exec cargo test --release --locked $mpi
