@@ -117,3 +117,8 @@ pub mod low_level {
     /// Used in the signatures of [`gpu`].
     pub use naga;
 }
+
+/// Compiles the Rust of the page on embedding.
+#[cfg(all(doctest, feature = "cpu"))]
+#[doc = include_str!("../docs/embedding.md")]
+struct Embedding;

@@ -124,8 +124,8 @@ fn smoothed(name: &str, method: &str, picture: &Tensor, stop: &AtomicBool, say: 
     struct Watch<'a>(&'a AtomicBool, &'a dyn Fn(Message));
     impl Observer for Watch<'_> {
         fn observe(&mut self, progress: &Progress) -> ControlFlow<()> {
-            if let Progress::Part { done, of } = progress {
-                self.1(Message::Progress(*done as f32 / *of as f32, "smoothing"));
+            if let Progress::Smoothing { part } = progress {
+                self.1(Message::Progress(*part as f32, "smoothing"));
             }
             if self.0.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
