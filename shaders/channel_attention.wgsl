@@ -254,7 +254,7 @@ var<workgroup> best_at: array<u32, 256>;
 fn argmax_of(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let plane = p.h * p.w;
     let start = (group.y * p.f + group.x) * plane;
-    var top = -3.4028235e38;
+    var top = -3.4028234e38;
     var top_at = 0xffffffffu;
     for (var i = lane; i < plane; i += 256u) {
         let v = f32(r[start + i]);

@@ -162,7 +162,7 @@ fn activate(v: vec4f) -> vec4f {
 
 // forward_stats and forward_hidden_stats: also the outputs' statistics (`tiles`), before y is rounded to f16.
 
-const LOWEST = vec4f(-3.40282347e38);
+const LOWEST = vec4f(-3.4028234e38);
 
 // Where a column's statistics of the stack's four output channels `v` lie in `taps`, which is free behind the sums.
 fn stat_at(v: u32, strip: u32, column: u32) -> u32 {

@@ -3,6 +3,8 @@
 
 #[path = "operators/cases.rs"]
 mod cases;
+#[path = "operators/dawn.rs"]
+mod dawn;
 #[path = "operators/deep.rs"]
 mod deep;
 #[path = "operators/mutations.rs"]

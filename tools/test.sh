@@ -68,4 +68,7 @@ LP_NATIVE_VECTOR_WIDTH=256 GALLIVM_PERF=no_aos_sampling xvfb-run -a -s "-screen 
 cargo test --release --locked $mpi --bench operators --bench data --bench embed
 # Its own tests; programs that use it are in tests/bindings.rs.
 cargo test --release --locked -p sasnet-c
-exec cargo test --release --locked $mpi
+cargo test --release --locked $mpi
+# The WebGPU of a browser, which takes its shaders more strictly than wgpu does.
+command -v npm >/dev/null || install nodejs npm
+tools/web.sh dawn

@@ -238,7 +238,7 @@ fn put_hidden(image: u32, o: u32, row: u32, column: u32, v: f32) {
 // forward_stats and forward_hidden_stats: also the outputs' statistics (`tiles`), before y is rounded to f16. A workgroup's
 // pixels are one tile.
 
-const LOWEST = -3.40282347e38;
+const LOWEST = -3.4028234e38;
 
 // Of the outputs lane % SIDE + n SIDE, over the pixels of `exchange` whose number is the lane's part by PARTS.
 override PARTS: u32 = INVOCATIONS / SIDE;
