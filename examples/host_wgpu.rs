@@ -29,9 +29,13 @@ fn grain(p: vec2u) -> f32 {
 
 /// A host: its device, its scene, its textures.
 pub struct Host {
+    /// Its device.
     pub device: wgpu::Device,
+    /// And that one's queue.
     pub queue: wgpu::Queue,
+    /// What it draws into.
     pub scene: wgpu::Texture,
+    /// What the scene is smoothed into.
     pub smooth: wgpu::Texture,
     pipeline: wgpu::RenderPipeline,
     time: wgpu::Buffer,

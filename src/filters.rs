@@ -82,23 +82,32 @@ pub struct Parameter {
     pub default: f64,
     /// Values that `sasnet tune` tries; none: the default.
     pub grid: &'static [f64],
+    /// The value of [`Filter::universal`]; None: the default.
+    pub universal: Option<f64>,
 }
 
 impl Parameter {
+    const UNSET: Parameter =
+        Parameter { name: "", help: "", domain: Domain::Choice(&[]), default: 0.0, grid: &[], universal: None };
+
     const fn real(name: &'static str, range: [f64; 2], default: f64, help: &'static str) -> Parameter {
-        Parameter { name, help, domain: Domain::Real(range[0], range[1]), default, grid: &[] }
+        Parameter { name, help, domain: Domain::Real(range[0], range[1]), default, ..Parameter::UNSET }
     }
 
     const fn whole(name: &'static str, range: [u32; 2], default: u32, help: &'static str) -> Parameter {
-        Parameter { name, help, domain: Domain::Whole(range[0], range[1]), default: default as f64, grid: &[] }
+        Parameter { name, help, domain: Domain::Whole(range[0], range[1]), default: default as f64, ..Parameter::UNSET }
     }
 
     const fn choice(name: &'static str, choices: &'static [&'static str], help: &'static str) -> Parameter {
-        Parameter { name, help, domain: Domain::Choice(choices), default: 0.0, grid: &[] }
+        Parameter { name, help, domain: Domain::Choice(choices), ..Parameter::UNSET }
     }
 
     const fn tried(self, grid: &'static [f64]) -> Parameter {
         Parameter { grid, ..self }
+    }
+
+    const fn universal(self, value: f64) -> Parameter {
+        Parameter { universal: Some(value), ..self }
     }
 
     /// The value that a text gives.
@@ -162,6 +171,16 @@ impl Filter {
             return Err(Error::Invalid(format!("there is no method {method}; there are {}", names.join(", "))));
         };
         Ok(Filter { method: known, values: known.parameters.iter().map(|parameter| parameter.default).collect() })
+    }
+
+    /// The filter of a method at the setting that `sasnet tune` found for sets of two kinds together: those that stand in
+    /// for the paper's SPS and NKS.
+    ///
+    /// # Errors
+    /// As [`Filter::new`].
+    pub fn universal(method: &str) -> Result<Filter> {
+        let Filter { method, .. } = Filter::new(method)?;
+        Ok(Filter { method, values: method.parameters.iter().map(|p| p.universal.unwrap_or(p.default)).collect() })
     }
 
     /// All methods.
@@ -288,7 +307,11 @@ mod tests {
                 assert_eq!(same, filter, "{}", parameter.name);
                 let named = method.parameters.iter().filter(|other| other.name == parameter.name);
                 assert_eq!(named.count(), 1, "{}", parameter.name);
-                let tried = parameter.grid.iter().map(|v| filter.clone().with(parameter.name, parameter.text(*v)));
+                let tried = parameter
+                    .grid
+                    .iter()
+                    .chain(&parameter.universal)
+                    .map(|v| filter.clone().with(parameter.name, parameter.text(*v)));
                 tried.for_each(|filter| drop(filter.unwrap()));
             }
         }

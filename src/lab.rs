@@ -7,6 +7,7 @@ pub mod eval;
 pub mod metrics;
 pub mod shard;
 pub mod sheet;
+pub mod table1;
 pub mod table2;
 pub mod train;
 pub mod tune;

@@ -205,7 +205,7 @@ mod tests {
             let (mut guide, mut blind) = (step(1.0, 0.0), step(0.0, 0.5));
             let truth = step(-0.5, 0.7);
             let coarse = shrink(&truth, h, w);
-            [&mut guide, &mut blind].map(|guide| upsample(&coarse, guide, &mut || Ok(())).unwrap());
+            [&mut guide, &mut blind].into_iter().for_each(|guide| upsample(&coarse, guide, &mut || Ok(())).unwrap());
             let [with, without] = [&guide, &blind].map(|result| worst(result, &truth));
             assert!(with < 0.045 && without > 0.13, "{h}x{w}: {with}, without a guide {without}");
         }

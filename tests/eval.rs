@@ -2,7 +2,6 @@
 
 mod support;
 
-use sasnet::Filter;
 use sasnet::image;
 use sasnet::lab::eval::Worst;
 use sasnet::lab::metrics::{Row, Scores, score};
@@ -11,6 +10,7 @@ use sasnet::low_level::exec::Device;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::{Shape, Tensor};
 use sasnet::low_level::weights::{Precision, Weights};
+use sasnet::{Filter, Model};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use support::{Ran, picture, sasnet, small_weights, write_picture};
@@ -300,6 +300,47 @@ fn filters_beside_a_network() {
     assert_eq!(table(&b.eval(&["--set", "traced", "--method", "gf"]).ok().stdout)[0], ["set", "input", "gf"]);
     b.eval(&["--set", "traced", "--method", "gf,r"]).fails(1, &["--method gf,r: give a name and a value"]);
     b.eval(&["--set", "traced", "--method", "gauss"]).fails(1, &["no method gauss"]);
+}
+
+#[test]
+fn all_methods_of_table_1() {
+    let b = Bench::new();
+    let arguments = ["--table1", "--set", "kodim", "--set", "traced", "--json", "r.json"];
+    let given = ["--weights", "drf=plain.safetensors", "--method", "rtv,lambda=0.0025"];
+    let ran = b.eval(&[&arguments[..], &given].concat()).ok();
+    let rows = table(&ran.stdout);
+    assert_eq!(rows[0], ["method", "setting", "kodim", "traced", "SPS, published", "NKS, published"]);
+    let names: Vec<&str> = rows.iter().skip(1).map(|row| row[0]).collect();
+    let filters = ["gf", "l0", "rtv", "rgf", "sdf", "ils", "ils-welsch"];
+    let others = ["pnls", "iso", "deaf", "resnet", "jessnet"];
+    assert_eq!(names, [&["input"], &filters[..], &["drf", "sasnet"], &others].concat());
+
+    // The setting that is shown is the one that was scored; what is given replaces it.
+    let row = |name: &str| rows.iter().find(|row| row[0] == name).unwrap();
+    assert_eq!([row("gf")[1], row("rtv")[1], row("sasnet")[1]], ["r=2 eps=0.032", "lambda=0.0025", "model small"]);
+    let gf = Filter::new("gf").unwrap().with("r", 2).unwrap().with("eps", 0.032).unwrap();
+    for (name, model) in [("gf", gf.into()), ("sasnet", Model::from(Weights::builtin()))] {
+        let y = Smoother::new(model, Device::Cpu).smooth(&picture(13, 20, 2), &Options::default()).unwrap();
+        assert_eq!(row(name)[3], cell(&score(&y, &picture(13, 20, 7)).unwrap()), "{name}");
+    }
+    let drf = mean(&[0, 1].map(|seed| b.after(0, seed, &Options::default())));
+    assert_eq!(row("drf")[2], cell(&drf));
+
+    // What was published stands apart from what was measured.
+    assert_eq!(row("sasnet")[4..], ["+12.9 dB", "+6.7 dB"]);
+    assert_eq!(row("jessnet")[2..], ["-", "-", "31.73 / 0.92", ""]);
+    assert!(ran.stdout.contains("Published: on the real SPS and NKS, not on these pictures"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("pnls: its inner step") && ran.stdout.contains("deaf, resnet, jessnet: no weights"));
+    let mut merge = sasnet();
+    let merge = merge.current_dir(b.folder.path()).args(["eval", "--table1", "--merge", "r.json"]);
+    assert_eq!(Ran::of(merge).ok().stdout, ran.stdout);
+
+    let some = b.eval(&["--table1", "--set", "traced", "--methods", "sasnet,gf"]).ok().stdout;
+    let names: Vec<&str> = table(&some).iter().map(|row| row[0]).collect();
+    assert_eq!(names, ["method", "input", "gf", "sasnet"]);
+    let unknown = ["--table1", "--set", "traced", "--methods", "gf,jessnet"];
+    b.eval(&unknown).fails(1, &["there is no jessnet; there are gf, l0", "--weights NAME=FILE"]);
+    b.eval(&["--set", "traced", "--methods", "gf"]).fails(2, &["--table1"]);
 }
 
 #[test]

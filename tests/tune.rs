@@ -55,6 +55,16 @@ fn the_setting_of_the_truths_is_found() {
     assert!(ran.stderr.contains("3 settings on 7 pictures, 2 of them as in the log\n"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("border"), "{}", ran.stderr);
 
+    // A golden section between the grid's values finds what lies between them, and goes on from its log.
+    let golden =
+        ["--try", "eps=0.005,0.01,0.03", "--fix", "r=3", "--every", "2", "--golden", "9", "--log", "golden.json"];
+    let [first, second] = [(); 2].map(|()| Ran::of(tune(folder.path(), "gf").args(golden)).ok());
+    let eps: f64 = first.stdout.trim_end().rsplit_once("eps=").unwrap().1.parse().unwrap();
+    assert!((0.0155..0.0165).contains(&eps), "{}", first.stdout);
+    assert_eq!(second.stdout, first.stdout);
+    let log = std::fs::read_to_string(folder.path().join("golden.json")).unwrap();
+    assert_eq!(log.matches("gf r=3").count(), 3 + 9, "{log}");
+
     // Squares from the middles: not exact at their borders, but all the same.
     let ran = Ran::of(tune(folder.path(), "gf").args(["--try", "r=3", "--crop", "16"])).ok();
     assert!(

@@ -11,9 +11,10 @@ use sasnet::image::{Picture, check_format, write};
 use sasnet::lab::dataset::pairs::INPUT_FOLDERS;
 use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::lab::shard::Shard;
+use sasnet::lab::table1;
 use sasnet::low_level::file::{atomic_write, prepare};
-use sasnet::low_level::weights::MODELS;
-use sasnet::{Error, Model, Progress, Result};
+use sasnet::low_level::weights::{MODELS, Weights};
+use sasnet::{Error, Filter, Model, Progress, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf, absolute};
 
@@ -39,12 +40,20 @@ pub struct Eval {
     /// gf,r=2 --method strong=rtv,lambda=0.005,sigma=3
     #[arg(long, value_name = "[LABEL=]NAME[,PARAMETER=VALUE]")]
     method: Vec<String>,
+    /// The paper's Table 1: all methods as rows, each filter at one setting for all sets (`sasnet tune` found it), the
+    /// shipped model as sasnet, networks of --weights, filters of --method (in place of those of the same name), and what
+    /// was published on the real sets
+    #[arg(long, conflicts_with_all = ["per_image", "luma", "details", "published"])]
+    table1: bool,
+    /// Of the table these methods alone: gf,rtv,sasnet [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "table1")]
+    methods: Vec<String>,
     #[command(flatten)]
     sharding: Sharding,
     /// Join what shards have written (--shard i/N --json FILE, whose files are called FILE-1-of-N and so on): the table
     /// of all pictures
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "method", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
+    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "method", "methods", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     smoothing: Smoothing,
@@ -100,12 +109,16 @@ impl Eval {
             );
             return Ok(());
         }
-        let text = report.markdown(TableOptions {
+        let shown = TableOptions {
             luma: self.luma,
             details: self.details,
             per_image: self.per_image,
             published: self.published,
-        });
+        };
+        let text = match self.table1 {
+            true => report.table1(self.methods.is_empty()),
+            false => report.markdown(shown),
+        };
         if let Some(path) = &self.markdown {
             atomic_write(path, |out| out.write_all(text.as_bytes()).map_err(Error::io(path)))?;
         }
@@ -182,7 +195,8 @@ impl Eval {
     /// Labels, files and weights; filters with what they are set to.
     fn candidates(&self) -> Result<Vec<(String, String, Model)>> {
         let shipped = [MODELS[0].0.to_string()];
-        let given = if self.weights.is_empty() && self.method.is_empty() { &shipped[..] } else { &self.weights };
+        let none = self.weights.is_empty() && self.method.is_empty() && !self.table1;
+        let given = if none { &shipped[..] } else { &self.weights };
         let given = given.iter().map(|text| named(text, "--weights", "LABEL=FILE")).collect::<Result<Vec<_>>>()?;
         let stem = |file: &str| Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let stems: BTreeSet<String> = given.iter().map(|(_, file)| stem(file)).collect();
@@ -192,7 +206,34 @@ impl Eval {
             let weights = model_or_file(file)?;
             Ok((label.map_or_else(own, String::from), file.to_string(), weights.into()))
         };
-        given.iter().map(network).chain(self.method.iter().map(|text| method(text))).collect()
+        let given = given.iter().map(network).chain(self.method.iter().map(|text| method(text)));
+        let given = given.collect::<Result<Vec<_>>>()?;
+        if self.table1 { self.rows_of_table1(given) } else { Ok(given) }
+    }
+
+    /// The rows of the table that are wanted: those that need no file, what is given in its place, and what else is given.
+    fn rows_of_table1(&self, mut given: Vec<(String, String, Model)>) -> Result<Vec<(String, String, Model)>> {
+        let mut rows = vec![];
+        for name in table1::shipped() {
+            if let Some(i) = given.iter().position(|(label, ..)| label == name) {
+                rows.push(given.remove(i));
+            } else if name == table1::OURS {
+                rows.push((name.into(), MODELS[0].0.into(), Weights::builtin().into()));
+            } else {
+                let filter = Filter::universal(name)?;
+                rows.push((name.into(), filter.to_string(), filter.into()));
+            }
+        }
+        // Ours last, as in the paper.
+        let ours = rows.pop();
+        rows.extend(given.into_iter().chain(ours));
+        if let Some(unknown) = self.methods.iter().find(|name| rows.iter().all(|(label, ..)| label != *name)) {
+            let names: Vec<&str> = rows.iter().map(|(label, ..)| label.as_str()).collect();
+            let message = format!("--methods: there is no {unknown}; there are {}", names.join(", "));
+            return Err(Error::Invalid(message + ", and what --weights NAME=FILE names"));
+        }
+        rows.retain(|(label, ..)| self.methods.is_empty() || self.methods.contains(label));
+        Ok(rows)
     }
 }
 

@@ -8,7 +8,8 @@ use sasnet::low_level::net::count::COUNTED;
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::{Filter, Result};
 
-/// List the classical filters that `sasnet smooth --method` takes: parameters with ranges and defaults, paper, cost.
+/// List the classical filters that `sasnet smooth --method` takes: parameters with defaults, ranges, and the setting that
+/// suits pictures of several kinds best (universal); paper, cost.
 #[derive(Args)]
 pub struct Methods {
     /// Of this one alone
@@ -38,7 +39,8 @@ fn print(method: &Method) -> Result<()> {
     say!("  on 512x384: {}, {:.0} MB", method.cost, plan.peak_bytes() as f64 / 1e6);
     for parameter in method.parameters {
         let value = format!("{}={}", parameter.name, parameter.text(parameter.default));
-        say!("  {value:18} {} ({})", parameter.help, parameter.domain);
+        let universal = parameter.universal.map_or(String::new(), |v| format!("; universal {}", parameter.text(v)));
+        say!("  {value:18} {} ({}{universal})", parameter.help, parameter.domain);
     }
     Ok(())
 }

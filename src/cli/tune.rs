@@ -7,11 +7,12 @@ use super::stop::Stop;
 use super::{count, count_of, progress};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use sasnet::lab::tune::{Axis, Log, Part, at_the_border, grid, tune};
+use sasnet::lab::tune::{Axis, Log, Part, Search, at_the_border, grid};
 use sasnet::{Error, Filter, Progress, Result};
 use std::path::PathBuf;
 
-/// Find the best setting of a classical filter for sets of pictures with ground truths: one for all sets, by a grid.
+/// Find the best setting of a classical filter for sets of pictures with ground truths: one for all sets, by a grid, and
+/// golden sections from its best.
 #[derive(Args)]
 pub struct Tune {
     /// The filter (`sasnet methods` lists them)
@@ -29,6 +30,10 @@ pub struct Tune {
     /// Keep a parameter at a value; others that are not tried keep their defaults
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
     fix: Vec<(String, String)>,
+    /// Then try N settings more for each parameter that is a real number: a golden section between the grid's values on both
+    /// sides of the best
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    golden: Option<u16>,
     /// Try on every N-th picture of each set
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     every: u16,
@@ -74,19 +79,23 @@ impl Tune {
             stop.answer()
         };
         let mut each = |log: &Log| self.log.as_ref().map_or(Ok(()), |path| log.write(path));
-        let found = tune(&settings, &sets, &device, &mut log, &mut observer, &mut each)?;
+        let mut search = Search::new(&sets, &device, &mut log, &mut observer, &mut each)?;
+        let mut best = search.best(&settings)?;
+        let border = at_the_border(&best, &axes);
+        if !border.is_empty() {
+            note!("note: the best {} lies at the border of what was tried; try further", border.join(", "));
+        }
+        if let Some(steps) = self.golden {
+            bar.inc_length(u64::from(steps) * (axes.len() * pictures) as u64);
+            best = search.golden(best, &axes, steps.into())?;
+        }
         bar.finish_and_clear();
 
         let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
         say!("PSNR in dB: {}; setting", names.join(", "));
-        for tried in found.iter().take(SHOWN) {
+        for tried in search.ranked().iter().take(SHOWN) {
             let scores: Vec<String> = tried.psnr.iter().map(|psnr| format!("{psnr:.3}")).collect();
             say!("  {}  {}", scores.join("  "), tried.setting);
-        }
-        let best = settings.iter().find(|filter| filter.to_string() == found[0].setting).expect("one of them is best");
-        let border = at_the_border(best, &axes);
-        if !border.is_empty() {
-            note!("note: the best {} lies at the border of what was tried; try further", border.join(", "));
         }
         let given = best.values().filter(|(p, v)| *v != p.default || axes.iter().any(|axis| axis.name == p.name));
         let flags: String = given.map(|(p, v)| format!(" --set {}={}", p.name, p.text(v))).collect();

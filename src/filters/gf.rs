@@ -16,9 +16,12 @@ pub(super) static METHOD: Method = Method {
     paper: "K. He, J. Sun, X. Tang: Guided Image Filtering. ECCV 2010, TPAMI 2013",
     cost: "0.04 GFLOP",
     parameters: &[
-        Parameter::whole("r", [1, 256], 4, "radius of the windows in pixels").tried(&[1.0, 2.0, 3.0, 4.0, 6.0]),
+        Parameter::whole("r", [1, 256], 4, "radius of the windows in pixels")
+            .tried(&[1.0, 2.0, 3.0, 4.0, 6.0])
+            .universal(2.0),
         Parameter::real("eps", [1e-6, 1.0], 0.01, "variance below which a window is smoothed, in units of [0, 1]^2")
-            .tried(&[0.004, 0.008, 0.016, 0.032, 0.064]),
+            .tried(&[0.004, 0.008, 0.016, 0.032, 0.064])
+            .universal(0.032),
         Parameter::choice("guide", &["colour", "channel"], "the channels guide together, or each itself"),
     ],
     // Means of means; those of a run's first rows make those of its last, and so must be the whole picture's, too.

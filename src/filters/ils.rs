@@ -25,11 +25,13 @@ pub(super) static METHOD: Method = Method {
     cost: "0.32 GFLOP an iteration: 1.3 GFLOP",
     parameters: &[
         Parameter::real("lambda", [1e-4, 100.0], 1.0, "strength of the smoothing")
-            .tried(&[0.01, 0.02, 0.04, 0.1, 0.3, 1.0]),
+            .tried(&[0.01, 0.02, 0.04, 0.1, 0.3, 1.0])
+            .universal(0.02),
         Parameter::real("p", [0.1, 2.0], 0.8, "exponent of gradients: the smaller, the sharper edges stay")
-            .tried(&[0.6, 0.8, 1.0, 1.2]),
+            .tried(&[0.6, 0.8, 1.0, 1.2])
+            .universal(1.0),
         Parameter::real("eps", [1e-8, 1.0], 1e-4, "squares of gradients below it are alike"),
-        Parameter::whole("iterations", [1, 200], 4, "how many").tried(&[4.0, 10.0]),
+        Parameter::whole("iterations", [1, 200], 4, "how many").tried(&[4.0, 10.0]).universal(10.0),
         FIDELITY,
     ],
     halo: |_| None,
@@ -46,7 +48,9 @@ pub(super) static WELSCH: Method = Method {
     paper: PAPER,
     cost: "0.32 GFLOP an iteration: 3.2 GFLOP",
     parameters: &[
-        Parameter::real("lambda", [1e-4, 1000.0], 30.0, "strength of the smoothing").tried(&[1.0, 3.0, 10.0, 30.0]),
+        Parameter::real("lambda", [1e-4, 1000.0], 30.0, "strength of the smoothing")
+            .tried(&[1.0, 3.0, 10.0, 30.0])
+            .universal(3.0),
         Parameter::real("gamma", [1e-3, 10.0], 10.0 / 255.0, "gradients above it stay").tried(&[
             0.02,
             0.0392156862745098,

@@ -21,7 +21,8 @@ pub(super) static METHOD: Method = Method {
     cost: "23 steps of 0.32 GFLOP (at lambda 0.01): 7 GFLOP",
     parameters: &[
         Parameter::real("lambda", [1e-5, 1.0], 0.02, "price of a pixel that has a gradient")
-            .tried(&[0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.04]),
+            .tried(&[0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.04])
+            .universal(0.01),
         Parameter::real("kappa", [1.1, 10.0], 2.0, "growth of the weight from step to step: fewer steps, less exact"),
         Parameter::real("beta_max", [1.0, 1e8], 1e5, "the weight that ends it"),
     ],

@@ -19,9 +19,11 @@ pub(super) static METHOD: Method = Method {
     cost: "(iterations - 1) (6 sigma_s + 1)^2 taps a pixel, 15 flop each: 3.2 GFLOP",
     parameters: &[
         Parameter::real("sigma_s", [0.1, 40.0], 3.0, "size of the structures that go, in pixels")
-            .tried(&[1.0, 1.5, 2.0, 3.0]),
+            .tried(&[1.0, 1.5, 2.0, 3.0])
+            .universal(2.0),
         Parameter::real("sigma_r", [0.001, 10.0], 0.1, "colour distance across which there is little averaging")
-            .tried(&[0.025, 0.035, 0.05, 0.07, 0.1]),
+            .tried(&[0.025, 0.035, 0.05, 0.07, 0.1])
+            .universal(0.05),
         Parameter::whole("iterations", [1, 50], 4, "how many, the first, which blurs, included"),
     ],
     halo: |filter| Some(radius(filter) * filter.whole("iterations")),

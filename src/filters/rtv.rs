@@ -21,9 +21,11 @@ pub(super) static METHOD: Method = Method {
     cost: "some 700 iterations of 72 flop a pixel: 10 GFLOP",
     parameters: &[
         Parameter::real("lambda", [1e-5, 0.2], 0.01, "strength of the smoothing")
-            .tried(&[0.0012, 0.0018, 0.0025, 0.0035, 0.005, 0.01]),
+            .tried(&[0.0012, 0.0018, 0.0025, 0.0035, 0.005, 0.01])
+            .universal(0.0035),
         Parameter::real("sigma", [0.5, 20.0], 3.0, "size of texture, in pixels; halved in each step, down to 0.5")
-            .tried(&[1.0, 2.0, 3.0, 4.0]),
+            .tried(&[1.0, 2.0, 3.0, 4.0])
+            .universal(2.0),
         Parameter::real(
             "eps_s",
             [1e-4, 1.0],

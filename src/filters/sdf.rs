@@ -21,12 +21,15 @@ pub(super) static METHOD: Method = Method {
     paper: "B. Ham, M. Cho, J. Ponce: Robust Guided Image Filtering Using Nonconvex Potentials. CVPR 2015, TPAMI 2018",
     cost: "some 1100 iterations of 96 flop a pixel: 21 GFLOP",
     parameters: &[
-        Parameter::real("lambda", [1e-3, 1000.0], 30.0, "strength of the smoothing").tried(&[3.0, 10.0, 30.0, 100.0]),
+        Parameter::real("lambda", [1e-3, 1000.0], 30.0, "strength of the smoothing")
+            .tried(&[3.0, 10.0, 30.0, 100.0])
+            .universal(10.0),
         Parameter::real("mu", [0.0, 10000.0], 50.0, "how much the picture's edges stay"),
         Parameter::real("nu", [0.0, 10000.0], 400.0, "how much the last result's edges stay"),
         Parameter::whole("iterations", [1, 100], 10, "how many"),
         Parameter::real("sigma_g", [0.0, 20.0], 0.0, "scale of a blur of the static guide in pixels, against texture")
-            .tried(&[0.0, 0.5, 0.7, 1.0]),
+            .tried(&[0.0, 0.5, 0.7, 1.0])
+            .universal(0.7),
         Parameter::real("tolerance", TOLERANCE, 1e-6, "residual of each solution, in parts of the picture's norm"),
     ],
     halo: |_| None,

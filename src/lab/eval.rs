@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 mod merge;
-mod table;
+pub(super) mod table;
 mod worst;
 
 pub use table::{PUBLISHED_GAINS, TableOptions};

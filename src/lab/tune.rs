@@ -1,10 +1,11 @@
 //! Finds the setting of a classical filter that is best on several sets of pictures together: tries all settings of a grid,
-//! and remembers what it tried.
+//! goes on from the best of them by golden section, and remembers what it tried.
 
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::file::atomic_write;
 use crate::filters::{Domain, Filter};
+use crate::lab::dataset::pairs::Pair;
 use crate::lab::eval::Set;
 use crate::lab::metrics::psnr_of;
 use crate::observer::{Observer, Progress, tell};
@@ -120,65 +121,172 @@ impl Log {
         let text = serde_json::to_string_pretty(self).expect("plain data");
         atomic_write(path, |out| writeln!(out, "{text}").map_err(Error::io(path)))
     }
-
-    fn find(&self, setting: &str) -> Option<&Tried> {
-        self.tried.iter().find(|tried| tried.setting == setting)
-    }
 }
 
 /// PSNR of pictures that are equal, in dB.
 const MOST: f64 = 100.0;
 
-/// Tries those settings that the log does not have yet; `each` gets the log after each of them. Returns what all scored,
-/// the best first. The observer hears of each picture.
-///
-/// # Errors
-/// [`Error::Invalid`] without settings or pictures; those of [`crate::lab::dataset::pairs::Pair::read`] and of smoothing;
-/// what `each` returns, and [`Error::Cancelled`].
-pub fn tune(
-    settings: &[Filter],
-    sets: &[Set],
-    device: &Device,
-    log: &mut Log,
-    observer: &mut dyn Observer,
-    each: &mut dyn FnMut(&Log) -> Result<()>,
-) -> Result<Vec<Tried>> {
-    let part = log.part;
-    let mut pictures = vec![];
-    for set in sets {
-        let read = |pair: &crate::lab::dataset::pairs::Pair| -> Result<(String, Tensor, Tensor)> {
+/// The search for a setting: the pictures, and the log of what was tried on them.
+pub struct Search<'a> {
+    /// Of each set its name, and of each picture its name, input and ground truth.
+    sets: Vec<(String, Vec<(String, Tensor, Tensor)>)>,
+    device: &'a Device,
+    log: &'a mut Log,
+    observer: &'a mut dyn Observer,
+    each: &'a mut dyn FnMut(&Log) -> Result<()>,
+    /// What was asked for, in this order: the log may have more.
+    asked: Vec<Tried>,
+}
+
+impl<'a> Search<'a> {
+    /// Reads the part of the sets that the log is of. The observer hears of each picture on which a setting is tried; `each`
+    /// gets the log after each setting that it did not have yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without pictures, and those of [`Pair::read`].
+    pub fn new(
+        sets: &[Set],
+        device: &'a Device,
+        log: &'a mut Log,
+        observer: &'a mut dyn Observer,
+        each: &'a mut dyn FnMut(&Log) -> Result<()>,
+    ) -> Result<Search<'a>> {
+        let part = log.part;
+        let read = |pair: &Pair| -> Result<_> {
             let (x, truth) = pair.read()?;
             Ok((pair.name(), middle(x, part.crop), middle(truth, part.crop)))
         };
-        pictures.push(set.pairs.iter().step_by(part.every).map(read).collect::<Result<Vec<_>>>()?);
-    }
-    if settings.is_empty() || pictures.iter().any(Vec::is_empty) || pictures.is_empty() {
-        return Err(Error::Invalid("give settings to try, and sets of one picture or more".into()));
-    }
-    for filter in settings {
-        let setting = filter.to_string();
-        if log.find(&setting).is_some() {
-            continue;
+        let taken = |set: &Set| -> Result<_> {
+            Ok((set.name.clone(), set.pairs.iter().step_by(part.every).map(read).collect::<Result<Vec<_>>>()?))
+        };
+        let sets = sets.iter().map(taken).collect::<Result<Vec<_>>>()?;
+        if sets.is_empty() || sets.iter().any(|(_, pictures)| pictures.is_empty()) {
+            return Err(Error::Invalid("give sets of one picture or more".into()));
         }
-        let mut smoother = Smoother::new(filter.clone(), device.clone());
+        Ok(Search { sets, device, log, observer, each, asked: vec![] })
+    }
+
+    /// What a setting scores: as the log has it, or tried now.
+    ///
+    /// # Errors
+    /// Those of smoothing, what `each` returns, and [`Error::Cancelled`].
+    pub fn score(&mut self, filter: &Filter) -> Result<f64> {
+        let setting = filter.to_string();
+        let is_it = |tried: &&Tried| tried.setting == setting;
+        let tried = match self.log.tried.iter().find(is_it) {
+            Some(tried) => tried.clone(),
+            None => {
+                let tried = Tried { psnr: self.smooth(filter)?, setting: setting.clone() };
+                self.log.tried.push(tried.clone());
+                (self.each)(self.log)?;
+                tried
+            }
+        };
+        let score = tried.score();
+        if !self.asked.iter().any(|tried| tried.setting == setting) {
+            self.asked.push(tried);
+        }
+        Ok(score)
+    }
+
+    /// Mean PSNR of each set, smoothed by a filter.
+    fn smooth(&mut self, filter: &Filter) -> Result<Vec<f64>> {
+        let mut smoother = Smoother::new(filter.clone(), self.device.clone());
         let mut psnr = vec![];
-        for (set, pictures) in sets.iter().zip(&pictures) {
+        for (set, pictures) in &self.sets {
             let mut sum = 0.0;
-            for (name, x, truth) in pictures {
-                tell(observer, Progress::Scoring { set: &set.name, picture: name })?;
-                let y = smoother.smooth_observed(x, &Options::default(), observer).map_err(Error::about(name))?;
+            for (picture, x, truth) in pictures {
+                tell(self.observer, Progress::Scoring { set, picture })?;
+                let y =
+                    smoother.smooth_observed(x, &Options::default(), self.observer).map_err(Error::about(picture))?;
                 // A picture that is met exactly must not outweigh all others.
-                sum += psnr_of(&y, truth).map_err(Error::about(name))?.min(MOST);
+                sum += psnr_of(&y, truth).map_err(Error::about(picture))?.min(MOST);
             }
             psnr.push(sum / pictures.len() as f64);
         }
-        log.tried.push(Tried { setting, psnr });
-        each(log)?;
+        Ok(psnr)
     }
-    let found = settings.iter().map(|filter| log.find(&filter.to_string()).expect("all were tried").clone());
-    let mut found: Vec<Tried> = found.collect();
-    found.sort_by(|a, b| b.score().total_cmp(&a.score()));
-    Ok(found)
+
+    /// All settings that were asked for, the best first.
+    pub fn ranked(mut self) -> Vec<Tried> {
+        self.asked.sort_by(|a, b| b.score().total_cmp(&a.score()));
+        self.asked
+    }
+
+    /// The best of these settings, the first of equal ones.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for none, and those of [`Search::score`].
+    pub fn best(&mut self, settings: &[Filter]) -> Result<Filter> {
+        let mut best: Option<(f64, &Filter)> = None;
+        for filter in settings {
+            let score = self.score(filter)?;
+            if best.is_none_or(|(least, _)| score > least) {
+                best = Some((score, filter));
+            }
+        }
+        best.map(|(_, filter)| filter.clone()).ok_or_else(|| Error::Invalid("no settings are to be tried".into()))
+    }
+
+    /// Goes on from a setting: of each axis in turn that is a real number, a golden section between the values beside its
+    /// own, `steps` settings each (Kiefer 1953). Distances are of logarithms where all values are positive.
+    ///
+    /// # Errors
+    /// Those of [`Search::score`].
+    pub fn golden(&mut self, from: Filter, axes: &[Axis], steps: usize) -> Result<Filter> {
+        let ratio = (5f64.sqrt() - 1.0) / 2.0;
+        axes.iter().try_fold(from, |from, axis| {
+            let Some(Bracket { low, high, is_log }) = Bracket::around(&from, axis) else { return Ok(from) };
+            let at = |v: f64| {
+                // Four digits, so that settings read well and are found again in a log.
+                let value: f64 = format!("{:.3e}", if is_log { v.exp() } else { v }).parse().expect("a number");
+                from.clone().with(&axis.name, value)
+            };
+            let (mut a, mut b) = (low, high);
+            let mut inner = [b - ratio * (b - a), a + ratio * (b - a)];
+            let mut tried = vec![at(inner[0])?, at(inner[1])?];
+            let mut scores = [self.score(&tried[0])?, self.score(&tried[1])?];
+            for _ in 2..steps {
+                let left = scores[0] > scores[1];
+                if left {
+                    b = inner[1];
+                    inner = [b - ratio * (b - a), inner[0]];
+                } else {
+                    a = inner[0];
+                    inner = [inner[1], a + ratio * (b - a)];
+                }
+                let new = at(inner[usize::from(!left)])?;
+                let score = self.score(&new)?;
+                scores = if left { [score, scores[0]] } else { [scores[1], score] };
+                tried.push(new);
+            }
+            // First, so that it stays where nothing is better.
+            tried.insert(0, from);
+            self.best(&tried)
+        })
+    }
+}
+
+/// The values of an axis beside a setting's own, or their logarithms.
+struct Bracket {
+    low: f64,
+    high: f64,
+    is_log: bool,
+}
+
+impl Bracket {
+    /// None where the axis has no room: one value, or none that is a real number.
+    fn around(filter: &Filter, axis: &Axis) -> Option<Bracket> {
+        let (parameter, own) = filter.values().find(|(parameter, _)| parameter.name == axis.name)?;
+        let Domain::Real(..) = parameter.domain else { return None };
+        let mut values: Vec<f64> = axis.values.iter().map(|v| v.parse().expect("the grid was made of it")).collect();
+        values.sort_by(f64::total_cmp);
+        let i = values.iter().position(|v| *v == own)?;
+        let (low, high) = (values[i.saturating_sub(1)], values[(i + 1).min(values.len() - 1)]);
+        let is_log = low > 0.0;
+        let scaled = |v: f64| if is_log { v.ln() } else { v };
+        (low < high).then_some(Bracket { low: scaled(low), high: scaled(high), is_log })
+    }
 }
 
 /// The square of this side in the middle, or as much of it as there is.

@@ -26,10 +26,7 @@ impl Report {
     /// network, PSNR in dB / SSIM.
     pub fn markdown(&self, shown: TableOptions) -> String {
         let mut text = self.table(shown);
-        let counts: Vec<String> = self.sets.iter().map(|s| format!("{} of {}", s.images.len(), s.name)).collect();
-        text += &format!("\nPSNR in dB / SSIM of the 8-bit pictures, means over {}", counts.join(", "));
-        let ensemble = if self.options.ensemble { ", mean of eight flips and rotations" } else { "" };
-        text += &format!("{ensemble}.\n");
+        text += &format!("\n{}", self.means());
         if shown.published {
             text += &format!("\n{}", self.published());
         }
@@ -37,6 +34,13 @@ impl Report {
             text += &format!("\n{}", self.per_image(shown));
         }
         text
+    }
+
+    /// What the scores are.
+    pub(in crate::lab) fn means(&self) -> String {
+        let counts: Vec<String> = self.sets.iter().map(|s| format!("{} of {}", s.images.len(), s.name)).collect();
+        let ensemble = if self.options.ensemble { ", networks by the mean of eight flips and rotations" } else { "" };
+        format!("PSNR in dB / SSIM of the 8-bit pictures, means over {}{ensemble}.\n", counts.join(", "))
     }
 
     fn table(&self, shown: TableOptions) -> String {
@@ -99,11 +103,16 @@ fn scores(name: &str, input: Scores, networks: &[Scores], luma: bool) -> Vec<Vec
     let row = |name: String, cell: fn(&Scores) -> String| {
         [name].into_iter().chain([&input].into_iter().chain(networks).map(cell)).collect()
     };
-    let mut rows = vec![row(name.into(), |s| format!("{:.2} / {:.4}", s.psnr, s.ssim))];
+    let mut rows = vec![row(name.into(), cell)];
     if luma {
         rows.push(row(format!("{name}, Y"), |s| format!("{:.2} / {:.4}", s.psnr_y, s.ssim_y)));
     }
     rows
+}
+
+/// PSNR in dB / SSIM.
+pub(in crate::lab) fn cell(s: &Scores) -> String {
+    format!("{:.2} / {:.4}", s.psnr, s.ssim)
 }
 
 fn thousands(n: usize) -> String {
@@ -114,7 +123,7 @@ fn thousands(n: usize) -> String {
 }
 
 /// A table whose first row is its heading, padded so that columns stand below each other; numbers to the right.
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(in crate::lab) fn markdown(rows: &[Vec<String>]) -> String {
     let cell = |text: &String| text.replace('|', "\\|");
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3);
