@@ -53,8 +53,11 @@ pub fn run(host: &Host, session: &mut Session, frames: u32, settings: impl Fn(u3
     Ok([sums[0] / pairs, sums[1] / pairs, sums[2] / f64::from(frames.max(1))])
 }
 
-/// The ways in which a scene is smoothed: model, name, settings of frame t.
-pub fn ways() -> [(&'static str, &'static str, fn(u32) -> Frame); 4] {
+/// A way in which a scene is smoothed: model, name, settings of frame t.
+pub type Way = (&'static str, &'static str, fn(u32) -> Frame);
+
+/// All of them.
+pub fn ways() -> [Way; 4] {
     [
         ("small", "no noise", |_| Frame::default()),
         ("soft", "no noise", |_| Frame::default().with_noise(0.0)),

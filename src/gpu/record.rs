@@ -235,7 +235,9 @@ impl Recorded {
             let submit = || {
                 upload();
                 // A device begins with the first while the next are recorded.
-                command_buffers(steps, gpu).for_each(|commands| drop(gpu.queue.submit([commands])));
+                command_buffers(steps, gpu).for_each(|commands| {
+                    gpu.queue.submit([commands]);
+                });
             };
             return gpu.checked(|| "run".into(), submit).await;
         };

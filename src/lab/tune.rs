@@ -126,10 +126,13 @@ impl Log {
 /// PSNR of pictures that are equal, in dB.
 const MOST: f64 = 100.0;
 
+/// A picture's name, the picture, its ground truth.
+type Scene = (String, Tensor, Tensor);
+
 /// The search for a setting: the pictures, and the log of what was tried on them.
 pub struct Search<'a> {
     /// Of each set its name, and of each picture its name, input and ground truth.
-    sets: Vec<(String, Vec<(String, Tensor, Tensor)>)>,
+    sets: Vec<(String, Vec<Scene>)>,
     device: &'a Device,
     log: &'a mut Log,
     observer: &'a mut dyn Observer,
