@@ -10,7 +10,7 @@
 #   --run    folder of a training run to go on with [default: weights/training, where it has a checkpoint]
 #
 # On the machine with the GPU; each ends within 9 minutes, and leaves at most 8 files of at most 15 MiB in RESULTS:
-#   FOLDER/gpu_run.sh tests RESULTS                       the GPU tests: operators, fixtures, kernels, bench
+#   FOLDER/gpu_run.sh tests RESULTS                       the GPU tests: operators, fixtures, kernels, bench, embed
 #   FOLDER/gpu_run.sh compare RESULTS [OPTION...]         sasnet bench; PyTorch (options of torch_gpu.py)
 #   FOLDER/gpu_run.sh train RESULTS [MINUTES [OPTION...]] trains, 8.5 minutes by default, from the newest checkpoint in
 #                                                         FOLDER/run; options of sasnet train
@@ -48,7 +48,7 @@ prepare() {
   if [[ $only == *tests* ]]; then
     local built
     built=$(cd "$root" && cargo test --release --locked --no-run --test operators --test fixtures --test kernels \
-      --test bench 2>&1 | tee /dev/stderr | sed -n 's|^ *Executable tests/\(.*\)\.rs (\(.*\))$|\1 \2|p')
+      --test bench --test embed 2>&1 | tee /dev/stderr | sed -n 's|^ *Executable tests/\(.*\)\.rs (\(.*\))$|\1 \2|p')
     while read -r name path; do pack "$root/$path" "$name"; done <<<"$built"
     mkdir -p "$folder/tests/fixtures"
     cp "$root"/tests/fixtures/*.safetensors "$folder/tests/fixtures/"
@@ -144,7 +144,7 @@ finish() {
 
 tests() {
   open "$1"
-  for name in fixtures kernels bench operators; do
+  for name in fixtures kernels bench embed operators; do
     if [ -e "$folder/bin/$name" ]; then
       step "$results/tests.log" "$(left)" "${runner[@]}" "$folder/bin/$name" --test-threads 4 "${skip[@]}"
     else

@@ -1,4 +1,4 @@
-//! What `tools/tint.sh` gives to Dawn, the WebGPU of Chromium, as JSON: every shader, every kernel that the cases run,
+//! What `tools/web.sh dawn` gives to Dawn, the WebGPU of Chromium, as JSON: every shader, every kernel that the cases run,
 //! and the cases of hidden maps themselves with what f64 says.
 
 use super::*;
@@ -91,7 +91,7 @@ fn case(case: &Case, plan: &Plan) -> Json {
 
 /// Writes all of it into the file that `SASNET_DAWN` names.
 #[test]
-#[ignore = "a part of tools/tint.sh"]
+#[ignore = "a part of tools/web.sh dawn"]
 fn write_for_dawn() {
     let plan = |case: &Case, kernels| Plan::new(&case.graph, Target::Gpu { max_binding: 1 << 27, kernels }).unwrap();
     let mut pipelines = BTreeMap::new();
