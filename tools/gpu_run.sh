@@ -11,7 +11,8 @@
 #
 # On the machine with the GPU; each ends within 9 minutes, and leaves at most 8 files of at most 15 MiB in RESULTS:
 #   FOLDER/gpu_run.sh tests RESULTS                       the GPU tests: operators, fixtures, kernels, bench, embed
-#   FOLDER/gpu_run.sh compare RESULTS [OPTION...]         sasnet bench; PyTorch (options of torch_gpu.py)
+#   FOLDER/gpu_run.sh compare RESULTS [OPTION...]         sasnet bench, beside the model of it (gpu_model.py); PyTorch (options
+#                                                         of torch_gpu.py)
 #   FOLDER/gpu_run.sh train RESULTS [MINUTES [OPTION...]] trains, 8.5 minutes by default, from the newest checkpoint in
 #                                                         FOLDER/run; options of sasnet train
 #   SASNET_ADAPTER=NAME  the adapter [default: NVIDIA];  SASNET_RUNNER=COMMAND  starts programs on a Vulkan driver;
@@ -55,7 +56,7 @@ prepare() {
   fi
   if [[ $only == *compare* ]]; then
     mkdir -p "$folder/compare"
-    cp "$root"/tools/compare/{network,torch_gpu}.py "$folder/compare/"
+    cp -r "$root"/tools/compare/{network,torch_gpu}.py "$root"/tools/gpu_{model.py,compile} "$folder/compare/"
   fi
   if [ -n "$debs" ]; then
     mkdir -p "$folder/debs"
@@ -160,6 +161,8 @@ compare() {
   open "$1"
   shift
   step "$results/bench.txt" 60 "${sasnet[@]}" bench --layers --adapter "$SASNET_ADAPTER" --runs 30 ${BENCH:-}
+  step "$results/model.md" 20 "${PYTHON:-python3}" "$folder/compare/gpu_model.py" --sasnet "$folder/bin/sasnet" \
+    --measured "$results/bench.txt"
   step "$results/bench-train.txt" 100 "${sasnet[@]}" bench --train --layers --adapter "$SASNET_ADAPTER" ${BENCH_TRAIN:-}
   step "$results/compare.md" "$(left)" "${PYTHON:-python3}" "$folder/compare/torch_gpu.py" \
     --sasnet "$folder/bin/sasnet" --adapter "$SASNET_ADAPTER" --vulkan "${SASNET_RUNNER:-}" --json "$results/compare.json" "$@"
