@@ -30,10 +30,28 @@ use std::ops::RangeInclusive;
 /// Shares of red, green and blue in the brightness of a colour (ITU-R BT.709, whose primaries sRGB has).
 const SHARES: [f32; 3] = [0.2126, 0.7152, 0.0722];
 
-/// H * W brightnesses of the colours of (1, 3, H, W), in their own units.
+/// H * W brightnesses of the colours of (1, 3, H, W), in their own units; what is below 0 counts as 0.
 fn luminance(x: &Tensor) -> Vec<f32> {
-    let plane = x.shape.plane();
-    (0..plane).map(|i| (0..3).map(|c| SHARES[c] * x.data[c * plane + i]).sum()).collect()
+    let (plane, w) = (x.shape.plane(), x.shape.w);
+    let mut light = vec![0.0; plane];
+    each_row(&mut light, w, |y, row| {
+        for (i, v) in (y * w..).zip(row) {
+            *v = (0..3).map(|c| SHARES[c] * x.data[c * plane + i].max(0.0)).sum();
+        }
+    });
+    light
+}
+
+/// Gives `make` each row of planes of this width, with its number, counted through all planes: on all cores, where there is the
+/// feature `cpu`.
+fn each_row(planes: &mut [f32], width: usize, make: impl Fn(usize, &mut [f32]) + Send + Sync) {
+    #[cfg(feature = "cpu")]
+    {
+        use rayon::prelude::*;
+        planes.par_chunks_mut(width).enumerate().for_each(|(y, row)| make(y, row));
+    }
+    #[cfg(not(feature = "cpu"))]
+    planes.chunks_mut(width).enumerate().for_each(|(y, row)| make(y, row));
 }
 
 /// Checks that both are pictures of one size.

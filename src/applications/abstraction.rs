@@ -1,6 +1,6 @@
 //! Abstraction: a picture as if drawn.
 
-use super::{check_range, luminance};
+use super::{check_range, each_row, luminance};
 use crate::error::Result;
 use crate::geometry::reflect;
 use crate::tensor::{Shape, Tensor};
@@ -60,12 +60,14 @@ pub fn abstraction(mut y: Tensor, options: &Abstraction) -> Result<Tensor> {
     check_range("line strength", options.line_strength, &LINE_STRENGTH)?;
     let light = luminance(&y);
     let lines = lines(&light, y.shape, options.line_width);
-    for plane in y.data.chunks_exact_mut(light.len()) {
-        for ((v, &light), line) in plane.iter_mut().zip(&light).zip(&lines) {
+    let (h, w) = (y.shape.h, y.shape.w);
+    each_row(&mut y.data, w, |i, row| {
+        let at = i % h * w;
+        for ((v, &light), line) in row.iter_mut().zip(&light[at..]).zip(&lines[at..]) {
             let stepped = *v + step(light, options) - light;
             *v = (stepped * (1.0 - options.line_strength * line)).clamp(0.0, 1.0);
         }
-    }
+    });
     Ok(y)
 }
 
@@ -87,7 +89,10 @@ fn step(light: f32, options: &Abstraction) -> f32 {
 fn lines(light: &[f32], shape: Shape, width: f32) -> Vec<f32> {
     let mut lines = blurred(light, shape, width);
     let coarse = blurred(light, shape, width * VARIANCES.sqrt());
-    lines.iter_mut().zip(&coarse).for_each(|(fine, coarse)| *fine = (FALLOFF * (TAU * coarse - *fine)).max(0.0).tanh());
+    each_row(&mut lines, shape.w, |y, row| {
+        let darker = |(fine, coarse): (&mut f32, &f32)| *fine = (FALLOFF * (TAU * coarse - *fine)).max(0.0).tanh();
+        row.iter_mut().zip(&coarse[y * shape.w..]).for_each(darker);
+    });
     lines
 }
 
@@ -99,17 +104,18 @@ fn blurred(plane: &[f32], Shape { h, w, .. }: Shape, sigma: f32) -> Vec<f32> {
     let weights: Vec<f32> = (-radius..=radius).map(|i| weight(i) / sum).collect();
     let near = |n: usize| (-radius..n as isize + radius).map(|i| reflect(i, n)).collect::<Vec<usize>>();
     let (rows, columns) = (near(h), near(w));
-    let mut across = Vec::with_capacity(plane.len());
-    for row in plane.chunks_exact(w) {
+    let mut across = vec![0.0; plane.len()];
+    each_row(&mut across, w, |y, to| {
+        let row = &plane[y * w..][..w];
         let at = |x: usize| weights.iter().zip(&columns[x..]).map(|(weight, &x)| weight * row[x]).sum::<f32>();
-        across.extend((0..w).map(at));
-    }
+        to.iter_mut().enumerate().for_each(|(x, to)| *to = at(x));
+    });
     let mut down = vec![0.0; plane.len()];
-    for (y, to) in down.chunks_exact_mut(w).enumerate() {
+    each_row(&mut down, w, |y, to| {
         for (weight, &from) in weights.iter().zip(&rows[y..]) {
             to.iter_mut().zip(&across[from * w..]).for_each(|(to, v)| *to += weight * v);
         }
-    }
+    });
     down
 }
 

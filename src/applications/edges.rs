@@ -1,6 +1,6 @@
 //! Edge maps.
 
-use super::{check_range, luminance};
+use super::{check_range, each_row, luminance};
 use crate::error::Result;
 use crate::geometry::reflect;
 use crate::tensor::{Shape, Tensor};
@@ -25,24 +25,25 @@ pub fn edges(mut y: Tensor, gain: f32) -> Result<Tensor> {
     check_range("gain", gain, &GAIN)?;
     let magnitudes = gradient(&luminance(&y), y.shape);
     let factor = gain / magnitudes.iter().copied().fold(FAINT, f32::max);
-    for plane in y.data.chunks_exact_mut(magnitudes.len()) {
-        plane.iter_mut().zip(&magnitudes).for_each(|(v, magnitude)| *v = (factor * magnitude).min(1.0));
-    }
+    let (h, w) = (y.shape.h, y.shape.w);
+    each_row(&mut y.data, w, |i, row| {
+        row.iter_mut().zip(&magnitudes[i % h * w..]).for_each(|(v, magnitude)| *v = (factor * magnitude).min(1.0));
+    });
     Ok(y)
 }
 
 /// Magnitudes of the gradient of a plane of H * W, reflected beyond its borders.
 fn gradient(light: &[f32], Shape { h, w, .. }: Shape) -> Vec<f32> {
     let near = |i: usize, n: usize| [-1, 0, 1].map(|step| reflect(i as isize + step, n));
-    let mut magnitudes = Vec::with_capacity(light.len());
-    for y in 0..h {
+    let mut magnitudes = vec![0.0; light.len()];
+    each_row(&mut magnitudes, w, |y, to| {
         let rows = near(y, h).map(|y| &light[y * w..][..w]);
-        for x in 0..w {
+        for (x, to) in to.iter_mut().enumerate() {
             let [[a, b, c], [d, _, e], [f, g, i]] = rows.map(|row| near(x, w).map(|x| row[x]));
             let (across, down) = (c + 2.0 * e + i - a - 2.0 * d - f, f + 2.0 * g + i - a - 2.0 * b - c);
-            magnitudes.push(across.hypot(down) / 4.0);
+            *to = across.hypot(down) / 4.0;
         }
-    }
+    });
     magnitudes
 }
 

@@ -1,6 +1,6 @@
 //! Detail boost.
 
-use super::{check_pair, check_range};
+use super::{check_pair, check_range, each_row};
 use crate::error::Result;
 use crate::tensor::Tensor;
 use std::ops::RangeInclusive;
@@ -19,7 +19,10 @@ pub const BOOST: RangeInclusive<f32> = 0.0..=20.0;
 pub fn enhance(x: &Tensor, mut y: Tensor, boost: f32) -> Result<Tensor> {
     check_pair(x, &y)?;
     check_range("boost", boost, &BOOST)?;
-    y.data.iter_mut().zip(&x.data).for_each(|(y, x)| *y = (x + boost * (x - *y)).clamp(0.0, 1.0));
+    let w = x.shape.w;
+    each_row(&mut y.data, w, |i, row| {
+        row.iter_mut().zip(&x.data[i * w..]).for_each(|(y, x)| *y = (x + boost * (x - *y)).clamp(0.0, 1.0));
+    });
     Ok(y)
 }
 

@@ -1,6 +1,6 @@
 //! Tone mapping.
 
-use super::{SHARES, check_pair, check_range, luminance};
+use super::{check_pair, check_range, each_row, luminance};
 use crate::error::Result;
 use crate::tensor::Tensor;
 use std::ops::RangeInclusive;
@@ -49,23 +49,28 @@ pub fn tonemap(x: &Tensor, mut y: Tensor, options: &Tonemap) -> Result<Tensor> {
     check_range("contrast", options.contrast, &CONTRAST)?;
     check_range("detail", options.detail, &DETAIL)?;
     check_range("saturation", options.saturation, &SATURATION)?;
-    let plane = x.shape.plane();
+    let (h, w) = (x.shape.h, x.shape.w);
     let mut base = luminance(&y);
-    base.iter_mut().for_each(|b| *b = b.max(f32::MIN_POSITIVE).log10());
+    each_row(&mut base, w, |_, row| row.iter_mut().for_each(|b| *b = b.max(f32::MIN_POSITIVE).log10()));
     let (low, top) = range(base.clone());
     let least = top - DECADES;
     let factor = (options.contrast.log10() / (top - low.max(least)).max(f32::MIN_POSITIVE)).min(1.0);
-    for (i, base) in base.into_iter().enumerate() {
-        let colour = [0, 1, 2].map(|c| x.data[c * plane + i].max(0.0));
-        let light = (0..3).map(|c| SHARES[c] * colour[c]).sum::<f32>();
-        let (base, detailed) = (base.max(least), light.log10().max(least));
-        let mapped = 10f32.powf((base - top) * factor + options.detail * (detailed - base));
-        for (c, v) in colour.into_iter().enumerate() {
-            // Black has no colour to keep.
-            let ratio = if light > 0.0 { (v / light).powf(options.saturation) } else { 0.0 };
-            y.data[c * plane + i] = srgb(mapped * ratio);
+    let light = luminance(x);
+    let mut mapped = base;
+    each_row(&mut mapped, w, |y, row| {
+        for (v, light) in row.iter_mut().zip(&light[y * w..]) {
+            let (base, detailed) = (v.max(least), light.log10().max(least));
+            *v = 10f32.powf((base - top) * factor + options.detail * (detailed - base));
         }
-    }
+    });
+    each_row(&mut y.data, w, |i, row| {
+        let at = i % h * w;
+        for (((v, x), light), mapped) in row.iter_mut().zip(&x.data[i * w..]).zip(&light[at..]).zip(&mapped[at..]) {
+            // Black has no colour to keep.
+            let ratio = if *light > 0.0 { (x.max(0.0) / light).powf(options.saturation) } else { 0.0 };
+            *v = srgb(mapped * ratio);
+        }
+    });
     Ok(y)
 }
 
