@@ -149,7 +149,7 @@ impl<'a> Directories<'a> {
             let values_at = at + 4 + inline as u64;
             let values_at = if length <= inline { values_at } else { self.number(values_at, inline)? };
             let mut data = self.slice(values_at, length)?.to_vec();
-            if self.little_endian != cfg!(target_endian = "little") {
+            if !self.is_native() {
                 data.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
             }
             Some(Entry { tag, kind, data, at: values_at as usize })
@@ -172,6 +172,11 @@ impl<'a> Directories<'a> {
     /// The directory that a tag of another one points to.
     pub(super) fn below(&self, ifd: &Ifd, tag: u16) -> Option<Ifd> {
         self.ifd(ifd.integer(tag)?)
+    }
+
+    /// Tells whether its numbers are in this machine's byte order.
+    pub(super) fn is_native(&self) -> bool {
+        self.little_endian == cfg!(target_endian = "little")
     }
 
     /// A copy of the file in which a tag of one 16-bit value has another one.
@@ -247,7 +252,7 @@ impl Exif {
 }
 
 /// A directory that is to lie at an offset, and after it those of its values that do not fit into it.
-fn directory(entries: &[Entry], at: usize) -> Vec<u8> {
+pub(super) fn directory(entries: &[Entry], at: usize) -> Vec<u8> {
     let mut entries: Vec<&Entry> = entries.iter().collect();
     entries.sort_by_key(|entry| entry.tag);
     let mut out = (entries.len() as u16).to_ne_bytes().to_vec();

@@ -2,6 +2,7 @@
 
 mod jpeg;
 mod read;
+mod rebuilt;
 mod write;
 
 pub(super) use read::{read, size};

@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use crate::image::ifd::{Ifd, tag};
 use crate::image::jpeg;
 
-const ROWS_PER_STRIP: u16 = 278;
-const PLANAR_CONFIGURATION: u16 = 284;
+pub(super) const ROWS_PER_STRIP: u16 = 278;
+pub(super) const PLANAR_CONFIGURATION: u16 = 284;
 const TABLES: u16 = 347;
 /// Places and lengths of strips, and of tiles.
-const CHUNKS: [[u16; 2]; 2] = [[273, 279], [324, 325]];
-const TILE: [u16; 2] = [323, 322];
+pub(super) const CHUNKS: [[u16; 2]; 2] = [[273, 279], [324, 325]];
+pub(super) const TILE: [u16; 2] = [323, 322];
 
-fn damaged(what: &str) -> Error {
+pub(super) fn damaged(what: &str) -> Error {
     Error::Invalid(format!("not a TIFF that can be read: {what}"))
 }
 

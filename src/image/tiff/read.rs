@@ -7,7 +7,7 @@ use half::f16;
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
-use super::jpeg;
+use super::{jpeg, rebuilt};
 use crate::error::{Error, Result};
 use crate::image::decoder::{check_all, check_size};
 use crate::image::hdr::scaled;
@@ -216,13 +216,12 @@ fn check_kind(ifd: &Ifd, space: u64) -> Result<()> {
     };
     let compression = ifd.integer(tag::COMPRESSION).unwrap_or(1);
     let name = match compression {
-        1 | 4 | 5 | 7 | 8 | 32773 | 32946 => None,
+        1 | 4 | 5 | 7 | 8 | 32773 | 32946 | rebuilt::ZSTD => None,
         2 | 3 => Some("CCITT Group 3"),
         6 => Some("the old kind of JPEG"),
         34712 => Some("JPEG 2000"),
         34887 => Some("LERC"),
         34925 => Some("LZMA"),
-        50000 => Some("Zstandard"),
         50001 => Some("WebP"),
         50002 => Some("JPEG XL"),
         _ => Some("a compression unknown here"),
@@ -232,7 +231,10 @@ fn check_kind(ifd: &Ifd, space: u64) -> Result<()> {
     }
     let bits = ifd.entry(tag::BITS).map_or(vec![1], |entry| entry.integers());
     let small = matches!(space, photometric::WHITE_IS_ZERO | photometric::BLACK_IS_ZERO | photometric::PALETTE);
-    let known = |bits: u64| matches!(bits, 8 | 16 | 32 | 64) || small && matches!(bits, 1 | 2 | 4);
+    let plain =
+        matches!(space, 0..=2 | photometric::CMYK) && matches!(compression, 1 | 5 | 8 | 32773 | 32946 | rebuilt::ZSTD);
+    let packed = plain && rebuilt::is_packed(ifd);
+    let known = |bits: u64| packed || matches!(bits, 8 | 16 | 32 | 64) || small && matches!(bits, 1 | 2 | 4);
     if let Some(bits) = bits.iter().find(|bits| !known(**bits)) {
         return refused(format!("a TIFF of {bits} bits a sample"));
     }
@@ -260,6 +262,14 @@ fn samples(bytes: &[u8], i: usize, ifd: &Ifd, size: (usize, usize), options: &Re
     let bits = ifd.integer(tag::BITS).unwrap_or(1) as usize;
     let pixel = channels_claimed.saturating_mul(bits.div_ceil(8));
     check_size(size, pixel)?;
+    if ifd.integer(tag::COMPRESSION) == Some(rebuilt::ZSTD) {
+        let (page, damage) = rebuilt::decompressed(bytes, ifd, size, options)?;
+        let (found, channels, depth, notes, more) = samples(&page.bytes, 0, &page.ifd, size, options)?;
+        return Ok((found, channels, depth, notes, damage.or(more)));
+    }
+    if rebuilt::is_packed(ifd) {
+        return packed(bytes, ifd, size, options);
+    }
     if ifd.integer(tag::COMPRESSION) == Some(JPEG) {
         let (samples, channels) = jpeg::samples(bytes, ifd, size)?;
         return Ok((Samples::Eight(samples), channels, Depth::Eight, vec![], None));
@@ -295,7 +305,9 @@ fn samples(bytes: &[u8], i: usize, ifd: &Ifd, size: (usize, usize), options: &Re
     ) = (colour, &samples)
     {
         let palette = ifd.integer(tag::PHOTOMETRIC) == Some(photometric::PALETTE);
-        samples = Samples::Eight(unpacked(packed, bits, size.1 * channels, !palette));
+        // Stretched to 0..=255, or indices as they are.
+        let factor = if palette { 1 } else { 255 / ((1 << bits) - 1) as u8 };
+        samples = Samples::Eight(unpacked(packed, bits, size.1 * channels).map(|v| v as u8 * factor).collect());
     }
     if layout.planes > 1 {
         let count = size.0 * size.1;
@@ -343,14 +355,36 @@ fn normalised(result: DecodingResult, notes: &mut Vec<Note>) -> (Samples, Depth)
     (samples, Depth::Sixteen)
 }
 
-/// One value a byte, of values of 1, 2 or 4 bits in rows that begin at whole bytes; stretched to 0..=255, or as they
-/// are.
-fn unpacked(packed: &[u8], bits: u8, row: usize, stretch: bool) -> Vec<u8> {
-    let (per_byte, top) = (usize::from(8 / bits), (1u16 << bits) - 1);
-    let factor = if stretch { (255 / top) as u8 } else { 1 };
-    let value = |row: &[u8], i: usize| row[i / per_byte] >> (8 - bits as usize * (i % per_byte + 1)) & top as u8;
-    let rows = packed.chunks_exact(row.div_ceil(per_byte));
-    rows.flat_map(|bytes| (0..row).map(move |i| value(bytes, i) * factor)).collect()
+/// Decodes a page whose samples are packed into bits that are no whole bytes: stretched to 8 or to 16 bits.
+fn packed(bytes: &[u8], ifd: &Ifd, (h, w): (usize, usize), options: &ReadOptions) -> Result<Decoded> {
+    let (bits, channels) = (ifd.integer(tag::BITS).unwrap_or(1) as u8, ifd.integer(tag::SAMPLES).unwrap_or(1) as usize);
+    let row = rebuilt::row_bytes(ifd, w as u64) as usize;
+    let page = rebuilt::as_bytes(bytes, ifd)?;
+    let (Samples::Eight(packed), .., damage) = samples(&page.bytes, 0, &page.ifd, (h, row), options)? else {
+        unreachable!("samples of 8 bits")
+    };
+    let top = (1u32 << bits) - 1;
+    let inverted = ifd.integer(tag::PHOTOMETRIC) == Some(photometric::WHITE_IS_ZERO);
+    let values =
+        unpacked(&packed, bits, w * channels).map(|v| if inverted { top - u32::from(v) } else { u32::from(v) });
+    let (samples, depth) = match bits {
+        ..=8 => (Samples::Eight(values.map(|v| ((255 * v + top / 2) / top) as u8).collect()), Depth::Eight),
+        _ => (Samples::Sixteen(values.map(|v| ((65535 * v + top / 2) / top) as u16).collect()), Depth::Sixteen),
+    };
+    Ok((samples, channels, depth, vec![], damage))
+}
+
+/// Values of so many bits, at most 16, the highest bit first, in rows of `row` of them that begin at whole bytes.
+fn unpacked(packed: &[u8], bits: u8, row: usize) -> impl Iterator<Item = u16> {
+    let bits = usize::from(bits);
+    packed.chunks_exact((row * bits).div_ceil(8)).flat_map(move |bytes| {
+        (0..row).map(move |i| {
+            let (first, end) = (i * bits, (i + 1) * bits);
+            let touched = &bytes[first / 8..end.div_ceil(8)];
+            let value = touched.iter().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+            ((value >> (8 * end.div_ceil(8) - end)) & ((1 << bits) - 1)) as u16
+        })
+    })
 }
 
 fn interleaved<T: Copy>(planes: &[T], count: usize) -> Vec<T> {
