@@ -50,6 +50,8 @@ mod kernel;
 pub mod lab;
 mod net;
 mod observer;
+#[cfg(feature = "files")]
+mod onnx;
 mod ops;
 mod plan;
 mod rng;
@@ -99,6 +101,9 @@ pub mod low_level {
         kernel,
         /// The networks.
         net,
+        /// A network as an ONNX model.
+        #[cfg(feature = "files")]
+        onnx,
         /// The operators.
         ops,
         /// Where each value lives, and what it costs.

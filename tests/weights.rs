@@ -5,6 +5,7 @@ mod support;
 use proptest::prelude::*;
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Latent, Network, Sasnet};
+use sasnet::low_level::onnx;
 use sasnet::low_level::smooth::{Options, Smoother};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::{MODELS, Precision, Weights};
@@ -420,6 +421,21 @@ fn results_stay_in_half_precision() {
     let psnr = sasnet::lab::metrics::score(&y_half, &y).unwrap().psnr;
     println!("{psnr:.1} dB between f16 and f32");
     assert!(psnr > 55.0 && y != y_half, "{psnr}");
+}
+
+/// What is in the model is tested where it is made, in `src/onnx/tests.rs`.
+#[test]
+fn onnx_models_are_written_beside_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let [weights, onnx, again] = ["w.safetensors", "w.onnx", "again.safetensors"].map(|name| folder.path().join(name));
+    small_weights(&[1], 4, true, 0.0).write(&weights, Precision::F32).unwrap();
+    let run = |out: &std::path::Path, more: &[&std::ffi::OsStr]| {
+        support::Ran::of(support::sasnet().arg("weights").arg(&weights).arg("--onnx").arg(out).args(more))
+    };
+    let ran = run(&onnx, &["-o".as_ref(), again.as_ref()]).ok();
+    assert!(ran.stderr.contains("w.onnx") && ran.stderr.contains("again.safetensors"), "{}", ran.stderr);
+    assert_eq!(std::fs::read(&onnx).unwrap(), onnx::export(&Weights::read(&again).unwrap()).unwrap());
+    run(&folder.path().join("w.pb"), &[]).fails(1, &["w.pb: is no .onnx", "ONNX model"]);
 }
 
 /// The shipped models are in half precision: writing them so again loses nothing.

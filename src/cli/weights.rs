@@ -5,11 +5,13 @@ use clap::Args;
 use sasnet::lab::train::grow::grow;
 use sasnet::low_level::file::{is_stream, prepare};
 use sasnet::low_level::net::count::{COUNTED, full_network};
+use sasnet::low_level::onnx;
 use sasnet::low_level::weights::Precision;
 use sasnet::{Error, Result};
 use std::path::PathBuf;
 
-/// Show what a weights file or a checkpoint holds, and write it as weights alone, in full or half precision.
+/// Show what a weights file or a checkpoint holds, and write it as weights alone, in full or half precision, or as an
+/// ONNX model.
 #[derive(Args)]
 pub struct Weights_ {
     /// Weights or checkpoint (of which the weights' moving average counts, where it has one), folder of a training run, or
@@ -21,6 +23,10 @@ pub struct Weights_ {
     /// Write them in 16 bits instead of 32: half the size
     #[arg(long, requires = "out")]
     f16: bool,
+    /// Write the network as an ONNX model there (operators of version 17, f32): one input x and one output y, (batch, 3,
+    /// height, width) of any size, RGB in [0, 1]; without noise
+    #[arg(long, value_name = "FILE")]
+    onnx: Option<PathBuf>,
     /// Enlarge the network to --blocks and --features without changing what it computes, to train it on (train --from)
     #[arg(long, requires = "out", help_heading = "Growing")]
     grow: bool,
@@ -46,25 +52,30 @@ impl Weights_ {
         let shown = [describe(&weights.network), format!("{macs:.2} GMAC on 512x384")];
         let metadata = weights.metadata.iter().map(|(key, value)| format!("{key}: {value}"));
         let shown = shown.into_iter().chain(metadata).collect::<Vec<_>>().join("\n");
-        let Some(out) = &self.out else {
-            say!("{shown}");
-            return Ok(());
-        };
-        let is_stream = is_stream(out);
-        if !is_stream && out.extension().is_none_or(|extension| extension != "safetensors") {
-            return Err(Error::file(out, "is no .safetensors: give the name of a weights file"));
+        let outs = [(&self.out, "safetensors", "a weights file"), (&self.onnx, "onnx", "an ONNX model")];
+        let outs = outs.into_iter().filter_map(|(out, extension, what)| Some((out.as_deref()?, extension, what)));
+        for (out, extension, what) in outs.clone() {
+            if !is_stream(out) && out.extension().is_none_or(|own| own != extension) {
+                return Err(Error::file(out, format!("is no .{extension}: give the name of {what}")));
+            }
         }
-        // That may be the standard output.
-        if is_stream {
+        // One of them may be the standard output.
+        if outs.clone().any(|(out, ..)| is_stream(out)) {
             note!("{shown}")
         } else {
             say!("{shown}")
         }
-        prepare(out)?;
-        weights.write(out, if self.f16 { Precision::F16 } else { Precision::F32 })?;
-        match out.metadata() {
-            Ok(file) if !is_stream => note!("wrote {}, {} bytes", out.display(), file.len()),
-            _ => note!("wrote {}", out.display()),
+        outs.clone().try_for_each(|(out, ..)| prepare(out))?;
+        for (out, extension, _) in outs {
+            if extension == "onnx" {
+                onnx::write(&weights, out)?;
+            } else {
+                weights.write(out, if self.f16 { Precision::F16 } else { Precision::F32 })?;
+            }
+            match out.metadata() {
+                Ok(file) if !is_stream(out) => note!("wrote {}, {} bytes", out.display(), file.len()),
+                _ => note!("wrote {}", out.display()),
+            }
         }
         Ok(())
     }
