@@ -25,7 +25,7 @@ const FLAT_ONE_IN: usize = 25;
 const BARE_ONE_IN: usize = 30;
 /// Of twelve textures so many are multiplied, and so many cut as joints.
 const MULTIPLIED_OF_12: usize = 2;
-const JOINTS_OF_12: usize = 5;
+const JOINTS_OF_12: usize = 2;
 /// One texture in so many is stronger than the recipe's upper bound, by at most this factor (25 to 45 of 255).
 const STRONG_ONE_IN: usize = 3;
 const STRONG: f32 = 1.8;
