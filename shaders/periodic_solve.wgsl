@@ -1,4 +1,4 @@
-// A screened Poisson equation where opposite borders meet: y = u + P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
+// A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 // transforms. Two channels are one complex plane z, b[first] + i b[first + plane].
 // One invocation: one value.
 
@@ -8,6 +8,7 @@ struct Params {
     plane: u32, // h w
     first: u32, // first element of the two channels
     pair: u32, // 1: there are two; 0: the second is 0
+    add: u32, // 1: y = u + k P(b); 0: k P(b)
     // A pass of radix p over lines:
     n: u32, // length that is left
     s: u32, // that is done
@@ -16,7 +17,7 @@ struct Params {
     down: u32, // 1: lines are columns; 0: rows
     inverse: u32,
     a: f32,
-    scale: f32, // 1 / h w
+    scale: f32, // k / h w
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -94,8 +95,8 @@ fn unpack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let at = p.first + i;
-    y[at] = u[at] + z_in[i].x;
+    y[at] = select(0.0, u[at], p.add == 1u) + z_in[i].x;
     if p.pair == 1u {
-        y[at + p.plane] = u[at + p.plane] + z_in[i].y;
+        y[at + p.plane] = select(0.0, u[at + p.plane], p.add == 1u) + z_in[i].y;
     }
 }

@@ -66,6 +66,10 @@ pub fn export(weights: &Weights) -> Result<Vec<u8>> {
     let mut known = HashMap::from([(picture, Tensor { name: x, shape: g.shape(picture), dilation: 1 })]);
     for node in g.nodes() {
         for value in &node.inputs {
+            if g.constants().iter().any(|(table, _)| table == value) {
+                // Of this size: what needs it makes its own.
+                known.insert(*value, Tensor { name: String::new(), shape: g.shape(*value), dilation: 1 });
+            }
             if let (Storage::View { offset, .. }, false) = (g.info(*value).storage, known.contains_key(value)) {
                 let entry = g.layout().entries().iter().find(|entry| entry.offset == offset).expect("a parameter");
                 // A matrix is a kernel of 1x1.

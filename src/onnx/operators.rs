@@ -140,7 +140,11 @@ pub(super) fn lower(m: &mut Builder, op: &Op, inputs: &[&Tensor]) -> Result<Vec<
         Op::Sweep(op) => sweep(m, x[0], x[1], op.up),
         Op::Differences(op) => differences(m, x[0], op.adjoint, op.open),
         Op::Coverage(_) => coverage(m, x[0], x[1], inputs[0].shape.c),
-        Op::PoissonSolve(op) => poisson(m, x[0], op.beta),
+        Op::PeriodicSolve(op) => {
+            // The last two are tables for transforms of one size, for which the model has dense products of any.
+            let change = periodic_solve(m, x[x.len() - 3], op.a, op.k);
+            if x.len() == 4 { m.node("Add", &[x[0], &change], &[]) } else { change }
+        }
 
         other => {
             let message = format!("the operator {} of \"{}\" has no form in ONNX", other.name(), m.layer);
@@ -312,7 +316,9 @@ fn coverage(m: &mut Builder, x: &str, b: &str, c: usize) -> String {
     scaled(m, &sum, 0.5)
 }
 
-fn poisson(m: &mut Builder, b: &str, beta: f64) -> String {
+/// k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b: with `M_n[i, j] = (cos t + sin t) / sqrt n`, `t = 2 pi i j / n`, which is symmetric,
+/// its own inverse, and diagonalises D'D of n values, it is `M_H [(M_H b M_W) k / (1 + a (l_H(i) + l_W(j)))] M_W`.
+fn periodic_solve(m: &mut Builder, b: &str, a: f64, k: f64) -> String {
     use std::f32::consts::{PI, TAU};
     let [(by_rows, of_rows), (by_columns, of_columns)] = [2, 3].map(|axis| {
         let [i, n] = places(m, b, axis);
@@ -347,11 +353,11 @@ fn poisson(m: &mut Builder, b: &str, beta: f64) -> String {
         m.node("MatMul", &[&half, &by_columns], &[])
     };
     let sum = m.node("Add", &[&of_rows, &of_columns], &[]);
-    let weighted = scaled(m, &sum, beta as f32);
+    let weighted = scaled(m, &sum, a as f32);
     let one = m.float(1.0);
     let divisor = m.node("Add", &[&weighted, &one], &[]);
     let v = transform(m, b);
-    let v = scaled(m, &v, beta as f32);
+    let v = scaled(m, &v, k as f32);
     let v = m.node("Div", &[&v, &divisor], &[]);
     transform(m, &v)
 }

@@ -47,7 +47,6 @@ pub mod pcg;
 pub mod periodic_solve;
 pub mod phases;
 pub mod pixel_conv;
-pub mod poisson;
 pub mod resize;
 pub mod rows;
 pub mod rtv_weights;
@@ -202,7 +201,6 @@ operators! {
     periodic_solve::PeriodicSolve,
     phases::Phases, phases::PhasesInverse,
     pixel_conv::PixelConv, pixel_conv::PixelConvBackward,
-    poisson::PoissonSolve,
     resize::Resize, resize::ResizeBackward,
     rows::Rows,
     rtv_weights::RtvWeights,
@@ -255,7 +253,6 @@ pub static SHADERS: &[&Shader] = &[
     &periodic_solve::SHADER,
     &phases::SHADER,
     &pixel_conv::SHADER,
-    &poisson::SHADER,
     &resize::SHADER,
     &rows::SHADER,
     &rtv_weights::SHADER,

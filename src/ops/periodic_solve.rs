@@ -1,4 +1,4 @@
-//! A screened Poisson equation where opposite borders meet: y = u + P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
+//! A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 //! transforms, exact at any size: the 2-D DFT of b is divided by 1 + a (4 sin^2(pi kx / W) + 4 sin^2(pi ky / H)).
 //!
 //! The divisor is real and even, so that two channels travel as one complex plane and are never told apart. The transform
@@ -7,11 +7,12 @@
 //! with w_n^t in a table of N numbers made in f64 ([`roots`]). A prime radix p costs p multiply-adds a value.
 //! Not taken: Bluestein's transform (three padded ones, more memory and rounding), conjugate gradients or multigrid
 //! (inexact, at a up to 1e5), a cosine transform (other borders than the authors').
-//! For filters only: it has no gradient.
+//!
+//! P is symmetric, and so its own gradient.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
-use super::{Graph, Operator, Workspace, arity, check};
+use super::{Graph, Node, Operator, Workspace, arity, check};
 use crate::graph::Value;
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param, Shader};
 use crate::tensor::Shape;
@@ -19,11 +20,13 @@ use crate::tensor::Shape;
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("periodic_solve", include_str!("../../shaders/periodic_solve.wgsl"));
 
-/// (u (N, C, H, W), b of the same shape, [`roots`] of W, those of H) -> u + P(b).
+/// (u (N, C, H, W), b of the same shape, [`roots`] of W, those of H) -> u + k P(b); without u k P(b).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeriodicSolve {
     /// The factor a.
     pub a: f64,
+    /// The factor k.
+    pub k: f64,
 }
 
 /// Adds the table of a transform of length n to a graph: cos, then sin of 2 pi t / n, and 4 sin^2(pi t / n), 0 <= t < n.
@@ -58,23 +61,38 @@ fn work(n: usize) -> usize {
     radices(n).iter().sum()
 }
 
+impl PeriodicSolve {
+    /// Index of b among the inputs: u is before it, or nothing.
+    fn b(inputs: usize) -> usize {
+        inputs - 3
+    }
+}
+
 impl Operator for PeriodicSolve {
     fn name(&self) -> &'static str {
         "periodic_solve"
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [u, b, rows, columns] = arity(inputs)?;
+        check!((3..=4).contains(&inputs.len()), "takes 3 or 4 inputs, got {}", inputs.len());
+        let (u, [b, rows, columns]) = (inputs[0], arity(&inputs[Self::b(inputs.len())..])?);
         check!(u == b, "u is {u}, b is {b}");
         let table = |n| Shape::new(1, 3, 1, n);
-        check!(rows == table(u.w) && columns == table(u.h), "u is {u}, the tables are {rows} and {columns}");
-        Ok(vec![u])
+        check!(rows == table(b.w) && columns == table(b.h), "b is {b}, the tables are {rows} and {columns}");
+        Ok(vec![b])
     }
 
     fn macs(&self, inputs: &[Shape], _: &[Shape]) -> u64 {
         let Shape { n, c, h, w } = inputs[0];
         // Both ways, four multiplications of reals for one of complex numbers.
         (n * c.div_ceil(2) * h * w * (work(h) + work(w)) * 8) as u64
+    }
+
+    fn backward(&self, g: &mut Graph, node: &Node, dy: &[Option<Value>], _: &[bool]) -> Vec<Option<Value>> {
+        let (b, dy) = (Self::b(node.inputs.len()), dy[0].expect("dy"));
+        let [rows, columns] = [1, 2].map(|i| node.inputs[b + i]);
+        let db = g.apply1(&node.name, self.clone(), &[dy, rows, columns]).expect("the shape of b");
+        vec![Some(dy); b].into_iter().chain([Some(db), None, None]).collect()
     }
 
     fn workspace(&self, inputs: &[Shape], _: &[Shape]) -> Workspace {
@@ -86,14 +104,15 @@ impl Operator for PeriodicSolve {
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let Shape { c, h, w, .. } = x[0].shape;
-        let (rows, columns) = (Transform::of(x[2].data), Transform::of(x[3].data));
+        let (u, x) = x.split_at(Self::b(x.len()));
+        let (b, rows, columns) = (x[0].data, Transform::of(x[1].data), Transform::of(x[2].data));
         let plane = h * w;
         let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
         let (re, im) = shared[..2 * plane].split_at_mut(plane);
-        let images = y[0].data.chunks_mut(c * plane).zip(x[0].data.chunks(c * plane)).zip(x[1].data.chunks(c * plane));
-        let pairs =
-            images.flat_map(|((y, u), b)| y.chunks_mut(2 * plane).zip(u.chunks(2 * plane)).zip(b.chunks(2 * plane)));
-        for ((y, u), b) in pairs {
+        let images = y[0].data.chunks_mut(c * plane).zip(b.chunks(c * plane));
+        let pairs = images.flat_map(|(y, b)| y.chunks_mut(2 * plane).zip(b.chunks(2 * plane)));
+        let mut done = 0;
+        for (y, b) in pairs {
             let (first, second) = b.split_at(plane);
             re.copy_from_slice(first);
             if second.is_empty() {
@@ -130,7 +149,7 @@ impl Operator for PeriodicSolve {
                             // SAFETY: each task has columns of its own, all of which lie in both planes.
                             unsafe { shared_planes.load(&mut lanes, (first, count), w) };
                             columns.run(&mut lanes, false);
-                            let (a, scale) = (T::of(self.a), T::of(1.0 / plane as f64));
+                            let (a, scale) = (T::of(self.a), T::of(self.k / plane as f64));
                             for (i, down) in columns.squares.iter().enumerate() {
                                 let (re, im) = lanes.at(i);
                                 for j in 0..count {
@@ -147,39 +166,41 @@ impl Operator for PeriodicSolve {
                 });
             });
             rows_of(re, im, true);
-            for ((y, u), change) in y.chunks_exact_mut(plane).zip(u.chunks_exact(plane)).zip([&*re, &*im]) {
-                let parts = y.par_chunks_mut(CHUNK).zip(u.par_chunks(CHUNK));
-                parts.zip(change.par_chunks(CHUNK)).for_each(|((y, u), change)| {
-                    y.iter_mut().zip(u).zip(change).for_each(|((y, u), change)| *y = *u + *change);
-                });
+            for (y, change) in y.chunks_exact_mut(plane).zip([&*re, &*im]) {
+                let parts = y.par_chunks_mut(CHUNK).zip(change.par_chunks(CHUNK));
+                match u {
+                    [u] => parts.zip(u.data[done..][..plane].par_chunks(CHUNK)).for_each(|((y, change), u)| {
+                        y.iter_mut().zip(u).zip(change).for_each(|((y, u), change)| *y = *u + *change);
+                    }),
+                    _ => parts.for_each(|(y, change)| y.copy_from_slice(change)),
+                }
+                done += plane;
             }
         }
     }
 
     fn gpu(&self, l: &mut Lowering) {
         let Shape { n, c, h, w } = l.inputs[0];
-        let plane = h * w;
+        let (plane, b) = (h * w, Self::b(l.inputs.len()));
+        let (rows, columns) = (Input(b + 1), Input(b + 2));
         // Two channels after the other, so that a complex plane lies there twice and not more.
         let mut z = [l.scratch(2 * plane), l.scratch(2 * plane)];
         for (image, channel) in (0..n).flat_map(|image| (0..c).step_by(2).map(move |channel| (image, channel))) {
             let (first, pair) = ((image * c + channel) * plane, usize::from(channel + 1 < c));
             let dispatch = |l: &mut Lowering, entry, bindings: &[(&'static str, Operand)], pass: &Pass| {
-                let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair)];
+                let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
                 let sizes = sizes.iter().chain(&pass.0).map(|(name, v)| (*name, Param::from(*v)));
                 let numbers =
-                    [("a", self.a), ("scale", 1.0 / plane as f64)].map(|(name, v)| (name, Param::from(v as f32)));
+                    [("a", self.a), ("scale", self.k / plane as f64)].map(|(name, v)| (name, Param::from(v as f32)));
                 let params: Vec<_> = sizes.chain(numbers).collect();
                 l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane));
             };
-            dispatch(l, "pack", &[("b", Input(1)), ("z", z[0])], &Pass::NONE);
-            for (side, roots, down, inverse) in [
-                (w, Input(2), false, false),
-                (h, Input(3), true, false),
-                (h, Input(3), true, true),
-                (w, Input(2), false, true),
-            ] {
+            dispatch(l, "pack", &[("b", Input(b)), ("z", z[0])], &Pass::NONE);
+            for (side, roots, down, inverse) in
+                [(w, rows, false, false), (h, columns, true, false), (h, columns, true, true), (w, rows, false, true)]
+            {
                 if down && inverse {
-                    let bindings = [("z_in", z[0]), ("roots", Input(2)), ("roots_down", Input(3)), ("z", z[1])];
+                    let bindings = [("z_in", z[0]), ("roots", rows), ("roots_down", columns), ("z", z[1])];
                     dispatch(l, "divide", &bindings, &Pass::NONE);
                     z.reverse();
                 }
@@ -188,6 +209,7 @@ impl Operator for PeriodicSolve {
                     z.reverse();
                 }
             }
+            // Without u its binding is b, which is not read.
             dispatch(l, "unpack", &[("z_in", z[0]), ("u", Input(0)), ("y", Output(0))], &Pass::NONE);
         }
     }

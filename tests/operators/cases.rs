@@ -412,14 +412,20 @@ fn splitting((h, w): (usize, usize)) -> Vec<Case> {
         }
     }
     for (n, c, a) in [(1, 3, 0.7), (2, 1, 0.1), (1, 2, 1000.0)] {
-        let x = Shape::new(n, c, h, w);
-        let inputs = vec![(x, random.vec(x.len())), (x, random.vec(x.len()))];
-        cases.push(Case::of("periodic_solve", format!("periodic solution, a = {a}"), inputs, &[], 1, |g, x| {
-            let (rows, columns) = (periodic_solve::roots(g, w), periodic_solve::roots(g, h));
-            g.apply("solve", PeriodicSolve { a }, &[x[0], x[1], rows, columns]).unwrap()
-        }));
+        cases.extend([1, 2].map(|inputs| solution(Shape::new(n, c, h, w), inputs, PeriodicSolve { a, k: 1.0 })));
     }
+    cases.push(solution(Shape::new(1, 3, h, w), 2, PeriodicSolve { a: 4194.304, k: 4194.304 }));
     cases
+}
+
+/// Of b alone, or of u and b.
+pub fn solution(shape: Shape, inputs: usize, op: PeriodicSolve) -> Case {
+    let mut random = Random::new(shape.len());
+    let x = (0..inputs).map(|_| (shape, random.vec(shape.len()))).collect();
+    Case::of("periodic_solve", format!("{op:?} of {inputs}"), x, &vec![true; inputs], 1, |g, x| {
+        let tables = [shape.w, shape.h].map(|n| periodic_solve::roots(g, n));
+        g.apply("solve", op, &[x, &tables[..]].concat()).unwrap()
+    })
 }
 
 /// Those of relative total variation and the static/dynamic filter.

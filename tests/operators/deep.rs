@@ -5,8 +5,8 @@ use sasnet::low_level::ops::{
     activation::Bounded, activation::Function, affine::Affine, batch_norm::BatchNorm, blur::Blur, constant::Constant,
     constant::Detach, conv::Conv, conv::Padding, coverage::Coverage, differences::Differences, edge_loss::EdgeLoss,
     edge_loss::Edges, grey_gradient::GreyGradient, maximum::Maximum, neighbour_loss::NeighbourLoss, phases::Phases,
-    phases::PhasesInverse, poisson::PoissonSolve, resize::Resize, running_stats::RunningStats,
-    squared_loss::SquaredLoss, ssim::Products, ssim::Squares, ssim::SsimLoss, sweep::Sweep, transpose::Transpose,
+    phases::PhasesInverse, resize::Resize, running_stats::RunningStats, squared_loss::SquaredLoss, ssim::Products,
+    ssim::Squares, ssim::SsimLoss, sweep::Sweep, transpose::Transpose,
 };
 
 fn random_inputs(shapes: &[Shape], seed: usize) -> Vec<(Shape, Vec<f32>)> {
@@ -201,15 +201,11 @@ pub fn cases() -> Vec<Case> {
         let two = random_inputs(&[shape; 2], 5);
         cases.push(Case::new("squared_loss", SquaredLoss { k: 0.5 }, two, &[true, false]));
         cases.extend(DIFFERENCES.map(|op| Case::new("differences", op, random_inputs(&[shape], 6), &[true])));
-        for beta in [1.0, 4194.304] {
-            cases.push(Case::new("poisson", PoissonSolve { beta }, random_inputs(&[shape], 7), &[true]));
-        }
     }
     cases.push(similarity(Shape::new(2, 3, 33, 65)));
     cases.push(Case::new("transpose", Transpose, random_inputs(&[Shape::new(1, 65_537, 1, 2)], 2), &[true]));
     let large = Shape::new(1, 2, 65, 130);
     cases.push(Case::new("squared_loss", SquaredLoss { k: 2.0 }, random_inputs(&[large; 2], 5), &[true, false]));
-    cases.push(Case::new("poisson", PoissonSolve { beta: 168.0 }, random_inputs(&[large], 7), &[true]));
     for (n, h, w) in [(1, 2, 2), (2, 3, 17), (1, 16, 16), (3, 31, 47)] {
         cases.extend(edges(n, h, w));
         let picture = Shape::new(n, 3, h, w);
@@ -244,7 +240,8 @@ pub fn small() -> Vec<Case> {
         similarity(Shape::new(2, 3, 6, 7)),
         elementwise(GreyGradient, "grey_gradient", 1, shape),
         Case::new("squared_loss", SquaredLoss { k: 2.0 }, random_inputs(&[shape; 2], 5), &[true, false]),
-        elementwise(PoissonSolve { beta: 7.0 }, "poisson", 1, shape),
+        solution(shape, 1, PeriodicSolve { a: 7.0, k: 2.0 }),
+        solution(shape, 2, PeriodicSolve { a: 7.0, k: 1.0 }),
         coverage((2, 2, 5, 9), 2, 11),
         edge_loss(),
     ]
