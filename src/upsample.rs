@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::ops::guided::{PAIRS, SYMMETRIC, cofactors};
 use crate::tensor::{Shape, Tensor};
 
 /// Pixels of the smaller picture from a window's centre to its side.
@@ -117,19 +118,18 @@ impl Model {
         let mean = |value: &dyn Fn(usize) -> f32| window_mean(value, around.clone(), 0..h, w);
         let [mean_g, mean_y] =
             [&guide.data, &coarse.data].map(|data| [0, 1, 2].map(|c| mean(&|i| data[c * plane + i])));
-        let squares = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)].map(|(j, k)| mean(&|i| g(j)[i] * g(k)[i]));
+        let squares = PAIRS.map(|(j, k)| mean(&|i| g(j)[i] * g(k)[i]));
         let products: [Vec<f32>; 9] = std::array::from_fn(|n| mean(&|i| y(n / 3)[i] * g(n % 3)[i]));
 
         let count = around.len() * w;
         let (mut a, mut b): ([Vec<f32>; 9], [Vec<f32>; 3]) = Default::default();
         for i in 0..count {
             let m = [0, 1, 2].map(|k| mean_g[k][i]);
-            let mut covariance = [[0.0; 3]; 3];
-            for (n, (j, k)) in [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)].into_iter().enumerate() {
-                let v = squares[n][i] - m[j] * m[k] + if j == k { FLAT } else { 0.0 };
-                (covariance[j][k], covariance[k][j]) = (v, v);
-            }
-            let inverse = inverse(covariance);
+            let variance =
+                |n: usize, (j, k): (usize, usize)| squares[n][i] - m[j] * m[k] + if j == k { FLAT } else { 0.0 };
+            // All eigenvalues are FLAT or more; in f64, as cofactors cancel.
+            let (inverse, determinant) = cofactors(std::array::from_fn(|n| f64::from(variance(n, PAIRS[n]))));
+            let inverse = SYMMETRIC.map(|row| row.map(|at| (inverse[at] / determinant) as f32));
             for c in 0..3 {
                 let with_g = [0, 1, 2].map(|k| products[3 * c + k][i] - mean_y[c][i] * m[k]);
                 let row = [0, 1, 2].map(|k| (0..3).map(|j| inverse[k][j] * with_g[j]).sum::<f32>());
@@ -155,17 +155,6 @@ fn window_mean(value: &dyn Fn(usize) -> f32, rows: Range<usize>, all: Range<usiz
         out.extend((0..w).map(|x| window(x, w - 1).map(|x| line[x]).sum::<f32>() / size));
     }
     out
-}
-
-/// Of a symmetric matrix whose eigenvalues are [`FLAT`] or more.
-fn inverse(m: [[f32; 3]; 3]) -> [[f32; 3]; 3] {
-    let m = m.map(|row| row.map(f64::from));
-    let cofactor = |r: usize, c: usize| {
-        let [r1, r2, c1, c2] = [r + 1, r + 2, c + 1, c + 2].map(|i| i % 3);
-        m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1]
-    };
-    let determinant: f64 = (0..3).map(|c| m[0][c] * cofactor(0, c)).sum();
-    [0, 1, 2].map(|r| [0, 1, 2].map(|c| (cofactor(c, r) / determinant) as f32))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::cpu::*;
 use super::{Operator, arity, check};
 use crate::kernel::{Grid, Lowering, Operand, Operand::*, Shader};
 use crate::tensor::Shape;
+use std::ops::{Add, Mul, Sub};
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("guided", include_str!("../../shaders/guided.wgsl"));
@@ -66,9 +67,22 @@ fn dispatch(l: &mut Lowering, guide: Guide, eps: f64, entry: &'static str, bindi
     l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(len));
 }
 
-/// Where the entry (i, j) of a symmetric matrix stands among its six numbers.
-#[cfg(feature = "cpu")]
-const SYMMETRIC: [[usize; 3]; 3] = [[0, 1, 2], [1, 3, 4], [2, 4, 5]];
+/// The pairs of channels whose numbers make up a symmetric matrix: rr, rg, rb, gg, gb, bb.
+pub(crate) const PAIRS: [(usize, usize); 6] = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
+
+/// Where the entry (i, j) of a symmetric matrix stands among them.
+pub(crate) const SYMMETRIC: [[usize; 3]; 3] = [[0, 1, 2], [1, 3, 4], [2, 4, 5]];
+
+/// The cofactors of a symmetric matrix, and its determinant: together its inverse.
+#[inline(always)]
+pub(crate) fn cofactors<T>([rr, rg, rb, gg, gb, bb]: [T; 6]) -> ([T; 6], T)
+where
+    T: Copy + Add<Output = T> + Sub<Output = T> + Mul<Output = T>,
+{
+    let (crr, crg, crb) = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg);
+    let (cgg, cgb, cbb) = (rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg);
+    ([crr, crg, crb, cgg, cgb, cbb], rr * crr + rg * crg + rb * crb)
+}
 
 impl Operator for GuidedMoments {
     fn name(&self) -> &'static str {
@@ -97,9 +111,8 @@ impl Operator for GuidedMoments {
                     for (g, f) in g.iter_mut().zip(f) {
                         g.iter_mut().zip(f).for_each(|(g, f)| *g = *f - half);
                     }
-                    let pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
                     let squares = [(0, 0), (1, 1), (2, 2)];
-                    let pairs = if self.guide == Guide::Colour { &pairs[..] } else { &squares };
+                    let pairs = if self.guide == Guide::Colour { &PAIRS[..] } else { &squares };
                     for (to, (i, j)) in products.iter_mut().zip(pairs) {
                         to.iter_mut().zip(&*g[*i]).zip(&*g[*j]).for_each(|((to, a), b)| *to = *a * *b);
                     }
@@ -189,9 +202,8 @@ fn colour_coefficients<T: Real>(m: [&[T]; 9], y: &mut [&mut [T]; 9], eps: T) {
         let (r, g, b) = (r[i], g[i], b[i]);
         let (rr, rg, rb) = (rr[i] - r * r + eps, rg[i] - r * g, rb[i] - r * b);
         let (gg, gb, bb) = (gg[i] - g * g + eps, gb[i] - g * b, bb[i] - b * b + eps);
-        let (crr, crg, crb) = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg);
-        let (cgg, cgb, cbb) = (rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg);
-        let k = eps / (rr * crr + rg * crg + rb * crb);
+        let ([crr, crg, crb, cgg, cgb, cbb], determinant) = cofactors([rr, rg, rb, gg, gb, bb]);
+        let k = eps / determinant;
         let (arr, arg, arb) = (T::one() - k * crr, -k * crg, -k * crb);
         let (agg, agb, abb) = (T::one() - k * cgg, -k * cgb, T::one() - k * cbb);
         (a0[i], a1[i], a2[i], a3[i], a4[i], a5[i]) = (arr, arg, arb, agg, agb, abb);
