@@ -41,7 +41,8 @@ cargo fmt --all --check
 # shellcheck disable=SC2086 # two words or none
 cargo clippy --release --locked --all-targets $mpi -- -D warnings
 # What hosts build, and the program without MPI.
-cargo clippy --release --locked -p sasnet-c --all-targets -- -D warnings
+cargo clippy --release --locked -p sasnet-c -- -D warnings
+cargo clippy --locked -p sasnet-header --all-targets -- -D warnings
 for features in "" builtin builtin,cpu files cli; do
   cargo clippy --release --locked --lib --no-default-features --features "$features" -- -D warnings
 done
@@ -66,8 +67,8 @@ LP_NATIVE_VECTOR_WIDTH=256 GALLIVM_PERF=no_aos_sampling xvfb-run -a -s "-screen 
   ${CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER:-} target/release/viewer_egui docs/beads.jpg --screenshot target/viewer.jpg
 # Each benchmark once: that it is complete and right, not how fast.
 cargo test --release --locked $mpi --bench operators --bench data --bench embed
-# Its own tests; programs that use it are in tests/bindings.rs.
-cargo test --release --locked -p sasnet-c
+# Programs that use the C library are in tests/bindings.rs.
+cargo test --profile dev --locked -p sasnet-header
 cargo test --release --locked $mpi
 # The WebGPU of a browser, which takes its shaders more strictly than wgpu does.
 command -v npm >/dev/null || install nodejs npm

@@ -109,7 +109,8 @@ fn guarded(call: impl FnOnce() -> Result<(), Failure>) -> Status {
             Failure { status: Status::Internal, message }
         }
     };
-    MESSAGE.with(|message| *message.borrow_mut() = text(&failure.message));
+    // A thread that is about to end has no message any more.
+    let _ = MESSAGE.try_with(|message| *message.borrow_mut() = text(&failure.message));
     failure.status
 }
 
@@ -204,7 +205,7 @@ pub extern "C" fn sasnet_version() -> u32 {
 /// next call that fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn sasnet_error_message() -> *const c_char {
-    MESSAGE.with(|message| message.borrow().as_ptr())
+    MESSAGE.try_with(|message| message.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
 /// The devices of this machine, a line each, in UTF-8, the CPU left out. Valid until this thread's next call of it.
@@ -216,10 +217,11 @@ pub extern "C" fn sasnet_device_list() -> *const c_char {
         adapters.iter().for_each(|adapter| lines += &format!("{adapter}\n"));
         Ok(())
     });
-    DEVICES.with(|devices| {
+    let kept = DEVICES.try_with(|devices| {
         *devices.borrow_mut() = text(&lines);
         devices.borrow().as_ptr()
-    })
+    });
+    kept.unwrap_or(c"".as_ptr())
 }
 
 /// Opens a device: "cpu", a number in sasnet_device_list (from 0), or a part of a line there; NULL = a real GPU, or the
