@@ -42,6 +42,8 @@ pub use crate::gpu::{Buffer, Gpu, Slice};
 pub use crate::kernel::RunParams;
 pub use crate::smooth::graph;
 pub use context::{Context, ContextOptions, Requirements, requirements};
-pub use network::{Compiling, Network, Pending};
+#[cfg(not(target_arch = "wasm32"))]
+pub use network::Pending;
+pub use network::{Compiling, Network};
 pub use session::{Estimate, Frame, Scope, Session, SessionOptions, estimate};
 pub use transfer::{Alpha, Transfer};

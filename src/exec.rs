@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cpu")]
 mod available;
+#[cfg(not(target_arch = "wasm32"))]
 mod blocking;
 #[cfg(feature = "cpu")]
 mod check;

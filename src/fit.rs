@@ -179,8 +179,8 @@ impl Subject for Network {
     }
 }
 
-/// More pixels than anybody has; bytes are counted in 64 bits.
-pub const MOST_PIXELS: usize = 1 << 40;
+/// More pixels than anybody has; bytes are counted in 64 bits. With addresses of 32 bits, more than fit.
+pub const MOST_PIXELS: usize = if usize::BITS == 64 { 1 << 40 } else { 1 << 28 };
 
 /// More slabs than these take more time to plan than they save memory.
 const MOST: usize = 64;

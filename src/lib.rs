@@ -120,6 +120,7 @@ pub mod low_level {
     /// Used in the signatures of [`kernel`].
     pub use glam;
     /// Used in the signatures of [`gpu`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub use naga;
 }
 

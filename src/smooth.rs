@@ -236,6 +236,7 @@ impl Smoother {
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are not as many, or it is a filter, which has none.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
         let Model::Network(weights) = &mut self.model else {
             return Err(Error::Invalid("a filter has no weights to replace".into()));
@@ -318,6 +319,7 @@ impl Smoother {
     ///
     /// # Errors
     /// As [`Smoother::smooth_observed`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn smooth(&mut self, x: &Tensor, options: &Options) -> Result<Tensor> {
         self.smooth_observed(x, options, &mut ())
     }
@@ -331,6 +333,7 @@ impl Smoother {
     /// [`crate::low_level::net::MAX_NOISE`], any noise and an ensemble for a filter, an amount that is not from 0 to 1, a
     /// texture size that is not from 1 to [`MAX_TEXTURE_SIZE`], and where a value of the picture or of the result is not
     /// finite.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn smooth_observed(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
         let device = self.device.clone();
         device.drive(self.smooth_async(x, options, observer))

@@ -9,7 +9,7 @@ use sasnet::low_level::gpu::{DRAW, LOAD, STORE};
 use sasnet::low_level::kernel::{Shader, Variant};
 use sasnet::low_level::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use sasnet::low_level::ops::{SHADERS, adam, add, conv3x3};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -162,7 +162,8 @@ fn every_file_is_a_shader() {
     let known: BTreeSet<String> = texts.collect();
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(path.ends_with("common.wgsl") || known.contains(&text), "{} is no shader's", path.display());
+        let common = ["common.wgsl", "reflection.json"].iter().any(|name| path.ends_with(name));
+        assert!(common || known.contains(&text), "{} is no shader's", path.display());
     }
     let stems: BTreeSet<&str> = all_shaders().map(|shader| shader.stem).collect();
     assert_eq!(stems.len(), all_shaders().count(), "stems are unique");
@@ -225,6 +226,31 @@ fn shaders_and_rust_have_the_same_tiles() {
         }
     }
     assert_eq!(count, 2 * 5, "channel_attention and four shaders of the convolution");
+}
+
+/// Browsers, which have no naga, get from the committed file what naga reads.
+#[test]
+fn reflection_is_as_committed() {
+    let path = "shaders/reflection.json";
+    let forms = |shader: &'static Shader| {
+        let variants = shader.variants();
+        let read = |half| variants.contains(&Variant { half, wide: false }).then(|| Reflection::of(shader, half));
+        (shader.stem, [false, true].map(read))
+    };
+    let table: BTreeMap<&str, [Option<Reflection>; 2]> =
+        all_shaders().filter(|shader| !shader.matrices).map(forms).collect();
+    // A line for each shader, so that a change shows.
+    let lines = table.iter().map(|(stem, forms)| format!("{}: {}", json(stem), json(forms)));
+    let text = format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n"));
+    if std::env::var_os("SASNET_RENEW_GOLDEN").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(text == committed, "{path} is old; renew it with SASNET_RENEW_GOLDEN=1 cargo test --test shaders");
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 /// Generated code is committed, so that a change of it shows in a diff.

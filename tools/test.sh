@@ -73,3 +73,6 @@ cargo test --release --locked $mpi
 # The WebGPU of a browser, which takes its shaders more strictly than wgpu does.
 command -v npm >/dev/null || install nodejs npm
 tools/web.sh dawn
+# The page in a browser. `tools/web.sh test` compiles the engine for those without WebGPU, too, which takes minutes.
+command -v chromium >/dev/null || install chromium
+tools/web.sh test quick

@@ -2,13 +2,16 @@
 
 use super::Context;
 use super::context::padded;
-use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::fit::Cut;
 use crate::kernel::Dispatch;
 use crate::plan::Plan;
 use crate::smooth::Model;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
 use std::task::Poll;
 
 /// Sizes for which kernels are compiled ahead. Which kernels a picture takes depends on its size: small maps are cut

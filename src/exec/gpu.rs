@@ -2,7 +2,9 @@
 
 use super::memory::{Maps, command, slice};
 use super::upload::ParameterUpload;
-use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::gpu::{Buffer, Command, ComputePass, Gpu, Recorded, Slice};
 use crate::graph::Value;
 use crate::kernel::RunParams;
@@ -233,6 +235,7 @@ impl GpuExecutor {
     /// queue.submit([encoder.finish()]);
     /// # Ok(()) }
     /// ```
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn record_into(&self, run_params: &RunParams, pass: &mut ComputePass) -> Result<()> {
         if self.repeats() {
             let message = "a graph whose iterations end by a rule cannot be put into a host's pass: run it by itself";
@@ -245,6 +248,7 @@ impl GpuExecutor {
     }
 
     /// Records a run's commands and drops them ([`Recorded::encode`]).
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn encode(&self) -> Result<()> {
         self.recorded.encode(&self.gpu)
     }

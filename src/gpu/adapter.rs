@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// Which adapter to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// A real GPU: discrete before integrated before virtual; never a software driver.
+    /// A real GPU: discrete before integrated before virtual before what says no type, as in browsers; never a software
+    /// driver.
     #[default]
     RealGpu,
     /// The adapter of this number in the list, from 0 on; else the first one whose line there ([`Adapter`]'s `Display`)
@@ -95,7 +96,16 @@ async fn enumerate() -> Vec<wgpu::Adapter> {
     // The primary backends: Vulkan, Metal, DX12. OpenGL would list the same devices again, without all that is needed.
     let backends = wgpu::Backends::PRIMARY;
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    let mut adapters = wgpu::Instance::new(descriptor).enumerate_adapters(backends).await;
+    let instance = wgpu::Instance::new(descriptor);
+    #[cfg(not(target_arch = "wasm32"))]
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    // A browser shows one adapter: that which suits what is asked for.
+    #[cfg(target_arch = "wasm32")]
+    let mut adapters: Vec<_> = {
+        let power_preference = wgpu::PowerPreference::HighPerformance;
+        let options = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
+        instance.request_adapter(&options).await.into_iter().collect()
+    };
     adapters.sort_by_key(|a| rank(&a.get_info()));
     adapters
 }
@@ -133,7 +143,9 @@ async fn choose_adapter(choice: &AdapterChoice, turn: usize) -> Result<wgpu::Ada
     let mut adapters = enumerate().await;
     let lines: Vec<String> = adapters.iter().map(|a| Adapter(a.get_info()).to_string()).collect();
     let wanted = match choice {
-        AdapterChoice::RealGpu => adapters.iter().position(|adapter| rank(&adapter.get_info()) <= 2),
+        AdapterChoice::RealGpu => {
+            adapters.iter().position(|adapter| adapter.get_info().device_type != wgpu::DeviceType::Cpu)
+        }
         AdapterChoice::Named(name) => named(name, &lines),
     };
     // One that is named by its number is no other.
