@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use support::Ran;
+use support::{Ran, started, words};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const STRICT: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1"];
@@ -29,15 +29,19 @@ fn flags(arguments: &[&str]) -> Vec<String> {
     Ran::of(&mut command).ok().stdout.split_whitespace().map(String::from).collect()
 }
 
+/// What links a program with it, wherever the library lies.
+fn linked() -> Vec<String> {
+    let search = format!("-Wl,-rpath,{}", prefix().join("lib").display());
+    [flags(&["--cflags", "--libs"]), vec![search, "-lm".into()]].concat()
+}
+
 fn compile(compiler: &str, arguments: &[&str], flags: &[String]) {
     Ran::of(Command::new(compiler).args(STRICT).args(arguments).args(flags).current_dir(prefix())).ok();
 }
 
-/// Runs a program that finds the library and says that all is well.
+/// Runs a program that says that all is well.
 fn run(program: &str, device: &str) {
-    let folder = prefix().join("lib");
-    let search = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"].map(|name| (name, &folder));
-    let ran = Ran::of(Command::new(prefix().join(program)).arg(device).envs(search)).ok();
+    let ran = Ran::of(started(&prefix().join(program).display().to_string()).arg(device)).ok();
     assert!(ran.stdout.contains("all well"), "{ran:?}");
 }
 
@@ -52,11 +56,7 @@ fn gpu() -> String {
 #[test]
 fn a_c_program_smooths() {
     let source = source("smooth.c");
-    compile(
-        "cc",
-        &["-std=c99", &source, "-o", "shared"],
-        &[flags(&["--cflags", "--libs"]), vec!["-lm".into()]].concat(),
-    );
+    compile("cc", &["-std=c99", &source, "-o", "shared"], &linked());
     run("shared", "cpu");
     run("shared", &gpu());
     // The same without a library to find.
@@ -98,7 +98,7 @@ fn a_cpp_program_smooths() {
     let class = blocks("cpp").into_iter().find(|block| block.contains("class Smoother")).unwrap();
     std::fs::write(prefix().join("engine.h"), class).unwrap();
     let arguments = ["-std=c++11", "-I.", &source("engine.cpp"), "-o", "engine"];
-    compile("c++", &arguments, &flags(&["--cflags", "--libs"]));
+    compile("c++", &arguments, &linked());
     run("engine", "cpu");
     run("engine", &gpu());
 }
@@ -106,7 +106,9 @@ fn a_cpp_program_smooths() {
 fn python() -> Command {
     let library =
         prefix().join("lib").join(if cfg!(target_os = "macos") { "libsasnet_c.dylib" } else { "libsasnet_c.so" });
-    let mut command = Command::new("python3");
+    // Itself, not a script that chooses one, which no runner takes.
+    let executable = Ran::of(Command::new("python3").args(["-c", "import sys; print(sys.executable)"])).ok().stdout;
+    let mut command = started(executable.trim());
     command.env("SASNET_LIBRARY", library).env("PYTHONPATH", format!("{ROOT}/bindings/python"));
     command
 }
@@ -115,7 +117,7 @@ fn python() -> Command {
 fn python_smooths_as_the_command_does() {
     let test = format!("{ROOT}/bindings/python/test_sasnet.py");
     for device in ["cpu".to_string(), gpu()] {
-        let ran = Ran::of(python().args([&test, env!("CARGO_BIN_EXE_sasnet"), &device])).ok();
+        let ran = Ran::of(python().args([&test, &device]).args(words(env!("CARGO_BIN_EXE_sasnet")))).ok();
         assert!(ran.stderr.contains("Ran 6 tests"), "{ran:?}");
     }
     blocks("python").iter().for_each(|block| drop(Ran::of(python().args(["-c", block])).ok()));

@@ -1,4 +1,4 @@
-"""sasnet.py beside the command: python3 bindings/python/test_sasnet.py SASNET DEVICE, with SASNET_LIBRARY set."""
+"""sasnet.py beside the command: python3 bindings/python/test_sasnet.py DEVICE SASNET, with SASNET_LIBRARY set."""
 
 import pathlib
 import subprocess
@@ -11,7 +11,7 @@ import numpy
 
 import sasnet
 
-COMMAND, DEVICE = sys.argv[1:3]
+DEVICE, *COMMAND = sys.argv[1:]
 
 
 def picture(height, width, dtype):
@@ -28,7 +28,7 @@ def command(array, *options):
     with tempfile.TemporaryDirectory() as folder:
         a, b = pathlib.Path(folder) / "a.ppm", pathlib.Path(folder) / "b.ppm"
         a.write_bytes(b"P6\n%d %d\n%d\n" % (width, height, most) + array.astype(array.dtype.newbyteorder(">")).tobytes())
-        subprocess.run([COMMAND, "smooth", a, "-o", b, "-q", "--adapter", DEVICE, *options], check=True)
+        subprocess.run([*COMMAND, "smooth", a, "-o", b, "-q", "--adapter", DEVICE, *options], check=True)
         values = b.read_bytes()[-array.nbytes :]
     return numpy.frombuffer(values, array.dtype.newbyteorder(">")).reshape(array.shape).astype(array.dtype)
 

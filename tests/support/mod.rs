@@ -66,16 +66,25 @@ fn open(kernel: Option<&str>) -> Gpu {
     gpu.unwrap_or_else(|e| panic!("{e}. Run the tests with tools/test.sh, which fetches a software driver"))
 }
 
-/// The binary, started as cargo starts the tests: through the runner (`CARGO_TARGET_<TRIPLE>_RUNNER`) where there is
-/// one.
+/// The binary, as [`words`] start it.
 pub fn sasnet() -> Command {
-    let binary = env!("CARGO_BIN_EXE_sasnet");
-    let is_runner = |name: &str| name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");
-    let runner = std::env::vars().find(|(name, _)| is_runner(name)).map(|(_, runner)| runner);
-    let words: Vec<&str> = runner.as_deref().unwrap_or_default().split_whitespace().chain([binary]).collect();
-    let mut command = Command::new(words[0]);
+    started(env!("CARGO_BIN_EXE_sasnet"))
+}
+
+/// A program, as [`words`] start it.
+pub fn started(program: &str) -> Command {
+    let words = words(program);
+    let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command
+}
+
+/// The words that start a program as cargo starts the tests: through the runner (`CARGO_TARGET_<TRIPLE>_RUNNER`) where
+/// there is one.
+pub fn words(program: &str) -> Vec<String> {
+    let is_runner = |name: &str| name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER");
+    let runner = std::env::vars().find(|(name, _)| is_runner(name)).map(|(_, runner)| runner);
+    runner.as_deref().unwrap_or_default().split_whitespace().chain([program]).map(String::from).collect()
 }
 
 /// What a command said and how it ended.
