@@ -178,12 +178,14 @@ unsafe fn with(filter: *const Filter, call: impl FnOnce(&mut State) -> Result<()
     })
 }
 
-impl State {
-    fn new(model: impl Into<Model>, device: sasnet::Device) -> Filter {
+impl Filter {
+    fn of(model: impl Into<Model>, device: sasnet::Device) -> Filter {
         let (options, max_memory) = (Options::default(), None);
         Filter(Mutex::new(State { model: model.into(), device, options, max_memory, smoother: None }))
     }
+}
 
+impl State {
     /// Takes the smoother out, or makes one: what panics leaves none.
     fn smoother(&mut self) -> Smoother {
         let new = || Smoother::new(self.model.clone(), self.device.clone()).with_max_memory(self.max_memory);
@@ -259,7 +261,7 @@ pub unsafe extern "C" fn sasnet_filter_new(
             Failure::invalid(format!("there is no model {name}; there are {names}"))
         })?;
         // SAFETY: the same.
-        unsafe { give(result, State::new(weights, device(on)?)) }
+        unsafe { give(result, Filter::of(weights, device(on)?)) }
     })
 }
 
@@ -278,7 +280,7 @@ pub unsafe extern "C" fn sasnet_filter_new_weights(
         // SAFETY: the header says that there are so many.
         let bytes = unsafe { std::slice::from_raw_parts(weights.cast::<u8>(), size) };
         // SAFETY: the header says what they must be.
-        unsafe { give(result, State::new(Weights::parse(bytes).map_err(Failure::invalid)?, device(on)?)) }
+        unsafe { give(result, Filter::of(Weights::parse(bytes).map_err(Failure::invalid)?, device(on)?)) }
     })
 }
 
@@ -293,7 +295,7 @@ pub unsafe extern "C" fn sasnet_filter_new_method(
         // SAFETY: the header says what they must be.
         let name = unsafe { str(method, "the method's name") }?.unwrap_or_default();
         // SAFETY: the same.
-        unsafe { give(result, State::new(Method::new(name)?, device(on)?)) }
+        unsafe { give(result, Filter::of(Method::new(name)?, device(on)?)) }
     })
 }
 

@@ -16,5 +16,8 @@ fn the_header_is_current() {
         std::fs::write(&path, &made).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == made, "sasnet.h is not that of its source: SASNET_RENEW_HEADER=1 cargo test --profile dev -p sasnet-header");
+    assert!(
+        committed == made,
+        "sasnet.h is not that of its source: SASNET_RENEW_HEADER=1 cargo test --profile dev -p sasnet-header"
+    );
 }
