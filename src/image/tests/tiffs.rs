@@ -78,6 +78,10 @@ fn integers_of_any_depth_go_by_their_range() {
         assert_eq!(quantise(&white.tensor)[..6], both.iter().map(|v| 255 - v).collect::<Vec<u8>>(), "{depth} bits");
         assert_eq!(picture.depth, if depth > 8 { Depth::Sixteen } else { Depth::Eight });
     }
+    for (space, count) in [(2, 3), (5, 4)] {
+        let text = refused(decode(&file(bits(&[14], space), (1, 2), &[0; 12]), None));
+        assert!(text.contains(&format!("1 of {count} samples")), "{text}");
+    }
     // In an order of bits, or in planes, that nobody was seen to write; and signed.
     for tag in [266, 284, 339] {
         let entries = [bits(&[12; 3], 2), vec![short(tag, 2)]].concat();

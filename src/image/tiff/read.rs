@@ -358,6 +358,15 @@ fn normalised(result: DecodingResult, notes: &mut Vec<Note>) -> (Samples, Depth)
 /// Decodes a page whose samples are packed into bits that are no whole bytes: stretched to 8 or to 16 bits.
 fn packed(bytes: &[u8], ifd: &Ifd, (h, w): (usize, usize), options: &ReadOptions) -> Result<Decoded> {
     let (bits, channels) = (ifd.integer(tag::BITS).unwrap_or(1) as u8, ifd.integer(tag::SAMPLES).unwrap_or(1) as usize);
+    let colours = match ifd.integer(tag::PHOTOMETRIC) {
+        Some(photometric::RGB) => 3,
+        Some(photometric::CMYK) => 4,
+        _ => 1,
+    };
+    // Elsewhere the decoder looks.
+    if channels < colours {
+        return Err(invalid(format!("not a TIFF that can be read: {channels} of {colours} samples a pixel")));
+    }
     let row = rebuilt::row_bytes(ifd, w as u64) as usize;
     let page = rebuilt::as_bytes(bytes, ifd)?;
     let (Samples::Eight(packed), .., damage) = samples(&page.bytes, 0, &page.ifd, (h, row), options)? else {
