@@ -353,7 +353,9 @@ fn slabs_parts_and_shared_memory_give_the_same_bits() {
 
 #[test]
 fn sizes_change_and_bytes_are_as_estimated() {
-    let (context, formats) = (context(), [TextureFormat::Rgba32Float; 2]);
+    // Of its own: other tests compile meanwhile.
+    let context = Context::new(gpu().device(), gpu().queue(), ContextOptions::default()).unwrap();
+    let formats = [TextureFormat::Rgba32Float; 2];
     let network = network(&context);
     let compiled = |context: &Context| context.compiled_kernels();
     let mut session = Session::new(&network, [100, 60], formats, SessionOptions::default()).unwrap();
