@@ -119,6 +119,7 @@ pub struct Step {
 
 impl Step {
     /// How long one time takes beside other steps; for the CPU, which has no kernels.
+    #[cfg(feature = "cpu")]
     pub(crate) fn work(&self) -> u64 {
         work(self.macs, self.inputs.iter().flatten().chain(&self.outputs))
     }

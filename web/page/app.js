@@ -40,7 +40,7 @@ function ready({ adapter, methods }) {
   };
   $('notice').hidden = kind === 'gpu';
   $('notice').textContent = notices[kind] ?? '';
-  for (const { name, title } of methods) $('classical').append(new Option(title, name));
+  for (const { name, title } of methods) $('classical').append(new Option(title[0].toUpperCase() + title.slice(1), name));
 }
 
 function say(text, wrong = false) {
