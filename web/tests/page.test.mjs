@@ -237,9 +237,9 @@ test('the page', async t => {
     await page.waitForFunction(() => document.querySelectorAll('#queue [data-state="⟳"]').length === 1);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.waitForFunction(() => document.querySelectorAll('#queue [data-state="!"]').length >= 1);
-    await page.getByRole('button', { name: /three/ }).waitFor();
+    await page.getByRole('button', { name: /, three:/ }).waitFor();
     await page.waitForFunction(() => [...document.querySelectorAll('#queue button')].slice(-2).every(b => b.dataset.state === '✓'));
-    await page.getByRole('button', { name: /one/ }).click();
+    await page.getByRole('button', { name: /, one:/ }).click();
     assert.equal(await status(page), 'Stopped.');
     await page.getByLabel('Best quality').uncheck();
   });
