@@ -187,6 +187,13 @@ pub struct RunParams {
     pub average: f32,
 }
 
+impl RunParams {
+    /// A pass forward with noise of this seed and scale.
+    pub fn with_noise(seed: u64, noise_scale: f32) -> RunParams {
+        RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale, ..RunParams::default() }
+    }
+}
+
 impl Default for RunParams {
     fn default() -> Self {
         RunParams {

@@ -385,8 +385,7 @@ impl Smoother {
             watch.tell(0.0)?;
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
-            let run_params =
-                RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale: noise, ..RunParams::default() };
+            let run_params = RunParams::with_noise(seed, noise);
             self.pass(x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), watch).await?;
             watch.done += x.shape.plane();
         }

@@ -303,7 +303,7 @@ impl Session {
             return Err(Error::Invalid(format!("the strength is {strength}; give a number from 0 to 1")));
         }
         let noise_scale = self.network.model.noise(&Options { noise, ..Options::default() })?;
-        let run_params = RunParams { seed: [seed as u32, (seed >> 32) as u32], noise_scale, ..RunParams::default() };
+        let run_params = RunParams::with_noise(seed, noise_scale);
         let params: Vec<u8> = self.built.slabs.iter().flat_map(|slab| self.params(slab, strength)).collect();
         let gpu = &self.network.context.gpu;
         gpu.checked_now("prepare", || {

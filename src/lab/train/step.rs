@@ -408,13 +408,12 @@ impl Trainer {
         let power = i32::try_from(step).unwrap_or(i32::MAX);
         let rate = self.settings.rate_at(step);
         let run = RunParams {
-            seed: [seed as u32, (seed >> 32) as u32],
-            noise_scale: self.settings.noise,
             clip: self.settings.clip,
             learning_rate: rate,
             correction1: (1.0 - Adam::default().beta1.powi(power)) as f32,
             correction2: (1.0 - Adam::default().beta2.powi(power)) as f32,
             average: 1.0 - self.settings.ema.min((1.0 + step as f32) / (10.0 + step as f32)),
+            ..RunParams::with_noise(seed, self.settings.noise)
         };
         let (loss, grads) = (self.values.pass.loss, self.values.pass.grads);
         let loss = match &self.together {
