@@ -18,6 +18,7 @@ struct Params {
     inverse: u32,
     a: f32,
     scale: f32, // k / h w
+    mean: f32, // the same, or 0, for the mean of b
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -85,7 +86,7 @@ fn divide(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let squares = roots[2u * p.w + i % p.w] + roots_down[2u * p.h + i / p.w];
-    z[i] = z_in[i] * (p.scale / (1.0 + p.a * squares));
+    z[i] = z_in[i] * select(p.scale / (1.0 + p.a * squares), p.mean, i == 0u);
 }
 
 @compute @workgroup_size(256)

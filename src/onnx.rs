@@ -203,6 +203,11 @@ impl Builder {
         self.constant(vec![], Values::Floats(vec![v]))
     }
 
+    /// A number in double precision.
+    fn double(&mut self, v: f64) -> String {
+        self.constant(vec![], Values::Doubles(vec![v]))
+    }
+
     /// A whole number.
     fn int(&mut self, v: i64) -> String {
         self.constant(vec![], Values::Ints(vec![v]))

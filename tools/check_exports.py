@@ -36,7 +36,8 @@ NETWORKS = [
     {"architecture": "resnet", "blocks": "2", "features": "8", "folded": "true"},
     {"architecture": "jessnet", "blocks": "1,1,1", "features": "8"},
     {"architecture": "drf", "features": "4"},
-    {"architecture": "deaf", "features": "8", "beta": "167.77216"},  # its solve multiplies roundings by beta
+    {"architecture": "deaf", "features": "8", "beta": "167.77216"},
+    {"architecture": "deaf", "features": "8", "beta": "4194.304"},  # its solve multiplies roundings by beta
 ]
 
 

@@ -344,7 +344,9 @@ class Deaf(Network):
         turns = [torch.arange(n, device=x.device, dtype=torch.float64) / n for n in x.shape[2:]]
         rows, columns = (2 - 2 * torch.cos(2 * math.pi * t) for t in turns)
         divisor = 1 + self.beta * (rows[:, None] + columns)
-        change = torch.fft.ifft2(torch.fft.fft2(self.beta * gradient.double()) / divisor).real
+        # Its mean is 0 but for roundings.
+        gradient = gradient.double() - gradient.double().mean((2, 3), keepdim=True)
+        change = torch.fft.ifft2(torch.fft.fft2(self.beta * gradient) / divisor).real
         return x + change.to(x.dtype)
 
 

@@ -94,7 +94,7 @@ fn build(filter: &Filter, g: &mut Graph, f: Value, penalty: Penalty, c: f64) -> 
     for _ in 0..filter.whole("iterations") {
         let inputs = if filter.chosen("fidelity") == "input" { vec![u, f] } else { vec![u] };
         let b = g.apply1("step", GradientStep { penalty, weight: half }, &inputs)?;
-        u = g.apply1("step", PeriodicSolve { a: half * c, k: 1.0 }, &[u, b, rows, columns])?;
+        u = g.apply1("step", PeriodicSolve { a: half * c, k: 1.0, mean: true }, &[u, b, rows, columns])?;
     }
     Ok(u)
 }

@@ -38,7 +38,7 @@ fn build(filter: &Filter, g: &mut Graph, f: Value) -> Result<Value> {
     while beta < beta_max {
         let step = GradientStep { penalty: Penalty::L0 { threshold: lambda / beta }, weight: beta };
         let b = g.apply1("step", step, &[u, f])?;
-        u = g.apply1("step", PeriodicSolve { a: beta, k: 1.0 }, &[u, b, rows, columns])?;
+        u = g.apply1("step", PeriodicSolve { a: beta, k: 1.0, mean: true }, &[u, b, rows, columns])?;
         beta *= kappa;
     }
     Ok(u)

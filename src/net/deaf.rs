@@ -109,7 +109,8 @@ impl Deaf {
         let b = g.apply1("solve", Add { beta: 1.0 }, &[bx, by])?;
         let size = g.shape(x);
         let (along, down) = (roots(g, size.w), roots(g, size.h));
-        Ok([gx, gy, g.apply1("solve", PeriodicSolve { a: self.beta, k: self.beta }, &[x, b, along, down])?])
+        let solve = PeriodicSolve { a: self.beta, k: self.beta, mean: false };
+        Ok([gx, gy, g.apply1("solve", solve, &[x, b, along, down])?])
     }
 }
 

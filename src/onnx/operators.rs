@@ -5,6 +5,7 @@ use super::Builder;
 use super::proto::{Attribute, Body, Node, Values};
 use crate::error::{Error, Result};
 use crate::ops::activation::Function;
+use crate::ops::periodic_solve::PeriodicSolve;
 use crate::ops::{Op, Operator as _};
 use crate::tensor::Shape;
 
@@ -142,7 +143,7 @@ pub(super) fn lower(m: &mut Builder, op: &Op, inputs: &[&Tensor]) -> Result<Vec<
         Op::Coverage(_) => coverage(m, x[0], x[1], inputs[0].shape.c),
         Op::PeriodicSolve(op) => {
             // The last two are tables for transforms of one size, for which the model has dense products of any.
-            let change = periodic_solve(m, x[x.len() - 3], op.a, op.k);
+            let change = periodic_solve(m, x[x.len() - 3], op);
             if x.len() == 4 { m.node("Add", &[x[0], &change], &[]) } else { change }
         }
 
@@ -296,6 +297,10 @@ fn as_float(m: &mut Builder, x: &str) -> String {
     m.node("Cast", &[x], &[("to", Int(1))])
 }
 
+fn as_double(m: &mut Builder, x: &str) -> String {
+    m.node("Cast", &[x], &[("to", Int(11))])
+}
+
 fn coverage(m: &mut Builder, x: &str, b: &str, c: usize) -> String {
     let (zero, one, seven, eight) = (m.int(0), m.int(1), m.int(7), m.int(8));
     let [rows, columns] = [2, 3].map(|axis| {
@@ -317,12 +322,12 @@ fn coverage(m: &mut Builder, x: &str, b: &str, c: usize) -> String {
 }
 
 /// k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b: with `M_n[i, j] = (cos t + sin t) / sqrt n`, `t = 2 pi i j / n`, which is symmetric,
-/// its own inverse, and diagonalises D'D of n values, it is `M_H [(M_H b M_W) k / (1 + a (l_H(i) + l_W(j)))] M_W`.
-fn periodic_solve(m: &mut Builder, b: &str, a: f64, k: f64) -> String {
-    use std::f32::consts::{PI, TAU};
+/// its own inverse, and diagonalises D'D of n values, it is `M_H [(M_H b M_W) k / (1 + a (l_H(i) + l_W(j)))] M_W`. In double precision, since a and k multiply roundings.
+fn periodic_solve(m: &mut Builder, b: &str, op: &PeriodicSolve) -> String {
+    use std::f64::consts::{PI, TAU};
     let [(by_rows, of_rows), (by_columns, of_columns)] = [2, 3].map(|axis| {
         let [i, n] = places(m, b, axis);
-        let size = as_float(m, &n);
+        let size = as_double(m, &n);
         // M_n: places times places as integers, so that no digits of the angle are lost, and less than half a turn.
         let flat = m.ints(&[-1]);
         let row = m.node("Reshape", &[&i, &flat], &[]);
@@ -346,25 +351,32 @@ fn periodic_solve(m: &mut Builder, b: &str, a: f64, k: f64) -> String {
         let angle = part_of(m, &nearer, PI, &size);
         let sin = m.node("Sin", &[&angle], &[]);
         let square = m.node("Mul", &[&sin, &sin], &[]);
-        (matrix, scaled(m, &square, 4.0))
+        let four = m.double(4.0);
+        (matrix, m.node("Mul", &[&square, &four], &[]))
     });
     let transform = |m: &mut Builder, v: &str| {
         let half = m.node("MatMul", &[&by_rows, v], &[]);
         m.node("MatMul", &[&half, &by_columns], &[])
     };
     let sum = m.node("Add", &[&of_rows, &of_columns], &[]);
-    let weighted = scaled(m, &sum, a as f32);
-    let one = m.float(1.0);
+    let (a, k, one) = (m.double(op.a), m.double(op.k), m.double(1.0));
+    let weighted = m.node("Mul", &[&sum, &a], &[]);
     let divisor = m.node("Add", &[&weighted, &one], &[]);
-    let v = transform(m, b);
-    let v = scaled(m, &v, k as f32);
+    let mut b = as_double(m, b);
+    if !op.mean {
+        let mean = m.node("ReduceMean", &[&b], &[("axes", Ints(vec![2, 3]))]);
+        b = m.node("Sub", &[&b, &mean], &[]);
+    }
+    let v = transform(m, &b);
+    let v = m.node("Mul", &[&v, &k], &[]);
     let v = m.node("Div", &[&v, &divisor], &[]);
-    transform(m, &v)
+    let change = transform(m, &v);
+    as_float(m, &change)
 }
 
 /// turn x / n, x whole numbers.
-fn part_of(m: &mut Builder, x: &str, turn: f32, n: &str) -> String {
-    let x = as_float(m, x);
-    let x = scaled(m, &x, turn);
+fn part_of(m: &mut Builder, x: &str, turn: f64, n: &str) -> String {
+    let (x, turn) = (as_double(m, x), m.double(turn));
+    let x = m.node("Mul", &[&x, &turn], &[]);
     m.node("Div", &[&x, n], &[])
 }

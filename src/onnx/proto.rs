@@ -78,6 +78,7 @@ pub(crate) struct Initializer {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
     Floats(Vec<f32>),
+    Doubles(Vec<f64>),
     Ints(Vec<i64>),
 }
 
@@ -138,6 +139,7 @@ impl Initializer {
         self.dims.iter().for_each(|n| _ = tensor.int(1, *n as i64));
         let (kind, bytes): (i64, &[u8]) = match &self.values {
             Values::Floats(v) => (1, bytemuck::cast_slice(v)),
+            Values::Doubles(v) => (11, bytemuck::cast_slice(v)),
             Values::Ints(v) => (7, bytemuck::cast_slice(v)),
         };
         tensor.int(2, kind).bytes(8, &self.name).bytes(9, bytes);

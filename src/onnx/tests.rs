@@ -135,6 +135,7 @@ fn listed(weights: &Weights) -> String {
         assert!(known.insert(name.into()), "{name} is there twice");
         let values: Vec<f64> = match tensor.ints(2)[..] {
             [1] => bytemuck::pod_collect_to_vec::<u8, f32>(data).into_iter().map(f64::from).collect(),
+            [11] => bytemuck::pod_collect_to_vec::<u8, f64>(data),
             [7] => bytemuck::pod_collect_to_vec::<u8, i64>(data).into_iter().map(|v| v as f64).collect(),
             ref kind => panic!("{name} is of kind {kind:?}"),
         };

@@ -8,7 +8,7 @@
 //! Not taken: Bluestein's transform (three padded ones, more memory and rounding), conjugate gradients or multigrid
 //! (inexact, at a up to 1e5), a cosine transform (other borders than the authors').
 //!
-//! P is symmetric, and so its own gradient.
+//! P is symmetric, with or without the mean of b, and so its own gradient.
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
@@ -27,6 +27,8 @@ pub struct PeriodicSolve {
     pub a: f64,
     /// The factor k.
     pub k: f64,
+    /// Whether the mean of b counts. Where b is a divergence, whose mean is 0, what comes of the sums is k times a rounding.
+    pub mean: bool,
 }
 
 /// Adds the table of a transform of length n to a graph: cos, then sin of 2 pi t / n, and 4 sin^2(pi t / n), 0 <= t < n.
@@ -153,9 +155,12 @@ impl Operator for PeriodicSolve {
                             for (i, down) in columns.squares.iter().enumerate() {
                                 let (re, im) = lanes.at(i);
                                 for j in 0..count {
-                                    let divisor = scale / (T::one() + a * (*down + rows.squares[first + j]));
-                                    re[j] *= divisor;
-                                    im[j] *= divisor;
+                                    let factor = scale / (T::one() + a * (*down + rows.squares[first + j]));
+                                    re[j] *= factor;
+                                    im[j] *= factor;
+                                }
+                                if !self.mean && (i, first) == (0, 0) {
+                                    (re[0], im[0]) = (T::zero(), T::zero());
                                 }
                             }
                             columns.run(&mut lanes, true);
@@ -190,8 +195,10 @@ impl Operator for PeriodicSolve {
             let dispatch = |l: &mut Lowering, entry, bindings: &[(&'static str, Operand)], pass: &Pass| {
                 let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
                 let sizes = sizes.iter().chain(&pass.0).map(|(name, v)| (*name, Param::from(*v)));
+                let scale = self.k / plane as f64;
+                let mean = if self.mean { scale } else { 0.0 };
                 let numbers =
-                    [("a", self.a), ("scale", self.k / plane as f64)].map(|(name, v)| (name, Param::from(v as f32)));
+                    [("a", self.a), ("scale", scale), ("mean", mean)].map(|(name, v)| (name, Param::from(v as f32)));
                 let params: Vec<_> = sizes.chain(numbers).collect();
                 l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane));
             };

@@ -240,8 +240,8 @@ pub fn small() -> Vec<Case> {
         similarity(Shape::new(2, 3, 6, 7)),
         elementwise(GreyGradient, "grey_gradient", 1, shape),
         Case::new("squared_loss", SquaredLoss { k: 2.0 }, random_inputs(&[shape; 2], 5), &[true, false]),
-        solution(shape, 1, PeriodicSolve { a: 7.0, k: 2.0 }),
-        solution(shape, 2, PeriodicSolve { a: 7.0, k: 1.0 }),
+        solution(shape, 1, PeriodicSolve { a: 7.0, k: 2.0, mean: false }),
+        solution(shape, 2, PeriodicSolve { a: 7.0, k: 1.0, mean: true }),
         coverage((2, 2, 5, 9), 2, 11),
         edge_loss(),
     ]

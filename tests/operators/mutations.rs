@@ -68,6 +68,7 @@ pub const MUTATIONS: &[Mutation] = &[
     ("periodic_solve", "transform", "root(t * (p.root / p.radix))", "root(t)"),
     ("periodic_solve", "transform", "select(-sine, sine", "select(sine, sine"),
     ("periodic_solve", "divide", "p.scale / (1.0 + p.a * squares)", "p.scale / (1.0 + squares)"),
+    ("periodic_solve", "divide", "p.mean, i == 0u", "p.scale, i == 0u"),
     ("periodic_solve", "divide", "roots_down[2u * p.h + i / p.w]", "roots_down[2u * p.h]"),
     ("periodic_solve", "unpack", "z_in[i].y", "z_in[i].x"),
     ("periodic_solve", "unpack", "select(0.0, u[at], p.add == 1u)", "0.0"),
