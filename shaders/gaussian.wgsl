@@ -37,8 +37,9 @@ fn columns(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) g
     if i >= p.len {
         return;
     }
-    let plane = p.h * p.w;
-    y[i] = blurred(i / plane * plane + i % p.w, p.w, p.h, i % plane / p.w);
+    let line = quotient(i, p.w); // of all planes
+    let plane = quotient(line, p.h);
+    y[i] = blurred(plane * p.h * p.w + i - line * p.w, p.w, p.h, line - plane * p.h);
 }
 
 @compute @workgroup_size(256)
@@ -47,5 +48,6 @@ fn rows(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     if i >= p.len {
         return;
     }
-    y[i] = blurred(i / p.w * p.w, 1u, p.w, i % p.w);
+    let start = quotient(i, p.w) * p.w;
+    y[i] = blurred(start, 1u, p.w, i - start);
 }

@@ -23,14 +23,20 @@ struct Pixel {
 }
 
 fn pixel(i: u32) -> Pixel {
-    let plane = p.h * p.w;
-    return Pixel(i / plane * 3u * plane + i % plane, i % plane / p.w, i % p.w);
+    let line = quotient(i, p.w); // of all pictures
+    let image = quotient(line, p.h);
+    return Pixel(i + image * 2u * p.h * p.w, line - image * p.h, i - line * p.w);
+}
+
+// i mod n, i < 2 n
+fn around(i: u32, n: u32) -> u32 {
+    return select(i, i - n, i >= n);
 }
 
 // The colour at so many rows and columns from a pixel, 0 or 1, or h - 1 or w - 1 for one back.
 fn colour(q: Pixel, down: u32, right: u32) -> vec3f {
-    let row = (q.row + down) % p.h;
-    let column = (q.column + right) % p.w;
+    let row = around(q.row + down, p.h);
+    let column = around(q.column + right, p.w);
     let plane = p.h * p.w;
     let at = q.at - q.row * p.w - q.column + row * p.w + column;
     return vec3f(u[at], u[at + plane], u[at + 2u * plane]);

@@ -17,7 +17,7 @@ struct Params {
 
 // The first value of pixel i where pixels have so many.
 fn place(i: u32, planes: u32) -> u32 {
-    return i / p.plane * planes * p.plane + i % p.plane;
+    return i + quotient(i, p.plane) * (planes - 1u) * p.plane;
 }
 
 fn put3(at: u32, v: vec3f) {

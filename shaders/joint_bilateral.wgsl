@@ -23,10 +23,12 @@ fn joint_bilateral(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workg
         return;
     }
     let plane = p.h * p.w;
-    let image = i / plane * 3u * plane;
-    let row = i % plane / p.w;
-    let column = i % p.w;
-    let here = image + i % plane;
+    let line = quotient(i, p.w); // of all pictures
+    let number = quotient(line, p.h);
+    let image = number * 3u * plane;
+    let row = line - number * p.h;
+    let column = i - line * p.w;
+    let here = i + number * 2u * plane;
     let g = vec3f(guide[here], guide[here + plane], guide[here + 2u * plane]);
     var sum = vec3f();
     var norm = 0.0;

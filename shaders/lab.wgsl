@@ -21,7 +21,7 @@ fn lab(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) group
     if i >= p.len {
         return;
     }
-    let at = i / p.plane * 3u * p.plane + i % p.plane;
+    let at = i + quotient(i, p.plane) * 2u * p.plane;
     let c = clamp(vec3f(x[at], x[at + p.plane], x[at + 2u * p.plane]), vec3f(0.0), vec3f(1.0));
     let curve = pow((c + 0.099) / 1.099, vec3f(1.0 / 0.45));
     let linear = select(curve, c / 4.5138, curve < vec3f(0.018));

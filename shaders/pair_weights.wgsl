@@ -28,8 +28,9 @@ const NONE = 3e38;
 // Squared distance of a pixel and its neighbour of kind `pair`, right, below, right below, left below; NONE where that
 // is outside.
 fn distance_of(i: u32, pair: u32) -> f32 {
-    let row = i / p.w + select(0u, 1u, pair > 0u);
-    let column = i % p.w + select(0u, 1u, pair == 0u || pair == 2u) - select(0u, 1u, pair == 3u);
+    let here = quotient(i, p.w);
+    let row = here + select(0u, 1u, pair > 0u);
+    let column = i - here * p.w + select(0u, 1u, pair == 0u || pair == 2u) - select(0u, 1u, pair == 3u);
     // One left of the first column is a large number.
     if row >= p.h || column >= p.w {
         return NONE;

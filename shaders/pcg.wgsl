@@ -2,7 +2,7 @@
 // the diagonal; three channels, each with numbers of its own:
 // q = A p, alpha = r.z / p.q, u += alpha p, r -= alpha q, z = r / diagonal, beta = new r.z / old, p = z + beta p.
 // `start`, `multiply`, `update`: a workgroup takes a strided share of the pixels and sums it up; `begin`, `alpha`, `beta`:
-// one workgroup adds the shares, in a fixed order; `copy`, `direction`: one invocation, one value.
+// one workgroup adds the shares, in a fixed order; `copy`: one invocation, one value; `direction`: one pixel.
 
 struct Params {
     h: u32,
@@ -48,8 +48,8 @@ fn with_pair(sum: Sum, here: vec3f, other: u32, weight: f32) -> Sum {
 // A x at a pixel, and the diagonal.
 fn product(i: u32) -> Sum {
     let plane = p.h * p.w;
-    let row = i / p.w;
-    let column = i % p.w;
+    let row = quotient(i, p.w);
+    let column = i - row * p.w;
     let here = x3(i);
     let left = column > 0u;
     let right = column + 1u < p.w;
@@ -220,7 +220,11 @@ fn beta(@builtin(local_invocation_index) lane: u32) {
 fn direction(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let plane = p.h * p.w;
-    if i < 3u * plane {
-        d[i] = inverse_in[i % plane] * r_in[i] + numbers_in[6u + i / plane] * d[i];
+    if i >= plane {
+        return;
+    }
+    for (var c = 0u; c < 3u; c++) {
+        let at = c * plane + i;
+        d[at] = inverse_in[i] * r_in[at] + numbers_in[6u + c] * d[at];
     }
 }

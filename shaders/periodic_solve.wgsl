@@ -1,6 +1,6 @@
 // A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 // transforms. Two channels are one complex plane z, b[first] + i b[first + plane].
-// One invocation: one value.
+// One invocation: one value; of `radix2`, 4 and 8 so many values.
 
 struct Params {
     h: u32,
@@ -10,10 +10,12 @@ struct Params {
     pair: u32, // 1: there are two; 0: the second is 0
     add: u32, // 1: y = u + k P(b); 0: k P(b)
     // A pass of radix p over lines:
-    n: u32, // length that is left
+    m: u32, // length that will be left
     s: u32, // that is done
     radix: u32,
     root: u32, // length of a line, and of its table
+    turn: u32, // root / n: w_n in the table
+    share: u32, // root / radix: w_p in the table
     down: u32, // 1: lines are columns; 0: rows
     inverse: u32,
     a: f32,
@@ -62,21 +64,125 @@ fn transform(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups)
         return;
     }
     // Neighbours have neighbouring elements of rows, or neighbouring columns.
-    let e = select(i % p.w, i / p.w, p.down == 1u);
-    let line = select(i / p.w * p.w, i % p.w, p.down == 1u);
+    let row = quotient(i, p.w);
+    let column = i - row * p.w;
+    let e = select(column, row, p.down == 1u);
+    let line = select(row * p.w, column, p.down == 1u);
     let step = select(1u, p.w, p.down == 1u);
-    let q = e % p.s;
-    let k = e / p.s % p.radix;
-    let j = e / (p.s * p.radix);
-    let m = p.n / p.radix;
+    let blocks = quotient(e, p.s);
+    let q = e - blocks * p.s;
+    let j = quotient(blocks, p.radix);
+    let k = blocks - j * p.radix;
     var sum = vec2f();
     var t = 0u; // r k mod p
     for (var r = 0u; r < p.radix; r++) {
-        sum += times(z_in[line + (q + p.s * (j + m * r)) * step], root(t * (p.root / p.radix)));
+        sum += times(z_in[line + (q + p.s * (j + p.m * r)) * step], root(t * p.share));
         t += k;
         t -= select(0u, p.radix, t >= p.radix);
     }
-    z[i] = times(sum, root(j * k * (p.root / p.n)));
+    z[i] = times(sum, root(j * k * p.turn));
+}
+
+fn dft2(x: array<vec2f, 2>) -> array<vec2f, 2> {
+    return array(x[0] + x[1], x[0] - x[1]);
+}
+
+// i x on the way back, -i x on the way there.
+fn quarter(x: vec2f) -> vec2f {
+    return select(vec2f(x.y, -x.x), vec2f(-x.y, x.x), p.inverse == 1u);
+}
+
+// The transforms of the even and the odd values, of which the latter are turned by w^k.
+fn dft4(x: array<vec2f, 4>) -> array<vec2f, 4> {
+    let even = dft2(array(x[0], x[2]));
+    let odd = dft2(array(x[1], x[3]));
+    let turned = quarter(odd[1]);
+    return array(even[0] + odd[0], even[1] + turned, even[0] - odd[0], even[1] - turned);
+}
+
+fn dft8(x: array<vec2f, 8>) -> array<vec2f, 8> {
+    let even = dft4(array(x[0], x[2], x[4], x[6]));
+    let odd = dft4(array(x[1], x[3], x[5], x[7]));
+    let half = 0.7071067811865476;
+    let o1 = half * (odd[1] + quarter(odd[1]));
+    let o2 = quarter(odd[2]);
+    let o3 = half * (quarter(odd[3]) - odd[3]);
+    return array(
+        even[0] + odd[0], even[1] + o1, even[2] + o2, even[3] + o3,
+        even[0] - odd[0], even[1] - o1, even[2] - o2, even[3] - o3,
+    );
+}
+
+// Where the values of a butterfly lie, those of one r and all: a pass of radix 2, 4 or 8 by an invocation for all k.
+struct Butterfly {
+    x: u32, // of r = 0
+    x_step: u32,
+    y: u32, // of k = 0
+    y_step: u32,
+    j: u32,
+}
+
+fn butterfly(i: u32, radix: u32) -> Butterfly {
+    let columns = p.down == 1u;
+    // Neighbours have neighbouring elements of rows, or neighbouring columns.
+    let across = select(p.s * p.m, p.w, columns);
+    let first = quotient(i, across);
+    let second = i - first * across;
+    let e = select(second, first, columns);
+    let line = select(first * p.w, second, columns);
+    let step = select(1u, p.w, columns);
+    let j = quotient(e, p.s);
+    let q = e - j * p.s;
+    return Butterfly(line + e * step, p.s * p.m * step, line + (q + p.s * radix * j) * step, p.s * step, j);
+}
+
+@compute @workgroup_size(256)
+fn radix2(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 2u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 2u);
+    let y = dft2(array(z_in[b.x], z_in[b.x + b.x_step]));
+    z[b.y] = y[0];
+    z[b.y + b.y_step] = times(y[1], root(b.j * p.turn));
+}
+
+@compute @workgroup_size(256)
+fn radix4(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 4u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 4u);
+    let y = dft4(array(z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step]));
+    let turn = b.j * p.turn;
+    z[b.y] = y[0];
+    z[b.y + b.y_step] = times(y[1], root(turn));
+    z[b.y + 2u * b.y_step] = times(y[2], root(2u * turn));
+    z[b.y + 3u * b.y_step] = times(y[3], root(3u * turn));
+}
+
+@compute @workgroup_size(256)
+fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 8u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 8u);
+    let y = dft8(array(
+        z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step],
+        z_in[b.x + 4u * b.x_step], z_in[b.x + 5u * b.x_step], z_in[b.x + 6u * b.x_step], z_in[b.x + 7u * b.x_step],
+    ));
+    let turn = b.j * p.turn;
+    z[b.y] = y[0];
+    z[b.y + b.y_step] = times(y[1], root(turn));
+    z[b.y + 2u * b.y_step] = times(y[2], root(2u * turn));
+    z[b.y + 3u * b.y_step] = times(y[3], root(3u * turn));
+    z[b.y + 4u * b.y_step] = times(y[4], root(4u * turn));
+    z[b.y + 5u * b.y_step] = times(y[5], root(5u * turn));
+    z[b.y + 6u * b.y_step] = times(y[6], root(6u * turn));
+    z[b.y + 7u * b.y_step] = times(y[7], root(7u * turn));
 }
 
 @compute @workgroup_size(256)
@@ -85,7 +191,8 @@ fn divide(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     if i >= p.plane {
         return;
     }
-    let squares = roots[2u * p.w + i % p.w] + roots_down[2u * p.h + i / p.w];
+    let row = quotient(i, p.w);
+    let squares = roots[2u * p.w + i - row * p.w] + roots_down[2u * p.h + row];
     z[i] = z_in[i] * select(p.scale / (1.0 + p.a * squares), p.mean, i == 0u);
 }
 

@@ -36,8 +36,9 @@ fn weights(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) g
         return;
     }
     // A neighbour outside is the pixel itself.
-    let right = select(i, i + 1u, i % p.w + 1u < p.w);
-    let below = select(i, i + p.w, i / p.w + 1u < p.h);
+    let row = quotient(i, p.w);
+    let right = select(i, i + 1u, i - row * p.w + 1u < p.w);
+    let below = select(i, i + p.w, row + 1u < p.h);
     let dx = colour(right) - colour(i);
     let dy = colour(below) - colour(i);
     let sharp = p.half / max(mean(sqrt(dx * dx + dy * dy)), p.eps);

@@ -40,7 +40,8 @@ fn rows(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
         return;
     }
     let runs = (p.w + RUN - 1u) / RUN;
-    mean_run(i / runs * p.w, 1u, p.w, i % runs * RUN);
+    let line = quotient(i, runs);
+    mean_run(line * p.w, 1u, p.w, (i - line * runs) * RUN);
 }
 
 // Neighbours have neighbouring columns.
@@ -51,7 +52,7 @@ fn columns(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) g
         return;
     }
     let runs = (p.h + RUN - 1u) / RUN;
-    let column = i % p.w;
-    let run = i / p.w;
-    mean_run(run / runs * p.h * p.w + column, p.w, p.h, run % runs * RUN);
+    let run = quotient(i, p.w); // of all planes
+    let plane = quotient(run, runs);
+    mean_run(plane * p.h * p.w + i - run * p.w, p.w, p.h, (run - plane * runs) * RUN);
 }

@@ -383,3 +383,38 @@ fn reads_survive_another_thread_that_polls() {
         }
     });
 }
+
+/// Around multiples of the divisor, up to the largest quotients and dividends.
+#[test]
+fn quotients_are_rounded_down() {
+    static SHADER: Shader = Shader::new(
+        "quotient",
+        "@group(0) @binding(2) var<storage, read> a: array<u32>;
+         @group(0) @binding(3) var<storage, read> b: array<u32>;
+         @group(0) @binding(4) var<storage, read_write> y: array<u32>;
+         @compute @workgroup_size(256)
+         fn divide(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+             let i = linear_index(gid, groups, 256u);
+             if i < arrayLength(&y) { y[i] = quotient(a[i], b[i]); }
+         }",
+    );
+    let mut pairs = vec![];
+    for b in (1u32..400).chain([511, 512, 4093, 65_535, 65_537, 1 << 20, (1 << 24) - 1, (1 << 24) + 1, (1 << 30) - 1]) {
+        let most = ((1u32 << 31) / b).min(1 << 20) - 1;
+        let quotients = [0, 1, 2, most / 3, most / 2, most.saturating_sub(1), most].into_iter().filter(|q| *q <= most);
+        let near = quotients.flat_map(|q| [q * b, (q * b).saturating_sub(1), q * b + 1, q * b + b / 2, q * b + b - 1]);
+        pairs.extend(near.map(|a| (a, b)));
+    }
+    let bits = |f: fn(&(u32, u32)) -> u32| pairs.iter().map(|pair| f32::from_bits(f(pair))).collect::<Vec<f32>>();
+    let kernel = Kernel {
+        name: (&SHADER, "divide"),
+        constants: &[],
+        params: &[],
+        inputs: &[("a", &bits(|pair| pair.0)), ("b", &bits(|pair| pair.1))],
+        outputs: &[("y", pairs.len())],
+        grid: Grid::Linear(pairs.len()),
+    };
+    for ((a, b), y) in pairs.iter().zip(&kernel.run(&RunParams::default())[0]) {
+        assert_eq!(y.to_bits(), a / b, "{a} / {b}");
+    }
+}

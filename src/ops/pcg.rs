@@ -16,7 +16,7 @@ use super::pair_weights::inside;
 use super::{Graph, Operator, Workspace, arity, check};
 use crate::error::Result as GraphResult;
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
+use crate::kernel::{Grid, Kernels, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
@@ -73,13 +73,14 @@ impl Solution {
     }
 }
 
-/// Workgroups that each sum up a strided share of the pixels.
-fn parts(plane: usize) -> usize {
-    plane.div_ceil(256).clamp(1, 1024)
+/// Workgroups that each sum up a strided share of the pixels. Where barriers are costly, as on CPUs, they are fewer.
+fn parts(kernels: Kernels, plane: usize) -> usize {
+    let share = if kernels == Kernels::SoftwareSimd { 32 } else { 1 };
+    plane.div_ceil(256 * share).clamp(1, 1024)
 }
 
-fn params(weights: Shape, tolerance: f64) -> Vec<(&'static str, Param)> {
-    let sizes = [("h", weights.h), ("w", weights.w), ("pairs", weights.c), ("parts", parts(weights.plane()))];
+fn params(kernels: Kernels, weights: Shape, tolerance: f64) -> Vec<(&'static str, Param)> {
+    let sizes = [("h", weights.h), ("w", weights.w), ("pairs", weights.c), ("parts", parts(kernels, weights.plane()))];
     let sizes = sizes.map(|(name, v)| (name, v.into()));
     [&sizes[..], &[("limit", ((tolerance * tolerance) as f32).into())]].concat()
 }
@@ -210,8 +211,8 @@ impl Operator for PcgStart {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (weights, params) = (l.inputs[0], params(l.inputs[0], self.tolerance));
-        let (plane, parts) = (weights.plane(), parts(weights.plane()));
+        let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], self.tolerance));
+        let (plane, parts) = (weights.plane(), parts(l.kernels, weights.plane()));
         let sums = l.scratch(3 * 3 * parts);
         let (u, r, p, numbers, running) = (Output(1), Output(2), Output(3), Output(4), Output(5));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
@@ -321,8 +322,8 @@ impl Operator for PcgIterate {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (weights, params) = (l.inputs[0], params(l.inputs[0], 0.0));
-        let (plane, parts) = (weights.plane(), parts(weights.plane()));
+        let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], 0.0));
+        let (plane, parts) = (weights.plane(), parts(l.kernels, weights.plane()));
         let (q, sums) = (l.scratch(3 * plane), l.scratch(3 * 3 * parts));
         let (u, r, p, numbers, running) = (Output(0), Output(1), Output(2), Output(3), Output(4));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
@@ -343,7 +344,7 @@ impl Operator for PcgIterate {
             l.dispatch((&SHADER, "update"), &[], &bindings, &params, groups(parts));
             l.dispatch((&SHADER, "beta"), &[], &finish, &params, groups(1));
             let bindings = [("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p)];
-            l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(3 * plane));
+            l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(plane));
         }
     }
 }

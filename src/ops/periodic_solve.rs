@@ -115,31 +115,27 @@ impl Operator for PeriodicSolve {
         let pairs = images.flat_map(|(y, b)| y.chunks_mut(2 * plane).zip(b.chunks(2 * plane)));
         let mut done = 0;
         for (y, b) in pairs {
-            let (first, second) = b.split_at(plane);
-            re.copy_from_slice(first);
-            if second.is_empty() {
-                im.fill(T::zero())
-            } else {
-                im.copy_from_slice(second)
-            }
+            let (real, imaginary) = b.split_at(plane);
             // Rows, LANES at a time; columns there and back, divided between; rows back.
-            let lines = || LANES.min(h);
-            let rows_of = |re: &mut [T], im: &mut [T], inverse: bool| {
-                re.par_chunks_mut(lines() * w).zip(im.par_chunks_mut(lines() * w)).for_each(|(re, im)| {
-                    cpu.with_scratch(4 * LANES * w, |scratch| {
-                        vectorised(
-                            #[inline(always)]
-                            || {
-                                let mut lanes = Lanes::new(scratch, w);
-                                lanes.load_rows(re, im, w);
-                                rows.run(&mut lanes, inverse);
-                                lanes.store_rows(re, im, w);
-                            },
-                        );
-                    });
+            let block = LANES.min(h) * w;
+            let parts = re.par_chunks_mut(block).zip(im.par_chunks_mut(block)).enumerate();
+            parts.for_each(|(i, (re, im))| {
+                cpu.with_scratch(4 * LANES * w, |scratch| {
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            let mut lanes = Lanes::new(scratch, w);
+                            lanes.load_rows(0, &real[i * block..][..re.len()]);
+                            if !imaginary.is_empty() {
+                                lanes.load_rows(1, &imaginary[i * block..][..re.len()]);
+                            }
+                            rows.run(&mut lanes, false);
+                            lanes.store_rows(0, re, |_, v| v);
+                            lanes.store_rows(1, im, |_, v| v);
+                        },
+                    );
                 });
-            };
-            rows_of(re, im, false);
+            });
             let shared_planes = Planes { re: re.as_mut_ptr(), im: im.as_mut_ptr() };
             (0..w.div_ceil(LANES)).into_par_iter().for_each(|block| {
                 let (first, count) = (block * LANES, LANES.min(w - block * LANES));
@@ -170,17 +166,33 @@ impl Operator for PeriodicSolve {
                     );
                 });
             });
-            rows_of(re, im, true);
-            for (y, change) in y.chunks_exact_mut(plane).zip([&*re, &*im]) {
-                let parts = y.par_chunks_mut(CHUNK).zip(change.par_chunks(CHUNK));
-                match u {
-                    [u] => parts.zip(u.data[done..][..plane].par_chunks(CHUNK)).for_each(|((y, change), u)| {
-                        y.iter_mut().zip(u).zip(change).for_each(|((y, u), change)| *y = *u + *change);
-                    }),
-                    _ => parts.for_each(|(y, change)| y.copy_from_slice(change)),
-                }
-                done += plane;
-            }
+            let (first, second) = y.split_at_mut(plane);
+            let mut blocks: Vec<[&mut [T]; 2]> = first.chunks_mut(block).map(|rows| [rows, &mut []]).collect();
+            blocks.iter_mut().zip(second.chunks_mut(block)).for_each(|(to, rows)| to[1] = rows);
+            blocks.into_par_iter().enumerate().for_each(|(i, y)| {
+                cpu.with_scratch(4 * LANES * w, |scratch| {
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            let mut lanes = Lanes::new(scratch, w);
+                            let at = i * block..i * block + y[0].len();
+                            lanes.load_rows(0, &re[at.clone()]);
+                            lanes.load_rows(1, &im[at.clone()]);
+                            rows.run(&mut lanes, true);
+                            for (part, y) in y.into_iter().enumerate().filter(|(_, y)| !y.is_empty()) {
+                                match u {
+                                    [u] => {
+                                        let u = &u.data[done + part * plane + at.start..];
+                                        lanes.store_rows(part, y, |i, change| u[i] + change);
+                                    }
+                                    _ => lanes.store_rows(part, y, |_, change| change),
+                                }
+                            }
+                        },
+                    );
+                });
+            });
+            done += y.len();
         }
     }
 
@@ -192,7 +204,7 @@ impl Operator for PeriodicSolve {
         let mut z = [l.scratch(2 * plane), l.scratch(2 * plane)];
         for (image, channel) in (0..n).flat_map(|image| (0..c).step_by(2).map(move |channel| (image, channel))) {
             let (first, pair) = ((image * c + channel) * plane, usize::from(channel + 1 < c));
-            let dispatch = |l: &mut Lowering, entry, bindings: &[(&'static str, Operand)], pass: &Pass| {
+            let dispatch = |l: &mut Lowering, (entry, values), bindings: &[(&'static str, Operand)], pass: &Pass| {
                 let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
                 let sizes = sizes.iter().chain(&pass.0).map(|(name, v)| (*name, Param::from(*v)));
                 let scale = self.k / plane as f64;
@@ -200,30 +212,30 @@ impl Operator for PeriodicSolve {
                 let numbers =
                     [("a", self.a), ("scale", scale), ("mean", mean)].map(|(name, v)| (name, Param::from(v as f32)));
                 let params: Vec<_> = sizes.chain(numbers).collect();
-                l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane));
+                l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane / values));
             };
-            dispatch(l, "pack", &[("b", Input(b)), ("z", z[0])], &Pass::NONE);
+            dispatch(l, ("pack", 1), &[("b", Input(b)), ("z", z[0])], &Pass::NONE);
             for (side, roots, down, inverse) in
                 [(w, rows, false, false), (h, columns, true, false), (h, columns, true, true), (w, rows, false, true)]
             {
                 if down && inverse {
                     let bindings = [("z_in", z[0]), ("roots", rows), ("roots_down", columns), ("z", z[1])];
-                    dispatch(l, "divide", &bindings, &Pass::NONE);
+                    dispatch(l, ("divide", 1), &bindings, &Pass::NONE);
                     z.reverse();
                 }
                 for pass in Pass::all(side, down, inverse) {
-                    dispatch(l, "transform", &[("z_in", z[0]), ("roots", roots), ("z", z[1])], &pass);
+                    dispatch(l, pass.kernel(), &[("z_in", z[0]), ("roots", roots), ("z", z[1])], &pass);
                     z.reverse();
                 }
             }
             // Without u its binding is b, which is not read.
-            dispatch(l, "unpack", &[("z_in", z[0]), ("u", Input(0)), ("y", Output(0))], &Pass::NONE);
+            dispatch(l, ("unpack", 1), &[("z_in", z[0]), ("u", Input(0)), ("y", Output(0))], &Pass::NONE);
         }
     }
 }
 
 /// Parameters of a pass of a transform.
-struct Pass([(&'static str, usize); 6]);
+struct Pass([(&'static str, usize); 8]);
 
 impl Pass {
     /// Of kernels that are no pass.
@@ -231,7 +243,26 @@ impl Pass {
 
     const fn new(n: usize, s: usize, radix: usize, root: usize, down: bool, inverse: bool) -> Pass {
         let (down, inverse) = (down as usize, inverse as usize);
-        Pass([("n", n), ("s", s), ("radix", radix), ("root", root), ("down", down), ("inverse", inverse)])
+        Pass([
+            ("m", n / radix),
+            ("s", s),
+            ("radix", radix),
+            ("root", root),
+            ("turn", root / n),
+            ("share", root / radix),
+            ("down", down),
+            ("inverse", inverse),
+        ])
+    }
+
+    /// The kernel, and how many values its invocations make.
+    fn kernel(&self) -> (&'static str, usize) {
+        match self.0[2].1 {
+            2 => ("radix2", 2),
+            4 => ("radix4", 4),
+            8 => ("radix8", 8),
+            _ => ("transform", 1),
+        }
     }
 
     /// Those of lines of length n.
@@ -273,6 +304,9 @@ impl<'a, T: Real> Transform<'a, T> {
                 8 => self.butterflies(lanes, (n, s), sign, |x| dft8(x, sign)),
                 4 => self.butterflies(lanes, (n, s), sign, |x| dft4(x, sign)),
                 2 => self.butterflies(lanes, (n, s), sign, dft2),
+                3 => self.odd::<3>(lanes, (n, s), sign),
+                5 => self.odd::<5>(lanes, (n, s), sign),
+                7 => self.odd::<7>(lanes, (n, s), sign),
                 _ => self.sums(lanes, (n, s), p, sign),
             }
             lanes.swap();
@@ -311,6 +345,29 @@ impl<'a, T: Real> Transform<'a, T> {
                 (0..P).for_each(|k| lanes.write(q + s * (P * j + k), &y[k]));
             }
         }
+    }
+
+    /// A pass of a small odd radix: values as far from both ends are turned by opposite angles, so that their sums meet
+    /// cosines alone, and their differences sines.
+    #[inline(always)]
+    fn odd<const P: usize>(&self, lanes: &mut Lanes<T>, (n, s): (usize, usize), sign: T) {
+        let roots: [_; P] = std::array::from_fn(|t| self.root(t * (self.cos.len() / P), sign));
+        self.butterflies(lanes, (n, s), sign, |x: [Complex<T>; P]| {
+            let mut y = [x[0]; P];
+            for r in 1..=P / 2 {
+                y[0] = (y[0].0 + (x[r].0 + x[P - r].0), y[0].1 + (x[r].1 + x[P - r].1));
+            }
+            for k in 1..=P / 2 {
+                let ((mut re, mut im), mut turned) = (x[0], (T::zero(), T::zero()));
+                for r in 1..=P / 2 {
+                    let (cos, sin) = roots[r * k % P];
+                    (re, im) = (re + cos * (x[r].0 + x[P - r].0), im + cos * (x[r].1 + x[P - r].1));
+                    turned = (turned.0 - sin * (x[r].1 - x[P - r].1), turned.1 + sin * (x[r].0 - x[P - r].0));
+                }
+                (y[k], y[P - k]) = ((re + turned.0, im + turned.1), (re - turned.0, im - turned.1));
+            }
+            y
+        });
     }
 
     /// A pass of any radix.
@@ -420,23 +477,24 @@ impl<'a, T: Real> Lanes<'a, T> {
         std::mem::swap(&mut self.now, &mut self.next);
     }
 
-    /// Takes rows of n elements, each a line.
+    /// Takes rows, each a line, as the real (0) or the imaginary (1) part.
     #[inline(always)]
-    fn load_rows(&mut self, re: &[T], im: &[T], n: usize) {
-        for (to, from) in self.now.iter_mut().zip([re, im]) {
-            for (lane, row) in from.chunks_exact(n).enumerate() {
-                row.iter().enumerate().for_each(|(i, v)| to[i * LANES + lane] = *v);
-            }
+    fn load_rows(&mut self, part: usize, rows: &[T]) {
+        let to = &mut self.now[part];
+        let n = to.len() / LANES;
+        for (lane, row) in rows.chunks_exact(n).enumerate() {
+            to.iter_mut().skip(lane).step_by(LANES).zip(row).for_each(|(to, v)| *to = *v);
         }
     }
 
-    /// Puts them back.
+    /// Puts `f(its place, an element)` of a part into rows.
     #[inline(always)]
-    fn store_rows(&self, re: &mut [T], im: &mut [T], n: usize) {
-        for (from, to) in self.now.iter().zip([re, im]) {
-            for (lane, row) in to.chunks_exact_mut(n).enumerate() {
-                row.iter_mut().enumerate().for_each(|(i, v)| *v = from[i * LANES + lane]);
-            }
+    fn store_rows(&self, part: usize, rows: &mut [T], f: impl Fn(usize, T) -> T) {
+        let from = &*self.now[part];
+        let n = from.len() / LANES;
+        for (lane, row) in rows.chunks_exact_mut(n).enumerate() {
+            let values = from.iter().skip(lane).step_by(LANES);
+            row.iter_mut().zip(values).enumerate().for_each(|(i, (to, v))| *to = f(lane * n + i, *v));
         }
     }
 }
@@ -465,7 +523,11 @@ impl<T: Real> Planes<T> {
             for (i, to) in to.chunks_exact_mut(LANES).enumerate() {
                 // SAFETY: the caller's promise.
                 let row = unsafe { std::slice::from_raw_parts(plane.add(i * w + first), count) };
-                to[..count].copy_from_slice(row);
+                // Whole blocks by themselves, so that a copy is two instructions and not a call.
+                match row.first_chunk::<LANES>() {
+                    Some(row) => to.copy_from_slice(row),
+                    None => to[..count].copy_from_slice(row),
+                }
             }
         }
     }
@@ -480,7 +542,10 @@ impl<T: Real> Planes<T> {
             for (i, from) in from.chunks_exact(LANES).enumerate() {
                 // SAFETY: the caller's promise.
                 let row = unsafe { std::slice::from_raw_parts_mut(plane.add(i * w + first), count) };
-                row.copy_from_slice(&from[..count]);
+                match row.first_chunk_mut::<LANES>() {
+                    Some(row) => row.copy_from_slice(from),
+                    None => row.copy_from_slice(&from[..count]),
+                }
             }
         }
     }

@@ -3,13 +3,19 @@
 use super::yuv::{Layout, Planes};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::{Error, Result};
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a y4m stream begins.
 pub const MAGIC: &[u8] = b"YUV4MPEG2 ";
+
+/// Most bytes of a header: more than the decoder takes.
+const HEADER: u64 = 4096;
+
+/// Least side that no frame has. The decoder multiplies sides before it compares a frame with its limit, and would overflow.
+const TOO_LONG: u64 = 1 << 30;
 
 /// A frame: its header and planes as they came, and its colours.
 pub struct Frame {
@@ -41,7 +47,16 @@ impl Reader {
     /// [`Error::File`] where it is damaged, or its frames cannot be smoothed.
     pub fn new(from: &Path, input: Box<dyn Read + Send>) -> Result<Reader> {
         let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted { input: BufReader::new(input), read: read.clone() };
+        let (mut input, mut header) = (BufReader::new(input), vec![]);
+        (&mut input).take(HEADER).read_until(b'\n', &mut header).map_err(|e| Error::file(from, e.to_string()))?;
+        let side = |word: &[u8]| match word {
+            [b'W' | b'H', number @ ..] => std::str::from_utf8(number).ok()?.trim_end().parse::<u128>().ok(),
+            _ => None,
+        };
+        if header.split(|byte| *byte == b' ').filter_map(side).any(|side| side >= TOO_LONG.into()) {
+            return Err(Error::file(from, wrong(&y4m::Error::OutOfMemory)));
+        }
+        let counted = Counted { input: Cursor::new(header).chain(input), read: read.clone() };
         let decoder = y4m::Decoder::new(counted).map_err(|e| Error::file(from, wrong(&e)))?;
         let layout = Layout::new(&decoder).map_err(|message| Error::file(from, message))?;
         let header = decoder.get_raw_params().to_vec();
@@ -92,7 +107,7 @@ fn wrong(error: &y4m::Error) -> String {
 
 /// Counts the bytes that are read.
 struct Counted {
-    input: BufReader<Box<dyn Read + Send>>,
+    input: Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>,
     read: Arc<AtomicU64>,
 }
 
