@@ -2,8 +2,7 @@
 # The paper's Table 3 at a small budget: trains SASNet, the same without attention, at x4 and x8, and an auto-encoder and a
 # U-net, each with the same data, seed, samples and steps, and prints their scores side by side with parameters and GMAC.
 # With --rivals the deep methods of its Table 1 instead: SASNet, ResNet, DRF, DEAF and JESSNet, of widths of about as many
-# operations (DRF of its own), JESSNet for a quarter of the steps; `sasnet eval --table1 --weights NAME=FILE` sets them
-# beside the filters.
+# operations (DRF of its own); `sasnet eval --table1 --weights NAME=FILE` sets them beside the filters.
 #
 #   tools/ablations.sh OUT [--rivals] [--steps N] [--set NAME=DIR]... [-- OPTION...]
 #
@@ -58,8 +57,7 @@ if [ -n "$rivals" ]; then
   run drf --architecture drf
   # Of a weaker solve than the paper's for L0: a network that has learned little finds differences that are not to be trusted.
   run deaf --architecture deaf --features 36 --beta 4
-  # A step of it takes two to four times as long as one of the others: about the same processor time.
-  steps=$((steps / 4)) run jessnet --architecture jessnet --features 8
+  run jessnet --architecture jessnet --features 8
 else
   run no-attention --blocks 4 --features 32 --no-attention
   run x4 --blocks 2,2 --features 32
