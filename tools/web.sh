@@ -4,7 +4,9 @@
 #   tools/web.sh build    makes target/web/site (the page, a folder for any static host) and target/web/sasnet-*.tgz
 #   tools/web.sh serve    serves that page on this machine
 #   tools/web.sh test     uses it in Chromium, as a person would, and compares with the program on the CPU; `test quick`
-#                         leaves out the engine for browsers without WebGPU, whose compiling takes most of the time
+#                         leaves out the engine for browsers without a GPU, whose compiling takes as long again
+#   tools/web.sh compare  times it beside onnxruntime-web in Chromium, which takes some minutes
+#   tools/web.sh large    smooths 12 megapixels within 512 MB in Chromium: time and memory
 #   tools/web.sh dawn     gives all shaders to Dawn, the WebGPU of Chromium, and runs the kernels in f16 by it
 #
 # The Rust toolchain in use compiles, if it has the target wasm32-unknown-unknown. Otherwise Debian's rustc-web is
@@ -21,7 +23,7 @@ has_node() {
 packages() { # Node's, for the tests
   has_node || { echo "node and npm are missing: apt-get install nodejs npm" >&2; exit 1; }
   [ web/tests/node_modules/.package-lock.json -nt web/tests/package-lock.json ] && return
-  echo "fetching playwright-core and webgpu (150 MB) into web/tests/node_modules" >&2
+  echo "fetching playwright-core, webgpu and typescript (180 MB) into web/tests/node_modules" >&2
   (cd web/tests && npm ci --silent --ignore-scripts --no-audit --no-fund)
   touch web/tests/node_modules/.package-lock.json
 }
@@ -107,10 +109,47 @@ sizes() { # of what a page loads: bytes, gzip, brotli
   done
 }
 
-test_page() {
+browser() {
   packages
   command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium" >&2; exit 1; }
+}
+
+compare() { # repeats, sizes
+  browser
+  cargo build --release --locked
+  [ -d "$web/sasnet/cpu" ] || build
+  version=1.30.0
+  if [ ! -d "$web/onnxruntime-$version" ]; then
+    echo "fetching onnxruntime-web $version (150 MB) into $web/onnxruntime-$version" >&2
+    npm install --silent --ignore-scripts --no-audit --no-fund --prefix "$web/onnxruntime-$version" "onnxruntime-web@$version"
+  fi
+  rm -rf "$web/compare"
+  mkdir "$web/compare"
+  ln -s "$web/sasnet" "$web/compare/sasnet"
+  ln -s "$web/onnxruntime-$version/node_modules/onnxruntime-web/dist" "$web/compare/ort"
+  cp web/tests/compare.html "$web/compare/"
+  target/release/sasnet weights small --onnx "$web/compare/model.onnx"
+  SITE=$web/compare node web/tests/compare.mjs "$@"
+}
+
+large() {
+  browser
+  [ -d "$web/sasnet/cpu" ] || build
+  for run in "cpu gf" "cpu sasnet" "software gf" "software sasnet 4000x3000 512e6 0.05"; do
+    # shellcheck disable=SC2086 # several words
+    SITE=$web/site node web/tests/large.mjs $run
+  done
+}
+
+test_page() {
+  browser
   build "$1"
+  if [ "$1" = quick ]; then # both engines have the types of the one that is there
+    mkdir "$web/site/sasnet/cpu"
+    cp "$web"/site/sasnet/gpu/*.d.ts "$web/site/sasnet/cpu/"
+  fi
+  # What the worker asks of the engine, the page of the package, and the package of its own types.
+  web/tests/node_modules/.bin/tsc -p web/tests
   cargo build --release --locked
   SITE=$web/site SASNET=$PWD/target/release/sasnet node --test web/tests/page.test.mjs
 }
@@ -122,6 +161,11 @@ case ${1:-} in
     exec node web/serve.mjs "$web/site" "${2:-8000}"
     ;;
   test) test_page "${2:-}" ;;
+  compare)
+    shift
+    compare "$@"
+    ;;
+  large) large ;;
   dawn) dawn ;;
   *) sed -n '2,/^set/{/^set/d;s/^# \?//;p}' "$0" >&2; exit 2 ;;
 esac

@@ -9,14 +9,14 @@ const TYPES = {
   '.png': 'image/png', '.jpg': 'image/jpeg',
 };
 
-/** Serves `folder`; returns the address, and a function that ends it. */
-export async function serve(folder, port = 0) {
+/** Serves `folder`, with these headers; returns the address, and a function that ends it. */
+export async function serve(folder, port = 0, headers = {}) {
   const server = createServer(async ({ url }, answer) => {
     const path = decodeURIComponent(new URL(url, 'http://localhost').pathname);
     const file = join(folder, normalize(path.endsWith('/') ? `${path}index.html` : path));
     try {
       const bytes = await readFile(file);
-      answer.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(bytes);
+      answer.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', ...headers }).end(bytes);
     } catch {
       answer.writeHead(404).end();
     }

@@ -22,6 +22,9 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if let Some(allocated) = &self.counted {
             allocated.fetch_sub(self.raw.size(), Ordering::Relaxed);
+            // A browser's wgpu only forgets a buffer, whose memory would stay until JavaScript collects its garbage.
+            #[cfg(target_arch = "wasm32")]
+            self.raw.destroy();
         }
     }
 }

@@ -8,12 +8,15 @@ export interface Pixels<T extends Uint8Array | Uint8ClampedArray | Float32Array 
   height: number;
 }
 
+/** What can be smoothed. */
+export type Picture = ImageData | ImageBitmap | Pixels;
+
 export interface OpenOptions {
   /** Default: `small`. */
   weights?: Weights;
   /**
-   * `gpu`: a GPU by WebGPU; `software`: what the browser has of WebGPU without one; `cpu`: WebAssembly, without WebGPU.
-   * Default: the first of them that there is.
+   * `gpu`: a GPU by WebGPU; `cpu`: WebAssembly, without WebGPU; `software`: what the browser has of WebGPU without a GPU,
+   * slower than `cpu`. Default: `gpu`, and `cpu` where there is none.
    */
   adapter?: 'gpu' | 'software' | 'cpu';
   /** Bytes of the device's memory. A picture that needs more goes in slabs, with the same result. Default: 1e9, or 5e8

@@ -1,6 +1,11 @@
 // SASNet in a browser: starts a worker, and speaks to it. All types and units: index.d.ts.
 
-/** Opens a device and loads weights. */
+/** @import * as Api from './index.d.ts' */
+
+/**
+ * Opens a device and loads weights.
+ * @type {typeof Api.open}
+ */
 export async function open(options = {}) {
   const sasnet = new Sasnet(options);
   await sasnet.opened;
@@ -22,10 +27,11 @@ function aborted() {
   return new DOMException('stopped', 'AbortError');
 }
 
+/** @implements {Api.Sasnet} */
 class Sasnet {
-  /** What it runs on: `kind` (`gpu`, `software` or `cpu`), `description`. */
+  /** @type {Api.Sasnet['adapter']} */
   adapter;
-  /** The classical methods, with their parameters. */
+  /** @type {Api.Method[]} */
   methods;
 
   #options;
@@ -33,31 +39,35 @@ class Sasnet {
   #calls = new Map();
   #last = 0;
 
+  /** @param {Api.OpenOptions} options */
   constructor({ weights = 'small', adapter, maxMemory = memory() } = {}) {
     this.#options = { weights: absolute(weights), adapter, maxMemory };
     this.opened = this.#start();
   }
 
-  /** Smooths a picture. */
+  /**
+   * @param {Api.Picture} picture
+   * @param {Api.RunOptions} options
+   * @returns {Promise<any>} of the picture's kind
+   */
   async smooth(picture, { signal, onProgress, weights, ...options } = {}) {
     signal?.throwIfAborted();
     await this.opened;
     const { data, width, height } = values(picture);
     const message = { call: 'smooth', data, width, height, options, weights: weights && absolute(weights) };
     const answer = await this.#ask(message, { signal, onProgress });
-    const result = picture.data ? new data.constructor(answer.data) : new Uint8ClampedArray(answer.data);
+    const result = 'data' in picture ? new data.constructor(answer.data.buffer) : new Uint8ClampedArray(answer.data.buffer);
     const { time, memory } = answer;
     const image = isCodes(picture) ? { data: result, width, height } : new ImageData(result, width, height);
     return Object.assign(image, { time, memory });
   }
 
-  /** What a picture of this size takes: bytes of device memory, multiply-accumulates, slabs. */
+  /** @type {Api.Sasnet['estimate']} */
   async estimate({ width, height }, options = {}) {
     await this.opened;
     return this.#ask({ call: 'estimate', width, height, options });
   }
 
-  /** Ends the worker. */
   close() {
     this.#worker.terminate();
     this.#calls.forEach(({ reject }) => reject(aborted()));
@@ -76,6 +86,10 @@ class Sasnet {
     Object.assign(this, { adapter, methods });
   }
 
+  /**
+   * @param {object} message
+   * @param {Api.RunOptions} options
+   */
   #ask(message, { signal, onProgress } = {}) {
     return new Promise((resolve, reject) => {
       const id = ++this.#last;
@@ -132,7 +146,7 @@ function absolute(weights) {
 
 // A browser does not say what a GPU has free. Phones have less.
 function memory() {
-  return (navigator.deviceMemory ?? 8) <= 4 ? 512e6 : 1e9;
+  return (/** @type {{ deviceMemory?: number }} */ (navigator).deviceMemory ?? 8) <= 4 ? 512e6 : 1e9;
 }
 
 function isCodes(picture) {
@@ -149,6 +163,7 @@ function values(picture) {
   }
   if (!(picture instanceof ImageBitmap)) throw new TypeError('give an ImageData, an ImageBitmap, or { data, width, height }');
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error(`this browser has no canvas of ${width}x${height}`);
   context.drawImage(picture, 0, 0);
   return context.getImageData(0, 0, width, height);
 }

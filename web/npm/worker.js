@@ -13,7 +13,7 @@ async function answer(message) {
   const { id, call } = message;
   try {
     const result = await calls[call](message);
-    self.postMessage({ id, result }, result.data ? [result.data.buffer] : []);
+    self.postMessage({ id, result }, { transfer: result.data ? [result.data.buffer] : [] });
   } catch (error) {
     // What ends WebAssembly leaves it in no state to go on: a new worker is started.
     if (error instanceof WebAssembly.RuntimeError) setTimeout(() => { throw error; });
@@ -26,8 +26,10 @@ const calls = {
   async open({ options: given }) {
     options = given;
     // Two engines, so that nobody loads the CPU's who needs it not.
-    const adapter = options.adapter === 'cpu' ? null : await navigator.gpu?.requestAdapter();
+    let adapter = options.adapter === 'cpu' ? null : await navigator.gpu?.requestAdapter();
     if (!adapter && options.adapter && options.adapter !== 'cpu') throw new Error('this browser has no WebGPU');
+    // Without a GPU WebAssembly is many times as fast as WebGPU, which has to compile first.
+    if (!options.adapter && adapter?.info.isFallbackAdapter) adapter = null;
     library = adapter ? await import('./gpu/sasnet_web.js') : await import('./cpu/sasnet_web.js');
     const [bytes] = await Promise.all([load(options.weights), library.default()]);
     engine = await library.Engine.open(adapter ? options.adapter : 'cpu', options.maxMemory);

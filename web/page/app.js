@@ -4,19 +4,21 @@ import { open } from './sasnet/index.js';
 import { blend, read, write } from './picture.js';
 import { Viewer } from './viewer.js';
 
+/** @type {(id: string) => any} */
 const $ = id => document.getElementById(id);
 const viewer = new Viewer($('viewer'));
 // For tests and for the curious: ?adapter=gpu, software or cpu, ?memory=BYTES.
 const query = new URLSearchParams(location.search);
 
-// A picture: { name, notes, pixels, result?, took?, state: 'waiting' | 'running' | 'done' | 'failed', button }
+// A picture: { name, notes, pixels, result?, took?, wrong?, state: 'waiting' | 'running' | 'done' | 'failed', button }; `took`
+// is what the status says of it, `wrong` that this is an error.
 const pictures = [];
 let shown;
 let stop;
 let running = Promise.resolve();
 
 const engine = open({
-  adapter: query.get('adapter') ?? undefined,
+  adapter: /** @type {any} */ (query.get('adapter') ?? undefined),
   maxMemory: query.has('memory') ? Number(query.get('memory')) : undefined,
 });
 
@@ -28,19 +30,21 @@ engine.then(ready, error => {
 function ready({ adapter, methods }) {
   const { kind, description } = adapter;
   const chip = $('adapter');
-  const names = { gpu: description || 'GPU', software: 'WebGPU without a GPU', cpu: 'CPU' };
+  const names = { gpu: description || 'GPU', software: 'Without a GPU', cpu: 'CPU' };
   chip.textContent = names[kind];
   chip.title = description;
   chip.classList.toggle('slow', kind !== 'gpu');
   chip.hidden = false;
   const notices = {
     software: 'This browser runs WebGPU without a GPU: everything works, slower.',
-    cpu: 'This browser has no WebGPU, so pictures are smoothed by the CPU: everything works, but large pictures take ' +
-      'minutes. Chrome and Edge from 113 on, Safari from 26 and Firefox from 141 have WebGPU.',
+    cpu: 'This browser has no WebGPU with a GPU, so pictures are smoothed by the CPU: everything works, but large ones ' +
+      'take minutes. Chrome and Edge from 113 on, Safari from 26 and Firefox from 141 have WebGPU.',
   };
   $('notice').hidden = kind === 'gpu';
   $('notice').textContent = notices[kind] ?? '';
   for (const { name, title } of methods) $('classical').append(new Option(title[0].toUpperCase() + title.slice(1), name));
+  // It keeps the engine that this browser takes.
+  navigator.serviceWorker?.register(`sw.js?engine=${kind === 'cpu' ? 'cpu' : 'gpu'}`).catch(() => {});
 }
 
 function say(text, wrong = false) {
@@ -71,9 +75,10 @@ function thumbnail(picture) {
   const { width, height } = picture.pixels;
   const button = document.createElement('button');
   const canvas = document.createElement('canvas');
-  const scale = 64 / Math.min(width, height);
-  Object.assign(canvas, { width: Math.ceil(width * scale), height: Math.ceil(height * scale) });
-  createImageBitmap(picture.pixels, { resizeWidth: canvas.width, resizeHeight: canvas.height })
+  // The square in its middle.
+  const side = Math.min(width, height);
+  Object.assign(canvas, { width: 128, height: 128 });
+  createImageBitmap(picture.pixels, (width - side) >> 1, (height - side) >> 1, side, side, { resizeWidth: 128, resizeHeight: 128 })
     .then(small => canvas.getContext('2d').drawImage(small, 0, 0));
   button.append(canvas);
   button.onclick = () => show(picture);
@@ -101,7 +106,7 @@ addEventListener('drop', event => {
   $('veil').hidden = true;
   add([...event.dataTransfer.files]);
 });
-for (const button of document.querySelectorAll('[data-sample]')) {
+for (const button of $('samples').children) {
   button.onclick = async () => {
     const answer = await fetch(button.dataset.sample);
     add([new File([await answer.blob()], button.dataset.sample.split('/').pop())]);
@@ -168,7 +173,7 @@ function parameterField({ name, help, domain, default: value }) {
 
 $('strength').oninput = () => {
   $('strength-value').textContent = `${$('strength').value} %`;
-  if (shown?.result) show(shown);
+  viewer.strength = strength();
 };
 $('texture').oninput = () => ($('texture-value').textContent = `${Number($('texture').value)}×`);
 $('form').onsubmit = event => {
@@ -193,13 +198,17 @@ async function smooth(picture, wanted) {
   const { width, height } = picture.pixels;
   const onProgress = part => {
     $('bar').value = part;
-    say(`${width}×${height}: ${Math.round(part * 100)} %`);
+    $('part').textContent = `${Math.round(part * 100)} %`;
   };
+  onProgress(0);
+  // What is said is read aloud, so that the part is not.
+  Object.assign(picture, { took: `Smoothing ${picture.name}, ${width}×${height}`, wrong: false });
+  if (picture === shown) say(picture.took);
   const start = performance.now();
   try {
     const sasnet = await engine;
     picture.result = await sasnet.smooth(picture.pixels, { ...wanted, signal: stop.signal, onProgress });
-    Object.assign(picture, { state: 'done', wrong: false });
+    picture.state = 'done';
     const { memory } = picture.result;
     const device = memory > 0 ? `, ${(memory / 1e6).toFixed(1)} MB on the device` : '';
     picture.took = `${width}×${height} in ${((performance.now() - start) / 1000).toFixed(1)} s${device}`;
@@ -215,17 +224,15 @@ async function smooth(picture, wanted) {
 
 // What is shown.
 
-function result(picture) {
-  const share = Number($('strength').value) / 100;
-  if (!picture.result) return picture.pixels;
-  return share === 1 ? picture.result : blend(picture.pixels, picture.result, share);
+function strength() {
+  return Number($('strength').value) / 100;
 }
 
 function show(picture) {
   shown = picture;
   $('welcome').hidden = true;
   $('viewer').hidden = false;
-  viewer.show(picture.pixels, result(picture));
+  viewer.show(picture.pixels, picture.result ?? picture.pixels);
   $('notes').replaceChildren(...picture.notes.map(note => Object.assign(document.createElement('li'), { textContent: note })));
   say(picture.took ?? '', picture.wrong);
   update();
@@ -248,7 +255,7 @@ function update() {
 $('download').onclick = async () => {
   const type = $('format').value;
   try {
-    const blob = await write(result(shown), type);
+    const blob = await write(blend(shown.pixels, shown.result, strength()), type);
     const href = URL.createObjectURL(blob);
     Object.assign(document.createElement('a'), { href, download: `${shown.name}-smooth.${type.replace('image/', '')}` }).click();
     setTimeout(() => URL.revokeObjectURL(href), 60_000);
@@ -256,5 +263,3 @@ $('download').onclick = async () => {
     say(error.message, true);
   }
 };
-
-navigator.serviceWorker?.register('sw.js').catch(() => {});

@@ -28,6 +28,7 @@ export async function write({ data, width, height }, type) {
 
 /** What a share of the result and the rest of the picture make, in 8 bits. */
 export function blend({ data: from, width, height }, to, share) {
+  if (share === 1) return to;
   const out = new Uint8ClampedArray(from.length);
   for (let i = 0; i < out.length; i++) out[i] = from[i] + share * (to.data[i] - from[i]);
   return new ImageData(out, width, height);
@@ -35,14 +36,17 @@ export function blend({ data: from, width, height }, to, share) {
 
 const DEPTH = 'More than 8 bits a channel: smoothed and saved in 8. The command line keeps 16.';
 const PROFILE = 'Its colour profile: converted to sRGB, in which the result is saved.';
+const EXIF = 'Date, place and camera (EXIF): left out of the result. It is turned upright.';
 const MOVING = 'An animation: its first frame alone is smoothed.';
 
 function changes(view) {
-  const text = (at, length) => String.fromCharCode(...new Uint8Array(view.buffer, at, Math.min(length, view.byteLength - at)));
+  const text = (at, length) => new TextDecoder('latin1').decode(new Uint8Array(view.buffer).subarray(at, at + length));
   if (view.byteLength < 32) return [];
-  if (text(0, 4) === '\x89PNG') return png(view, text);
+  if (view.getUint32(0) === 0x89504e47) return png(view, text);
   if (view.getUint16(0) === 0xffd8) return jpeg(view, text);
   if (text(0, 3) === 'GIF') return [MOVING];
+  if (text(8, 8) === 'WEBPVP8X') return webp(view.getUint8(20));
+  if (text(4, 4) === 'ftyp') return avif(view, text(0, view.byteLength));
   return [];
 }
 
@@ -51,6 +55,7 @@ function png(view, text) {
   for (let at = 8; at + 12 <= view.byteLength; at += 12 + view.getUint32(at)) {
     const kind = text(at + 4, 4);
     if (kind === 'iCCP') notes.push(PROFILE);
+    if (kind === 'eXIf') notes.push(EXIF);
     if (kind === 'acTL') notes.push(MOVING);
     if (kind === 'IDAT') break;
   }
@@ -62,8 +67,19 @@ function jpeg(view, text) {
   for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; at += 2 + view.getUint16(at + 2)) {
     const marker = view.getUint8(at + 1);
     if (marker === 0xe2 && text(at + 4, 11) === 'ICC_PROFILE') notes.push(PROFILE);
-    if (marker === 0xe1 && text(at + 4, 4) === 'Exif') notes.push('Date, place and camera (EXIF): left out of the result. It is turned upright.');
+    if (marker === 0xe1 && text(at + 4, 4) === 'Exif') notes.push(EXIF);
     if (marker === 0xda) break;
   }
   return [...new Set(notes)];
+}
+
+function webp(flags) {
+  return [flags & 0x20 && PROFILE, flags & 0x08 && EXIF, flags & 0x02 && MOVING].filter(Boolean);
+}
+
+function avif(view, text) {
+  const codec = text.indexOf('av1C');
+  const deep = codec > 0 && codec + 7 <= view.byteLength && view.getUint8(codec + 6) & 0x40;
+  const profile = text.includes('colrprof') && PROFILE;
+  return [deep && DEPTH, profile, text.includes('Exif') && EXIF, text.startsWith('avis', 8) && MOVING].filter(Boolean);
 }

@@ -1,9 +1,10 @@
 // Keeps the page for when there is no network. BUILD is replaced when it is built, so that a new one is fetched anew.
 
 const NAME = 'sasnet-BUILD';
+const ENGINE = new URL(location).searchParams.get('engine');
 const FILES = ['./', 'index.html', 'style.css', 'app.js', 'viewer.js', 'picture.js', 'icon.svg', 'manifest.webmanifest',
-  'samples/mosaic.jpg', 'samples/beads.jpg', 'sasnet/index.js', 'sasnet/worker.js', 'sasnet/gpu/sasnet_web.js',
-  'sasnet/gpu/sasnet_web_bg.wasm', 'sasnet/weights/small.safetensors'];
+  'samples/mosaic.jpg', 'samples/beads.jpg', 'sasnet/index.js', 'sasnet/worker.js', `sasnet/${ENGINE}/sasnet_web.js`,
+  `sasnet/${ENGINE}/sasnet_web_bg.wasm`, 'sasnet/weights/small.safetensors', 'sasnet/weights/soft.safetensors'];
 
 self.addEventListener('install', event => {
   event.waitUntil(caches.open(NAME).then(cache => cache.addAll(FILES)).then(() => self.skipWaiting()));
@@ -15,7 +16,7 @@ self.addEventListener('activate', event => {
   event.waitUntil(self.clients.claim());
 });
 
-// What else the page asks for, the CPU's engine or other weights, is kept when it comes.
+// What else the page asks for is kept when it comes.
 self.addEventListener('fetch', event => {
   const { request } = event;
   if (request.method !== 'GET' || new URL(request.url).origin !== location.origin) return;

@@ -1,6 +1,8 @@
 // Before and after: two canvases, a handle between them, zoom and pan.
 
 const MOST_ZOOM = 16;
+// Pixels that Shift and an arrow move the picture by.
+const PAN = 40;
 
 export class Viewer {
   #root;
@@ -42,6 +44,12 @@ export class Viewer {
     if (resized) this.fit();
   }
 
+  /** How much of the result is seen over the picture, 0 to 1. */
+  set strength(share) {
+    this.#root.querySelector('#layer-after').classList.toggle('mixed', share < 1);
+    this.#canvases[1].style.opacity = share;
+  }
+
   /** All of the picture, as large as the view takes it, but not magnified more than four times. */
   fit() {
     const { clientWidth: w, clientHeight: h } = this.#root;
@@ -75,6 +83,12 @@ export class Viewer {
     this.#draw();
   }
 
+  #pan(x, y) {
+    this.#view.x += x;
+    this.#view.y += y;
+    this.#draw();
+  }
+
   #press(event) {
     if (event.target.closest('#zoom')) return;
     this.#root.setPointerCapture(event.pointerId);
@@ -92,11 +106,11 @@ export class Viewer {
     if (from.splits) {
       this.split = to.x / this.#root.clientWidth;
     } else {
-      this.#view.x += (to.x - from.x) / (other ? 2 : 1);
-      this.#view.y += (to.y - from.y) / (other ? 2 : 1);
+      // Of two fingers each moves the middle by half.
+      const part = other ? 0.5 : 1;
+      this.#pan((to.x - from.x) * part, (to.y - from.y) * part);
       const apart = point => Math.hypot(point.x - other.x, point.y - other.y) || 1;
       if (other) this.#zoom(apart(to) / apart(from), { x: (to.x + other.x) / 2, y: (to.y + other.y) / 2 });
-      this.#draw();
     }
   }
 
@@ -106,10 +120,13 @@ export class Viewer {
   }
 
   #key(event) {
-    const step = event.shiftKey ? 0.1 : 0.02;
     const { key } = event;
-    if (key === 'ArrowLeft' || key === 'ArrowDown') this.split = this.#split - step;
-    else if (key === 'ArrowRight' || key === 'ArrowUp') this.split = this.#split + step;
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    if (arrow && event.shiftKey) this.#pan(...arrow.map(d => d * -PAN));
+    else if (key === 'ArrowLeft' || key === 'ArrowDown') this.split = this.#split - 0.02;
+    else if (key === 'ArrowRight' || key === 'ArrowUp') this.split = this.#split + 0.02;
+    else if (key === 'PageDown') this.split = this.#split - 0.1;
+    else if (key === 'PageUp') this.split = this.#split + 0.1;
     else if (key === 'Home') this.split = 0;
     else if (key === 'End') this.split = 1;
     else if (key === '+' || key === '=') this.#zoom(1.5);

@@ -1,6 +1,7 @@
 //! SASNet in a browser: the engine that `npm/worker.js` drives. Pictures come as interleaved values, options and
 //! descriptions as JSON; nothing here blocks, but for the CPU executor.
-#![cfg(target_arch = "wasm32")]
+// Lints read it on any machine.
+#![cfg(any(target_arch = "wasm32", clippy))]
 
 use sasnet::embed::{SessionOptions, estimate};
 use sasnet::filters::Domain;
@@ -168,7 +169,7 @@ impl Engine {
     ) -> Result<Vec<T>, JsError> {
         let options = Wanted::parse(options)?;
         let plane = width * height;
-        let channels = if plane == 0 { 0 } else { values.len() / plane };
+        let channels = values.len().checked_div(plane).unwrap_or(0);
         if !matches!(channels, 3 | 4) || values.len() != channels * plane {
             let message = format!("{} values for {width}x{height}: give 3 or 4 for each pixel", values.len());
             return Err(JsError::new(&message));
@@ -249,9 +250,9 @@ async fn open(adapter: Option<&str>) -> Result<Device, Error> {
     match adapter {
         Some("cpu") => Device::open_async(&named(Some("cpu"))).await,
         Some("software") => Device::open_async(&named(Some(""))).await,
-        Some("gpu") => match Device::open_async(&named(None)).await? {
-            device if gpu(&device).is_some() => Ok(device),
-            _ => Err(Error::Gpu("this browser has no adapter of a GPU".into())),
+        Some("gpu") => match Device::open_async(&named(None)).await {
+            Ok(device) if gpu(&device).is_some() => Ok(device),
+            _ => Err(Error::Invalid("this browser has no GPU for pages; give software or cpu".into())),
         },
         Some(other) => Err(Error::Invalid(format!("there is no adapter {other}; give gpu, software or cpu"))),
         None => match Device::open_async(&named(Some(""))).await {

@@ -15,9 +15,11 @@ export function start() {
   return chromium.launch({ executablePath, args: SWITCHES, ignoreDefaultArgs });
 }
 
-/** A page of its own. `before` runs in its worker, ahead of the package's code. */
-export async function visit(browser, address, { before, worker = 'block', ...context } = {}) {
-  const page = await (await browser.newContext({ serviceWorkers: worker, acceptDownloads: true, ...context })).newPage();
+/** A page of its own. `before` runs in its worker, ahead of the package's code; `asked` hears the addresses it asks for. */
+export async function visit(browser, address, { before, asked, worker = 'block', ...options } = {}) {
+  const context = await browser.newContext({ serviceWorkers: worker, acceptDownloads: true, ...options });
+  if (asked) context.on('request', request => asked(request.url()));
+  const page = await context.newPage();
   page.setDefaultTimeout(300_000);
   page.errors = [];
   page.on('pageerror', error => page.errors.push(String(error)));

@@ -12,10 +12,12 @@ import { png } from './png.mjs';
 
 const { SITE, SASNET } = process.env;
 const folder = mkdtempSync(join(tmpdir(), 'sasnet-web-'));
-let browser, server;
+let browser, server, webgpu;
 
 before(async () => {
   server = await serve(SITE);
+  // By default what has no GPU takes the CPU.
+  webgpu = `${server.address}?adapter=software`;
   browser = await start();
 });
 after(async () => {
@@ -59,7 +61,7 @@ function decode(page, bytes) {
 function compare(got, want) {
   assert.equal(got.length, want.length);
   const off = got.map((v, i) => Math.abs(v - want[i]));
-  return { most: Math.max(...off), count: off.filter(v => v > 0).length, of: off.length };
+  return { most: off.reduce((a, b) => Math.max(a, b)), count: off.filter(v => v > 0).length, of: off.length };
 }
 
 function agrees(t, got, want) {
@@ -68,17 +70,36 @@ function agrees(t, got, want) {
   assert.ok(most <= 1, `a value differs by ${most}`);
 }
 
+// Touches a page: a kind of event, and where the fingers are.
+async function fingers(page) {
+  const client = await page.context().newCDPSession(page);
+  return (type, ...at) => client.send('Input.dispatchTouchEvent', { type, touchPoints: at.map(([x, y], id) => ({ x, y, id })) });
+}
+
+// Where the picture's corner lies in the view, and pixels of the view for one of the picture.
+async function view(page) {
+  const [x, y, scale] = (await page.locator('#after').evaluate(canvas => canvas.style.transform)).match(/-?[\d.]+/g).map(Number);
+  return { x, y, scale };
+}
+
+function near(got, want) {
+  assert.ok(Math.abs(got - want) < 0.01 * Math.abs(want) + 0.5, `${got} is not ${want}`);
+}
+
 const status = page => page.locator('#status').textContent();
 const done = page => page.waitForFunction(() => / in [\d.]+ s/.test(document.getElementById('status').textContent));
 
+const forget = page => page.evaluate(() => (document.getElementById('status').textContent = ''));
+
 async function add(page, path) {
+  await forget(page);
   await page.setInputFiles('#file', path);
   await done(page);
 }
 
 // Runs again, with other controls.
 async function again(page) {
-  await page.evaluate(() => (document.getElementById('status').textContent = ''));
+  await forget(page);
   await page.getByRole('button', { name: 'Smooth', exact: true }).click();
   await done(page);
 }
@@ -93,7 +114,7 @@ async function result(page) {
 }
 
 test('the page', async t => {
-  const page = await visit(browser, server.address);
+  const page = await visit(browser, webgpu);
 
   await t.test('smooths a picture that is opened', async t => {
     await add(page, picture);
@@ -165,35 +186,41 @@ test('the page', async t => {
     await page.mouse.move(...at(0.3), { steps: 4 });
     await page.mouse.up();
     assert.equal(await value(), 30);
-    const client = await page.context().newCDPSession(page);
-    const touch = (type, part) => client.send('Input.dispatchTouchEvent', {
-      type, touchPoints: part === undefined ? [] : [{ x: at(part)[0], y: at(part)[1] }],
-    });
-    await touch('touchStart', 0.3);
-    await touch('touchMove', 0.5);
-    await touch('touchMove', 0.7);
+    const touch = await fingers(page);
+    await touch('touchStart', at(0.3));
+    await touch('touchMove', at(0.5));
+    await touch('touchMove', at(0.7));
     await touch('touchEnd');
     assert.equal(await value(), 70);
   });
 
   await t.test('zooms and pans', async () => {
-    const transform = () => page.locator('#after').evaluate(canvas => canvas.style.transform);
-    const fit = await transform();
+    const fit = await view(page);
     await page.getByRole('button', { name: 'Zoom in' }).click();
-    const zoomed = await transform();
-    assert.notEqual(zoomed, fit);
+    const zoomed = await view(page);
+    near(zoomed.scale, 1.5 * fit.scale);
     const box = await page.locator('#viewer').boundingBox();
     await page.mouse.move(box.x + 40, box.y + 40);
     await page.mouse.down();
     await page.mouse.move(box.x + 60, box.y + 70);
     await page.mouse.up();
-    const corner = text => text.match(/-?[\d.]+/g).map(Number);
-    const [[x0, y0], [x1, y1]] = [zoomed, await transform()].map(corner);
-    assert.deepEqual([Math.round(x1 - x0), Math.round(y1 - y0)], [20, 30]);
+    const panned = await view(page);
+    near(panned.x - zoomed.x, 20);
+    near(panned.y - zoomed.y, 30);
     await page.mouse.wheel(0, -300);
-    assert.ok(corner(await transform())[2] > corner(zoomed)[2]);
+    assert.ok((await view(page)).scale > zoomed.scale);
     await page.getByRole('button', { name: 'Fit' }).click();
-    assert.equal(await transform(), fit);
+    await page.getByRole('button', { name: 'Zoom out' }).click();
+    near((await view(page)).scale, fit.scale / 1.5);
+    // By keys.
+    await page.getByRole('slider', { name: /before ends/ }).focus();
+    await page.keyboard.press('0');
+    assert.deepEqual(await view(page), fit);
+    await page.keyboard.press('+');
+    await page.keyboard.press('Shift+ArrowRight');
+    near((await view(page)).scale, zoomed.scale);
+    near((await view(page)).x, zoomed.x - 40);
+    await page.keyboard.press('0');
   });
 
   await t.test('saves at the picture’s own size', async () => {
@@ -210,8 +237,17 @@ test('the page', async t => {
   await t.test('says what is lost', async () => {
     const deep = file('deep.png', png(64, 64, texture, { depth: 16, extra: [['iCCP', Buffer.from('x\0\0')]] }));
     await add(page, deep);
-    const notes = await page.locator('#notes li').allTextContents();
-    assert.match(notes.join(' '), /8 bits a channel.*colour profile/);
+    const notes = async () => (await page.locator('#notes li').allTextContents()).join(' ');
+    assert.match(await notes(), /8 bits a channel.*colour profile/);
+    await page.locator('#format').selectOption('image/jpeg');
+    const { bytes } = await save(page);
+    await page.locator('#format').selectOption('image/png');
+    const exif = Buffer.concat([bytes.subarray(0, 2), Buffer.from('\xff\xe1\0\x08Exif\0\0', 'latin1'), bytes.subarray(2)]);
+    await add(page, file('exif.jpg', exif));
+    assert.match(await notes(), /^Date, place and camera/);
+    const gif = 'R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=';
+    await add(page, file('one.gif', Buffer.from(gif, 'base64')));
+    assert.match(await notes(), /^An animation/);
   });
 
   await t.test('keeps alpha', async () => {
@@ -259,8 +295,22 @@ test('the page', async t => {
     }
   });
 
+  await t.test('refuses a parameter that the method does not take', async () => {
+    await page.locator('#method').selectOption('gf');
+    const before = await status(page);
+    await page.getByLabel('r', { exact: true }).fill('-1');
+    await page.getByRole('button', { name: 'Smooth', exact: true }).click();
+    assert.equal(await page.locator('#parameters :invalid').count(), 1);
+    assert.equal(await status(page), before);
+    await page.locator('#method').selectOption('small');
+  });
+
   await t.test('takes a photograph', async () => {
     await page.locator('#method').selectOption('gf');
+    const camera = page.getByRole('dialog', { name: 'Camera' });
+    await page.getByRole('button', { name: 'Camera' }).click();
+    await page.getByRole('button', { name: 'Close' }).click();
+    await camera.waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Camera' }).click();
     await page.waitForFunction(() => document.getElementById('video').videoWidth > 0);
     await page.getByRole('button', { name: 'Take the picture' }).click();
@@ -271,19 +321,160 @@ test('the page', async t => {
   await page.context().close();
 });
 
-test('by the keyboard alone, and for who does not see it', async () => {
-  const page = await visit(browser, server.address);
+test('on a phone', async t => {
+  const page = await visit(browser, webgpu, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  const touch = await fingers(page);
   await page.locator('#adapter').waitFor();
-  // From the top to the first sample.
-  for (let i = 0; i < 12; i++) {
-    await page.keyboard.press('Tab');
-    if (await page.evaluate(() => document.activeElement.dataset.sample?.includes('mosaic'))) break;
+  await page.locator('#method').selectOption('gf');
+  await page.getByRole('button', { name: 'A coaster of plastic beads' }).tap();
+  await done(page);
+
+  await t.test('controls follow a finger', async () => {
+    await page.locator('#method').selectOption('small');
+    await page.getByText('Best quality').tap();
+    await page.waitForFunction(() => document.getElementById('ensemble').checked);
+    const strength = page.locator('#strength');
+    await strength.scrollIntoViewIfNeeded();
+    const { x, y, width, height } = await strength.boundingBox();
+    await touch('touchStart', [x + width / 2, y + height / 2]);
+    await touch('touchEnd');
+    await page.waitForFunction(() => document.getElementById('strength').value < 100);
+    near(Number(await strength.inputValue()), 50);
+    near(100 * await page.locator('#after').evaluate(canvas => canvas.style.opacity), await strength.inputValue());
+  });
+
+  await t.test('two fingers zoom about their middle', async () => {
+    await page.evaluate(() => scrollTo(0, 0));
+    const box = await page.locator('#viewer').boundingBox();
+    const [x, y] = [box.x + 120, box.y + 150];
+    const from = await view(page);
+    await touch('touchStart', [x - 30, y], [x + 30, y]);
+    for (const apart of [40, 50, 60]) await touch('touchMove', [x - apart, y + 10], [x + apart, y + 10]);
+    await touch('touchEnd');
+    const to = await view(page);
+    near(to.scale, 2 * from.scale);
+    // What was in the middle has gone 10 down with it.
+    near((120 - to.x) / to.scale, (120 - from.x) / from.scale);
+    near((160 - to.y) / to.scale, (150 - from.y) / from.scale);
+    // One finger pans.
+    await touch('touchStart', [x - 60, y]);
+    await touch('touchMove', [x - 60, y + 20]);
+    await touch('touchMove', [x - 50, y + 40]);
+    await touch('touchEnd');
+    const panned = await view(page);
+    near(panned.x - to.x, 10);
+    near(panned.y - to.y, 40);
+  });
+
+  await t.test('nothing is wider than the screen, and all that is touched is large enough', async () => {
+    const [wide, small] = await page.evaluate(() => {
+      const all = [...document.querySelectorAll('button, select, .button, .switch, input:not(.button input)')];
+      const small = all.filter(element => element.checkVisibility() && element.getBoundingClientRect().height < 24);
+      return [document.documentElement.scrollWidth, small.map(element => element.outerHTML)];
+    });
+    assert.equal(wide, 390);
+    assert.deepEqual(small, []);
+  });
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('never freezes', async t => {
+  const page = await visit(browser, webgpu);
+  await page.evaluate(() => {
+    window.tasks = [];
+    new PerformanceObserver(list => tasks.push(...list.getEntries().map(task => task.duration))).observe({ type: 'longtask' });
+    // One that is heard.
+    setTimeout(() => { for (const end = performance.now() + 300; performance.now() < end;); });
+  });
+  await page.waitForFunction(() => tasks.some(task => task >= 300));
+  await page.evaluate(() => (tasks = [0]));
+  await page.locator('#method').selectOption('gf');
+  await add(page, file('large.png', png(1280, 960, texture)));
+  for (const strength of [80, 60, 40]) await page.locator('#strength').fill(String(strength));
+  const longest = Math.max(...await page.evaluate('tasks'));
+  t.diagnostic(`the longest task beside the worker took ${longest} ms`);
+  assert.ok(longest < 250);
+  await page.context().close();
+});
+
+test('dark and light', async t => {
+  const page = await visit(browser, webgpu, { reducedMotion: 'reduce' });
+  await page.locator('#adapter').waitFor();
+  const backs = [];
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    // The contrast of each text with what is behind it, as WCAG 2 defines it.
+    const texts = await page.evaluate(() => {
+      const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+      const rgba = color => {
+        context.clearRect(0, 0, 1, 1);
+        context.fillStyle = color;
+        context.fillRect(0, 0, 1, 1);
+        return context.getImageData(0, 0, 1, 1).data;
+      };
+      const linear = v => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+      const luminance = color => rgba(color).slice(0, 3).reduce((sum, v, i) => sum + [0.2126, 0.7152, 0.0722][i] * linear(v / 255), 0);
+      const behind = element => {
+        const { backgroundColor } = getComputedStyle(element);
+        return rgba(backgroundColor)[3] === 255 || !element.parentElement ? backgroundColor : behind(element.parentElement);
+      };
+      return [...document.querySelectorAll('body *')]
+        .filter(element => element.checkVisibility() && !element.matches(':disabled, option, optgroup'))
+        .filter(element => [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+        .map(element => {
+          const [dark, light] = [luminance(getComputedStyle(element).color), luminance(behind(element))].sort((a, b) => a - b);
+          return [element.textContent.trim(), (light + 0.05) / (dark + 0.05)];
+        });
+    });
+    assert.ok(texts.length > 10);
+    t.diagnostic(`${colorScheme}: the least contrast is ${Math.min(...texts.map(([, contrast]) => contrast)).toFixed(1)}`);
+    assert.deepEqual(texts.filter(([, contrast]) => contrast < 4.5), []);
+    backs.push(await page.locator('body').evaluate(body => getComputedStyle(body).backgroundColor));
   }
-  await page.locator('#method').evaluate(select => (select.value = 'small'));
+  assert.notEqual(...backs);
+  await page.context().close();
+});
+
+test('by the keyboard alone, and for who does not see it', async () => {
+  const page = await visit(browser, webgpu);
+  await page.locator('#adapter').waitFor();
+  // Goes from control to control until `found` is true of one.
+  const tab = async found => {
+    for (let i = 0; i < 40; i++) {
+      await page.keyboard.press('Tab');
+      if (await page.evaluate(`(element => ${found})(document.activeElement)`)) return;
+    }
+    assert.fail(`no control is ${found}`);
+  };
+  await tab("element.dataset.sample?.includes('beads')");
   await page.keyboard.press('Enter');
   await page.locator('#viewer').waitFor();
-  const nameless = await page.evaluate(() => [...document.querySelectorAll('button, input, select, [role=slider], canvas')]
-    .filter(element => element.checkVisibility() && element.tagName !== 'CANVAS')
+  await page.locator('#cancel').waitFor();
+  await tab("element.id === 'cancel'");
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'Stopped.');
+  await tab("element.id === 'handle'");
+  await page.keyboard.press('PageUp');
+  assert.equal(await page.locator('#handle').getAttribute('aria-valuenow'), '60');
+  await tab("element.id === 'method'");
+  await page.keyboard.type('Guided');
+  await tab("element.id === 'strength'");
+  for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowLeft');
+  assert.equal(await page.locator('#strength-value').textContent(), '95 %');
+  await tab("element.id === 'parameter-r'");
+  await tab("element.id === 'run'");
+  await page.keyboard.press('Enter');
+  await done(page);
+  await tab("element.id === 'format'");
+  await page.keyboard.type('W');
+  await tab("element.id === 'download'");
+  const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+  assert.equal(download.suggestedFilename(), 'beads-smooth.webp');
+  await page.locator('#method').selectOption('small');
+
+  const nameless = await page.evaluate(() => [...document.querySelectorAll('button, input, select, [role=slider]')]
+    .filter(element => element.checkVisibility())
     .filter(element => !(element.ariaLabel || element.textContent.trim() || element.labels?.length || element.closest('label')))
     .map(element => element.outerHTML));
   assert.deepEqual(nameless, []);
@@ -294,12 +485,12 @@ test('by the keyboard alone, and for who does not see it', async () => {
   await page.context().close();
 });
 
-const hasCpu = existsSync(join(SITE, 'sasnet/cpu'));
-test('without WebGPU', { skip: !hasCpu && 'NOT TESTED: this build has no engine for it' }, async t => {
-  const hidden = "Object.defineProperty(navigator, 'gpu', { value: undefined })";
+const noCpu = !existsSync(join(SITE, 'sasnet/cpu/sasnet_web_bg.wasm')) && 'NOT TESTED: this build has no engine for it';
+const hidden = "Object.defineProperty(navigator, 'gpu', { value: undefined })";
+test('without WebGPU', { skip: noCpu }, async t => {
   const page = await visit(browser, server.address, { before: hidden });
   await add(page, picture);
-  assert.match(await page.locator('#notice').textContent(), /no WebGPU/);
+  assert.match(await page.locator('#notice').textContent(), /no WebGPU with a GPU/);
   assert.equal(await page.locator('#adapter').textContent(), 'CPU');
   agrees(t, await result(page), (await decode(page, native(picture))).codes);
   await page.getByLabel('Best quality').check();
@@ -310,6 +501,11 @@ test('without WebGPU', { skip: !hasCpu && 'NOT TESTED: this build has no engine 
   await again(page);
   assert.deepEqual(page.errors, []);
   await page.context().close();
+  // WebGPU without a GPU is slower than that.
+  const other = await visit(browser, server.address);
+  await other.locator('#adapter').waitFor();
+  assert.equal(await other.locator('#adapter').textContent(), 'CPU');
+  await other.context().close();
 });
 
 test('a device that is lost is opened again', async t => {
@@ -318,7 +514,7 @@ test('a device that is lost is opened again', async t => {
       self.devices.push(await request.call(this, wanted));
       return self.devices.at(-1);
     }`;
-  const page = await visit(browser, server.address, { before: keep });
+  const page = await visit(browser, webgpu, { before: keep });
   await page.getByLabel('Best quality').check();
   await page.setInputFiles('#file', picture);
   await page.waitForFunction(() => document.getElementById('bar').value > 0);
@@ -333,13 +529,67 @@ test('a device that is lost is opened again', async t => {
   await page.context().close();
 });
 
-test('without a network, when it was there before', async () => {
-  const page = await visit(browser, server.address, { worker: 'allow' });
-  await page.evaluate(() => navigator.serviceWorker.ready);
-  await page.context().setOffline(true);
-  await page.reload();
-  await add(page, picture);
+for (const adapter of ['software', 'cpu']) {
+  test(`without a network, when it was there before, adapter ${adapter}`, { skip: adapter === 'cpu' && noCpu }, async () => {
+    const page = await visit(browser, `${server.address}?adapter=${adapter}`, { worker: 'allow' });
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.context().setOffline(true);
+    await page.reload();
+    await page.locator('#adapter').waitFor();
+    assert.ok(await page.evaluate(async () => (await fetch('sasnet/weights/soft.safetensors')).ok));
+    await page.locator('#method').selectOption('gf');
+    await add(page, picture);
+    await page.context().close();
+  });
+}
+
+test('is an app that can be installed', async () => {
+  const page = await visit(browser, webgpu);
+  const client = await page.context().newCDPSession(page);
+  const { errors, data } = await client.send('Page.getAppManifest');
+  assert.deepEqual(errors, []);
+  const { start_url, icons, display } = JSON.parse(data);
+  assert.equal(display, 'standalone');
+  for (const path of [start_url, ...icons.map(({ src }) => src)]) assert.ok(existsSync(join(SITE, path)), path);
   await page.context().close();
+});
+
+test('where the device’s memory is not enough, half is tried', async t => {
+  // A device that has 3 MB, where the picture takes 4 at once.
+  const small = `let left = 3e6, full = false;
+    const { createBuffer, popErrorScope } = GPUDevice.prototype;
+    GPUDevice.prototype.createBuffer = function (wanted) {
+      const buffer = createBuffer.call(this, wanted);
+      full ||= wanted.size > left;
+      if (full) return buffer;
+      left -= wanted.size;
+      const destroy = buffer.destroy;
+      buffer.destroy = function () { left += wanted.size; destroy.call(this); };
+      return buffer;
+    };
+    GPUDevice.prototype.popErrorScope = async function () {
+      const error = await popErrorScope.call(this);
+      if (!full) return error;
+      full = false;
+      return new GPUOutOfMemoryError('no memory');
+    };`;
+  const page = await visit(browser, webgpu, { before: small });
+  await page.locator('#adapter').waitFor();
+  await page.locator('#method').selectOption('gf');
+  const tall = file('tall.png', png(32, 1024, texture));
+  await add(page, tall);
+  assert.match(await status(page), /, [12]\.\d MB on the device$/);
+  agrees(t, await result(page), (await decode(page, native(tall, '--method', 'gf'))).codes);
+  await page.context().close();
+});
+
+test('the package has its files, and no others', async () => {
+  const packed = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: join(SITE, 'sasnet'), stdio: 'pipe' }));
+  const engines = noCpu ? ['gpu'] : ['cpu', 'gpu'];
+  const want = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'example.html', 'index.d.ts', 'index.js', 'package.json', 'worker.js',
+    ...['small', 'soft'].map(name => `weights/${name}.safetensors`),
+    ...engines.flatMap(engine => [`${engine}/sasnet_web.js`, `${engine}/sasnet_web_bg.wasm`])];
+  assert.deepEqual(packed[0].files.map(({ path }) => path).sort(), want.sort());
 });
 
 test('the package', async t => {
@@ -347,7 +597,7 @@ test('the package', async t => {
   // Calls `body` with an opened engine; its argument is `given`.
   const call = (body, given, options = {}) => page.evaluate(async ([body, given, options]) => {
     const { open } = await import('./index.js');
-    const sasnet = await open(options);
+    const sasnet = await open({ adapter: 'software', ...options });
     try {
       return await new Function('sasnet', 'given', `return (async () => { ${body} })()`)(sasnet, given);
     } finally {
@@ -388,6 +638,29 @@ test('the package', async t => {
     assert.ok(plan.bytes <= 512e6);
   });
 
+  await t.test('with other weights, from an address or from memory', async () => {
+    const [shipped, address, bytes] = await call(`
+      const picture = { data: new Uint8Array(given), width: 64, height: 64 };
+      const run = async weights => [...(await sasnet.smooth(picture, { weights })).data];
+      const address = new URL('weights/soft.safetensors', location.href);
+      return [await run('soft'), await run(address), await run(await (await fetch(address)).arrayBuffer())];`, codes);
+    const soft = (await decode(page, native(picture, '--model', 'soft'))).codes.filter((_, i) => i % 4 < 3);
+    assert.ok(compare(shipped, soft).most <= 1);
+    assert.deepEqual(address, shipped);
+    assert.deepEqual(bytes, shipped);
+  });
+
+  await t.test('stops when it is told to', async () => {
+    const [name, parts] = await call(`
+      const [stop, parts] = [new AbortController(), []];
+      const onProgress = part => { parts.push(part); if (part > 0) stop.abort(); };
+      const picture = { data: new Uint8Array(given), width: 64, height: 64 };
+      const run = sasnet.smooth(picture, { ensemble: true, signal: stop.signal, onProgress });
+      return run.then(() => ['none', parts], error => [error.name, parts]);`, codes);
+    assert.equal(name, 'AbortError');
+    assert.ok(parts.every(part => part < 0.9), `stopped after ${parts}`);
+  });
+
   await t.test('refuses in words', async () => {
     const why = (body, options) => call(`try { ${body} } catch (error) { return error.message }`, null, options);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(5), width: 2, height: 2 })'), /5 values for 2x2/);
@@ -397,9 +670,11 @@ test('the package', async t => {
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { weights: new Uint8Array(9) })'), /weights/);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { signal: AbortSignal.abort() })'), /abort/);
     assert.match(await why('await sasnet.smooth("picture")'), /ImageBitmap/);
+    const wrong = await page.evaluate(async () => (await import('./index.js')).open({ adapter: 'gpu' }).catch(error => error.message));
+    assert.match(wrong, /no GPU for pages/);
   });
 
-  await t.test('in ten lines', async () => {
+  await t.test('in ten lines', { skip: noCpu }, async () => {
     await page.setInputFiles('input', picture);
     await page.waitForFunction(() => document.querySelector('canvas').width === 64);
   });

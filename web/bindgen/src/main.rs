@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let made = bindgen
         .input_path(wasm)
         .web(true)
-        .and_then(|bindgen| bindgen.typescript(false).omit_default_module_path(false).generate(folder));
+        .and_then(|bindgen| bindgen.typescript(true).omit_default_module_path(false).generate(folder));
     match made {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
