@@ -43,6 +43,7 @@ cargo clippy --release --locked --all-targets $mpi -- -D warnings
 # What hosts build, and the program without MPI.
 cargo clippy --release --locked -p sasnet-c -- -D warnings
 cargo clippy --locked -p sasnet-header --all-targets -- -D warnings
+cargo clippy --release --locked -p sasnet-web -- -D warnings
 for features in "" builtin builtin,cpu files cli; do
   cargo clippy --release --locked --lib --no-default-features --features "$features" -- -D warnings
 done
