@@ -43,7 +43,7 @@ done
 tools/software-vulkan.sh "$drivers" mesa-drm-shim/trixie-backports libcap2 libdrm-amdgpu1 libdrm-intel1 libelf1t64 \
   libpciaccess0 libpng16-16t64 libudev1 libvulkan-dev libwayland-server0 libx11-6 libxcb-keysyms1
 layer=$drivers/lib/libVkLayer_pipelines.so
-if [ tools/gpu_compile/layer.c -nt "$layer" ]; then
+if [ ! -e "$layer" ] || [ tools/gpu_compile/layer.c -nt "$layer" ]; then
   gcc -O1 -shared -fPIC -I "$drivers/include" -o "$layer" tools/gpu_compile/layer.c
 fi
 cat >"$drivers/layer.json" <<X
