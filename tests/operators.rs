@@ -302,6 +302,13 @@ fn gpu_tiles_agree_with_f64_and_with_themselves() {
     all("GPU, tiles", CASES.iter(), &Device::Gpu(support::gpu_with(Kernels::Gpu)));
 }
 
+/// All but convolutions are as of tiles.
+#[test]
+fn gpu_narrow_tiles_agree_with_f64_and_with_themselves() {
+    let convolutions = CASES.iter().filter(|case| case.stem == "conv3x3");
+    all("GPU, narrow tiles", convolutions, &Device::Gpu(support::gpu_with(Kernels::GpuNarrow)));
+}
+
 #[test]
 fn gpu_lanes_agree_with_f64_and_with_themselves() {
     all("GPU, lanes", CASES.iter(), &Device::Gpu(support::gpu_with(Kernels::SoftwareSimd)));
@@ -483,6 +490,7 @@ fn wrong_kernels_are_caught() {
         .filter(|(stem, entry, from, to)| {
             let (kernels, stem) = match (*stem, *entry) {
                 ("conv3x3_lanes", _) | (_, "pool_rows" | "gates_rows") => (Kernels::SoftwareSimd, *stem),
+                ("conv3x3_narrow", _) => (Kernels::GpuNarrow, "conv3x3"),
                 ("conv3x3_matrix", _) => match (half.last(), matrix) {
                     (Some(kernels), Some(stem)) => (*kernels, stem),
                     _ => return false,
@@ -543,7 +551,11 @@ fn every_kernel_is_compared_and_made_wrong() {
             .collect()
     };
     let compared = &run(&CASES, &[Kernels::Gpu, Kernels::SoftwareSimd]) | &run(&HALF_CASES, &half);
-    let own = |stem: &'static str| if stem == "conv3x3_matrix" { matrix_stem } else { stem };
+    let own = |stem: &'static str| match stem {
+        "conv3x3_matrix" => matrix_stem,
+        "conv3x3_narrow" => "conv3x3",
+        stem => stem,
+    };
     let broken: BTreeSet<_> = MUTATIONS.iter().map(|(stem, entry, ..)| (own(stem), *entry)).collect();
     for (set, what) in [(compared, "compared"), (broken, "made wrong")] {
         let set: BTreeSet<_> = set.into_iter().map(|(stem, entry)| (stem.to_string(), entry.to_string())).collect();

@@ -13,11 +13,12 @@
 #         0x164 (RTX 20), 0x172 (RTX 30)                             NVIDIA, by NVK
 #         730, 660, 830                                              Adreno, by Turnip
 #         m1                                                         Apple, by Honeykrisp; it shows no machine code
+#         tgl (Iris Xe), dg2 (Arc)                                   Intel, by ANV, as it takes the narrow tiles
 #
-# Left out: Intel, whose shim (a library that pretends to be the kernel's driver) Debian does not build; sm_90 (H100),
-# which NVK does not know, and NVIDIA's own compiler takes no SPIR-V without its driver.
+# Left out: sm_90 (H100), which NVK does not know, and NVIDIA's own compiler takes no SPIR-V without its driver.
 #
-# The drivers are Mesa's from Debian 13's backports, unpacked into target/gpu-drivers without touching the system. On
+# The drivers are Mesa's from Debian 13's backports, unpacked into target/gpu-drivers without touching the system, with the
+# shims (libraries that pretend to be the kernel's driver) that Debian packages; Intel's is built of Mesa's sources. On
 # Debian 12 (amd64, root, gcc). A target takes about a minute.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,8 +37,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$targets" ] || targets="phoenix navi31 gfx1201 0x164 0x172 730 m1"
-[ -n "$kernels" ] || kernels="tiles tiles-f16 matrix"
+[ -n "$targets" ] || targets="phoenix navi31 gfx1201 0x164 0x172 730 m1 tgl dg2"
 
 # The shims with the libraries that they and the drivers need beside a software driver's, and the layer's headers.
 tools/software-vulkan.sh "$drivers" mesa-drm-shim/trixie-backports libcap2 libdrm-amdgpu1 libdrm-intel1 libelf1t64 \
@@ -57,9 +57,9 @@ compile() { # target, kernels: into a folder
   case $1 in
     0x*) driver=nouveau variable=NOUVEAU_CHIPSET icd=nouveau ;;
     m1) driver=asahi variable=NONE icd=asahi ;;
+    tgl | dg2) driver=intel variable=INTEL_STUB_GPU_PLATFORM icd=intel ;;
     [0-9]*) driver=freedreno variable=FD_GPU_ID icd=freedreno ;;
   esac
-  rm -rf "$results/$1/$2"
   mkdir -p "$results/$1/$2"
   printf '{"ICD": {"api_version": "1.4.0", "library_path": "%s"}, "file_format_version": "1.0.0"}\n' \
     "$drivers/lib/libvulkan_$icd.so" >"$drivers/$icd.json"
@@ -72,7 +72,15 @@ compile() { # target, kernels: into a folder
 
 failed=
 for target in $targets; do
-  for family in $kernels; do
+  case $target in
+    tgl | dg2)
+      tools/gpu_compile/intel_shim.sh "$drivers"
+      families="tiles-narrow tiles-narrow-f16"
+      ;;
+    *) families="tiles tiles-f16 matrix" ;;
+  esac
+  rm -rf "${results:?}/$target"
+  for family in ${kernels:-$families}; do
     compile "$target" "$family" && continue
     # That a device cannot run a family is no failure.
     if ! grep -h "cannot run the kernels" "$results/$target/$family/log" >&2; then

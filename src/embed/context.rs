@@ -32,7 +32,7 @@ pub fn requirements(
     precision: Precision,
 ) -> Result<Requirements> {
     let model = model.into();
-    let kernels = kernels(adapter.get_info().device_type, adapter.features(), precision)?;
+    let kernels = kernels(&adapter.get_info(), adapter.features(), precision)?;
     let family = kernels.family();
     let wanted = family.requires | family.prefers | wgpu::Features::PIPELINE_CACHE;
     let target = Target::Gpu { max_binding: u64::MAX, kernels };
@@ -62,11 +62,11 @@ pub(super) fn padded(model: &Model, [w, h]: [u32; 2]) -> Result<Shape> {
 }
 
 /// The kernels for a precision, on a device with these features.
-fn kernels(ty: wgpu::DeviceType, features: wgpu::Features, precision: Precision) -> Result<Kernels> {
+fn kernels(info: &wgpu::AdapterInfo, features: wgpu::Features, precision: Precision) -> Result<Kernels> {
     match precision {
-        Precision::F32 => Ok(Kernels::of_device(ty, features, None)[0]),
-        Precision::F16 if features.contains(Kernels::GpuF16.family().requires) => Ok(Kernels::GpuF16),
-        Precision::F16 => Err(Error::Gpu("f16 takes the feature SHADER_F16, which is not there; use F32".into())),
+        Precision::F32 => Ok(Kernels::of_device(info, features, None)[0]),
+        Precision::F16 => Kernels::half_of_device(info, features)
+            .ok_or_else(|| Error::Gpu("f16 takes the feature SHADER_F16, which is not there; use F32".into())),
     }
 }
 
@@ -123,7 +123,7 @@ impl Context {
     /// [`Error::Gpu`] where the device has not the limits or the features that kernels need, with all of them by name
     /// ([`requirements`] says them before).
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, options: ContextOptions) -> Result<Context> {
-        let kernels = kernels(device.adapter_info().device_type, device.features(), options.precision)?;
+        let kernels = kernels(&device.adapter_info(), device.features(), options.precision)?;
         check_limits(&device.limits())?;
         let mut gpu = Gpu::from_device(device.clone(), queue.clone()).with_kernels(kernels);
         if let Some(cache) = options.pipeline_cache {

@@ -30,8 +30,9 @@ pub(super) async fn with_right_matrices(gpu: Gpu) -> Gpu {
         Ok(error) => format!("wrong by {error:.1e}, more than {TOLERANCE:.0e}"),
         Err(error) => error.to_string(),
     };
-    log::warn!("the kernels for cooperative matrices fail here, using tiles-f16: {reason}");
-    gpu.with_kernels(Kernels::GpuF16)
+    let tiles = Kernels::half_of_device(gpu.info(), gpu.device().features()).expect("matrices take f16, too");
+    log::warn!("the kernels for cooperative matrices fail here, using {}: {reason}", tiles.name());
+    gpu.with_kernels(tiles)
 }
 
 /// Largest error of three convolutions, of the largest output, against the CPU: channels and pixels that fill no

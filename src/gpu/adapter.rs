@@ -67,7 +67,7 @@ pub async fn list_kernels_async() -> Vec<(Adapter, Vec<Kernels>)> {
 /// The kernels that an adapter can run, the one chosen by itself first.
 fn kernels(adapter: &wgpu::Adapter) -> Vec<Kernels> {
     let info = adapter.get_info();
-    Kernels::of_device(info.device_type, adapter.features(), matrix_unit(adapter, &info))
+    Kernels::of_device(&info, adapter.features(), matrix_unit(adapter, &info))
 }
 
 /// The adapter's unit for matrix products, as far as kernels can use it. Only an adapter speaks of it, not a device.

@@ -81,7 +81,7 @@ impl Gpu {
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Gpu {
         let info = device.adapter_info();
         Gpu {
-            kernels: Kernels::of_device(info.device_type, device.features(), None)[0],
+            kernels: Kernels::of_device(&info, device.features(), None)[0],
             wide: device.features().contains(wgpu::Features::SHADER_INT64),
             info,
             device,

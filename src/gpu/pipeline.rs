@@ -4,7 +4,7 @@ use super::reflect::{Entry, Reflection};
 use super::texture::TextureKernels;
 use super::{Gpu, cache};
 use crate::error::Result;
-use crate::kernel::{Dispatch, RunParams, Shader, Variant};
+use crate::kernel::{Dispatch, Kernels, RunParams, Shader, Variant};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ pub(super) enum Checks {
     /// Always: whatever buffers it is given, it stays inside them.
     All,
     /// Not where the shader's record has an argument for that ([`Shader::unchecked`]), which holds for buffers as long
-    /// as the kernel's parameters say.
+    /// as the kernel's parameters say, and where the family's record does not say that it is slower without.
     AsDeclared,
 }
 
@@ -44,9 +44,10 @@ struct ModuleKey {
 
 impl ModuleKey {
     /// The module that a dispatch needs. `replaced`: the text is not the one that the shader's record speaks of.
-    fn of(dispatch: &Dispatch, checks: Checks, replaced: bool) -> ModuleKey {
+    fn of(dispatch: &Dispatch, kernels: Kernels, checks: Checks, replaced: bool) -> ModuleKey {
         let shader = dispatch.shader;
-        let unchecked = checks == Checks::AsDeclared && shader.unchecked.is_some() && !replaced;
+        let keeps = kernels.family().keeps_checks.contains(&(shader.stem, dispatch.entry));
+        let unchecked = checks == Checks::AsDeclared && shader.unchecked.is_some() && !replaced && !keeps;
         ModuleKey { stem: shader.stem, half: dispatch.half && shader.has_act(), unchecked }
     }
 }
@@ -119,7 +120,7 @@ impl Gpu {
     pub(super) async fn pipeline(&self, dispatch: &Dispatch, checks: Checks) -> Result<Arc<Pipeline>> {
         let shader = dispatch.shader;
         let (stem, name) = (shader.stem, dispatch.entry);
-        let module = ModuleKey::of(dispatch, checks, self.replaced.contains_key(stem));
+        let module = ModuleKey::of(dispatch, self.kernels, checks, self.replaced.contains_key(stem));
         let constants = dispatch.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
         let key = PipelineKey { module, entry: name, constants };
         if let Some(pipeline) = self.compiled.pipelines.lock().unwrap().get(&key) {
@@ -260,11 +261,18 @@ mod tests {
             params: vec![],
             grid: Grid::Linear(1),
         };
-        let unchecked = |shader, checks, replaced| ModuleKey::of(&dispatch(shader), checks, replaced).unchecked;
+        let of = |shader, kernels, checks, replaced| ModuleKey::of(&dispatch(shader), kernels, checks, replaced);
+        let unchecked = |shader, checks, replaced| of(shader, Kernels::Gpu, checks, replaced).unchecked;
         assert!(unchecked(&DECLARED, Checks::AsDeclared, false));
         assert!(!unchecked(&DECLARED, Checks::All, false), "commands that anybody may record");
         assert!(!unchecked(&DECLARED, Checks::AsDeclared, true), "a test's wrong text");
         assert!(!unchecked(&OTHER, Checks::AsDeclared, false));
-        assert!(!ModuleKey::of(&dispatch(&OTHER), Checks::All, false).half, "no activations");
+        assert!(!of(&OTHER, Kernels::Gpu, Checks::All, false).half, "no activations");
+        static SLOWER: Shader = Shader { unchecked: Some("it has no index"), ..Shader::new("channel_attention", "") };
+        let slower = |kernels| {
+            let dispatch = Dispatch { entry: "reduce", ..dispatch(&SLOWER) };
+            ModuleKey::of(&dispatch, kernels, Checks::AsDeclared, false).unchecked
+        };
+        assert!(slower(Kernels::Gpu) && !slower(Kernels::SoftwareSimd), "as the family's record says");
     }
 }

@@ -47,7 +47,14 @@ pub struct ChannelGate {
 pub struct ChannelGateBackward;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("channel_attention", include_str!("../../shaders/channel_attention.wgsl"));
+pub static SHADER: Shader = Shader {
+    unchecked: Some(
+        "a tile, a channel, an image and an element are below their numbers, by the grid or a test of the index, and pixels \
+         of a tile are cut off at the map's borders; hidden values are at most as many as the workgroup's arrays hold, which \
+         `params` asserts; a maximum's place is compared and no index; loops count up to a parameter or a constant",
+    ),
+    ..Shader::new("channel_attention", include_str!("../../shaders/channel_attention.wgsl"))
+};
 /// Width of the shader's hidden layer at most: the length of its workgroup arrays.
 const MAX_HIDDEN: usize = 64;
 

@@ -36,7 +36,14 @@ pub struct SpatialGate;
 pub struct SpatialGateBackward;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("spatial_attention", include_str!("../../shaders/spatial_attention.wgsl"));
+pub static SHADER: Shader = Shader {
+    unchecked: Some(
+        "a pixel's row and column are below the map's, or cut off there, before they are an index, a channel below `f`, a \
+         tile of pixels below their number and a split below `splits`, which is the grid; tiles in workgroup memory are 22 x \
+         22 for 16 x 16 pixels and 7 x 7 taps; loops count up to a parameter or a constant",
+    ),
+    ..Shader::new("spatial_attention", include_str!("../../shaders/spatial_attention.wgsl"))
+};
 
 /// Parameters of all kernels.
 fn params(map: Shape, splits: usize) -> [(&'static str, Param); 5] {

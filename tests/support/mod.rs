@@ -41,12 +41,12 @@ pub fn gpu_with(kernels: Kernels) -> Arc<Gpu> {
     gpus.entry(kernels.name()).or_insert_with(|| Arc::new(open(Some(kernels.name())))).clone()
 }
 
-/// The kernels that keep hidden maps in f16 and that this adapter can run. Says which it cannot; with
+/// The kernels that keep hidden maps in f16 and that this adapter can run, but narrow tiles. Says which it cannot; with
 /// `SASNET_KERNELS=matrix` (any list of names) these are required.
 pub fn half_kernels() -> Vec<Kernels> {
     let can: Vec<Kernels> = (list_kernels().into_iter())
         .find(|(a, _)| a.to_string() == Adapter(gpu().info().clone()).to_string())
-        .map(|(_, kernels)| kernels.into_iter().filter(|k| k.half()).collect())
+        .map(|(_, kernels)| kernels.into_iter().filter(|k| k.half() && !k.narrow()).collect())
         .expect("the adapter in use is listed");
     let required = std::env::var("SASNET_KERNELS").unwrap_or_default();
     for name in ["tiles-f16", "matrix"] {

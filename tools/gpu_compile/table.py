@@ -12,16 +12,18 @@ from pathlib import Path
 
 ACO_SPILLS = ["Spilled VGPRs", "Spilled SGPRs"]
 # What each compiler calls: registers, what it spills, bytes of workgroup memory, subgroups (of Apple: invocations) that
-# fit at once on a core or a part of it, instructions of the whole kernel, and its estimate of cycles (ACO's: from one
-# subgroup's end to the next one's), which guesses how often a loop turns.
+# fit at once on a core or a part of it (of Intel, where that is fixed: invocations of a subgroup, 8 to 32), instructions
+# of the whole kernel, and its estimate of cycles (ACO's: from one subgroup's end to the next one's), which guesses how
+# often a loop turns.
 NAMES = [
     ("VGPRs", ACO_SPILLS, "LDS size", "Subgroups per SIMD", "Instructions", "Inverse Throughput"),
     ("Number of GPRs", ["Spills to memory"], None, "Max warps/SM", "Instruction count", "Static cycle count"),  # NAK
     ("Registers used", ["STP Count"], None, "Max Waves Per Core", "Instruction Count", None),  # ir3
     ("GPRs", ["Spills"], None, "Threads", "Instructions", None),  # Apple
+    ("Max live registers", ["Spills"], "Workgroup Memory Size", "subgroup", "Instructions", "Cycles"),  # Intel
 ]
 KINDS = [  # of instructions, the first that fits
-    ("fma", r"v_(dual_)?(pk_)?(fma|fmac|fmamk|fmaak|dot2|wmma)|ffma|hfma2|hmma|mad\.f|sad\.f"),
+    ("fma", r"v_(dual_)?(pk_)?(fma|fmac|fmamk|fmaak|dot2|wmma)|ffma|hfma2|hmma|mad\.f|sad\.f|mad$"),
     ("shared", r"ds_|(ld|st|ldsm|atom)\.shared|ldl|stl"),
     ("global", r"buffer_|global_|(ld|st|atom)\.global|ldg|stg|ldib|stib|isam|ldc|ldp|stp|scratch_|(ld|st)\.local"),
     ("wait", r"s_wait|s_delay|s_nop|s_clause|nop|bar|s_barrier|sync"),
@@ -34,6 +36,13 @@ LOSS = 0.05
 
 def operation(line):
     """The operations on a line of machine code: name and number."""
+    intel = re.match(r"(?:\([^)]*\) )?([a-z][\w.]*)\(\d+\) ", line)
+    if intel:
+        if not intel[1].startswith("send"):
+            return [intel[1]]
+        # A message: to workgroup memory (surface 254), a barrier, or to buffers.
+        shared = re.search(r"\bslm MsgDesc|Surface = 254", line)
+        return ["bar" if re.search(r"barrier|fence", line) else "ld.shared" if shared else "ld.global"]
     line = re.split(r" ;|//", line)[0].strip()
     line = re.sub(r"^@\S+\s+", "", line)  # NAK: a predicate
     line = line.split(" = ", 1)[-1].strip()  # NAK: the result
@@ -47,13 +56,14 @@ def operation(line):
 def blocks(text):
     """The basic blocks of machine code, each the names of its operations."""
     found = [[]]
+    text = re.sub(r"\n\s+(.*MsgDesc)", r" \1", text)  # Intel: of a message the second line
     for line in text.splitlines():
-        label = re.match(r"\s*(BB\d+:|block(\.u)? \d+ |l\d+:)", line)
+        label = re.match(r"\s*(BB\d+:|block(\.u)? \d+ |l\d+:|LABEL\d+:)", line)
         if label:
             found.append([])
             line = "" if label[0].startswith("block") else line[label.end() :]
         found[-1] += operation(line)
-        if re.match(r"\s*(\([^)]*\))*(br|jump|bany|ball|s_cbranch\w*|s_branch)\b", line):
+        if re.match(r"\s*(\([^)]*\))*(\([^)]*\) )?(br|jump|bany|ball|s_cbranch\w*|s_branch|if|else|endif|while|break)\b", line):
             found.append([])
     return found
 
@@ -131,7 +141,7 @@ def main():
     mode, results, table = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     # A family's own kernels: most are those of tiles.
     families, known = {}, set()
-    for path in sorted(results.glob("*/"), key=lambda path: (path.name != "tiles", path.name)):
+    for path in sorted(results.glob("*/"), key=lambda path: (path.name not in ("tiles", "tiles-narrow"), path.name)):
         rows = kernels(path)
         families[path.name] = [cells for cells in rows if tuple(cells) not in known]
         known.update(map(tuple, rows))

@@ -17,7 +17,7 @@ use crate::tensor::Shape;
 pub(crate) fn gives_stats(kernels: Kernels, outputs: usize) -> bool {
     match kernels {
         Kernels::SoftwareSimd => lanes::gives_stats(outputs),
-        Kernels::Gpu | Kernels::GpuF16 | Kernels::Matrix(_) => tiles::gives_stats(outputs),
+        _ => tiles::gives_stats(kernels, outputs),
     }
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn gives_stats(kernels: Kernels, outputs: usize) -> bool {
 pub(crate) fn takes_gates(kernels: Kernels, outputs: usize) -> bool {
     match kernels {
         Kernels::SoftwareSimd => lanes::takes_gates(outputs),
-        Kernels::Gpu | Kernels::GpuF16 | Kernels::Matrix(_) => true,
+        _ => true,
     }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn forward(
         }
         // A convolution of f32 maps alone keeps their precision; one of few channels or into few, too, which matrices would
         // do for 16, in no less time.
-        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 && !tiles::in_slices(y.c) => {
+        Kernels::Matrix(unit) if !l.half.is_empty() && sizes.cx + sizes.cr > 4 && !tiles::in_slices(l.kernels, y.c) => {
             matrix::forward(l, sizes, (maps, gated), (Output(0), tiles), unit)
         }
         _ => tiles::forward(l, sizes, (maps, gated), (Output(0), tiles), tiles::Weights::Plain),

@@ -3,7 +3,7 @@
 
 use super::super::{Epilogue, TILES_SHADER};
 use super::{Sizes, forward_bindings};
-use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param};
+use crate::kernel::{Grid, Kernels, Lowering, Operand, Operand::*, Param};
 use crate::ops::channel_attention::{TILE_COLUMNS, TILE_ROWS};
 use glam::UVec3;
 use std::fmt::Write;
@@ -279,16 +279,17 @@ struct Shape {
 impl Shape {
     /// Spreads the channels evenly over as few stacks as hold them, and gives a stack of few channels more rows
     /// instead; where they are so few that it would still have too little to do, slices.
-    fn of(channels: usize) -> Shape {
+    fn of(kernels: Kernels, channels: usize) -> Shape {
         let stacks = channels.div_ceil(MOST);
         let vectors = channels.div_ceil(stacks).div_ceil(4);
         if vectors < 4 {
             let slices = if vectors == 1 { 8 } else { 4 };
             return Shape { groups: vectors, depth: 1, strips: 1, slices, stacks };
         }
-        let groups = vectors.div_ceil(2);
-        let strips = [4, 2].into_iter().find(|strips| groups * strips <= 8).unwrap_or(1);
-        Shape { groups, depth: 2, strips, slices: 1, stacks }
+        let (depth, most) = if kernels.narrow() { (1, 16) } else { (2, 8) };
+        let groups = vectors.div_ceil(depth);
+        let strips = [4, 2].into_iter().find(|strips| groups * strips <= most).unwrap_or(1);
+        Shape { groups, depth, strips, slices: 1, stacks }
     }
 
     /// Input channels staged at a time.
@@ -312,14 +313,14 @@ pub(super) enum Weights {
 }
 
 /// Tells whether slices share the input channels of so few outputs.
-pub(super) fn in_slices(outputs: usize) -> bool {
-    Shape::of(outputs).slices > 1
+pub(super) fn in_slices(kernels: Kernels, outputs: usize) -> bool {
+    Shape::of(kernels, outputs).slices > 1
 }
 
 /// Tells whether the kernel for so many outputs gives their tiles' sums and maxima. Those of 4 strips, for few outputs,
 /// have more sums than room for them, and slices have parts of the outputs alone.
-pub(super) fn gives_stats(outputs: usize) -> bool {
-    Shape::of(outputs).strips <= 2 && !in_slices(outputs)
+pub(super) fn gives_stats(kernels: Kernels, outputs: usize) -> bool {
+    Shape::of(kernels, outputs).strips <= 2 && !in_slices(kernels, outputs)
 }
 
 /// The convolution of the node's first `maps` inputs; `tiles`, where [`gives_stats`], get the output's statistics.
@@ -330,7 +331,7 @@ pub(super) fn forward(
     (y, tiles): (Operand, Option<Operand>),
     weights: Weights,
 ) {
-    let shape = Shape::of(sizes.co);
+    let shape = Shape::of(l.kernels, sizes.co);
     let columns = shape.columns();
     let len = ((sizes.cx + sizes.cr) * 9 + 2) * 4 * columns;
     let w = super::weights(maps, gated);
@@ -370,6 +371,7 @@ pub(super) fn forward(
 struct Cut {
     pairs: usize,
     blocks: usize,
+    halves: usize,
     parts: usize,
     lines: usize,
 }
@@ -377,10 +379,12 @@ struct Cut {
 impl Cut {
     /// At most 32 pairs of output and 4 blocks of 4 input channels of one map, spread evenly; where these are fewer than
     /// 128 invocations, more parts share the rows, as many as workgroup memory holds.
-    fn of(outputs: usize, inputs: [usize; 2]) -> Cut {
+    fn of(kernels: Kernels, outputs: usize, inputs: [usize; 2]) -> Cut {
         let even = |count: usize, most: usize| count.div_ceil(count.div_ceil(most));
         let (pairs, blocks) = (even(outputs.div_ceil(2), 32), even(inputs[0].max(inputs[1]).div_ceil(4), 4));
-        let with = |parts| Cut { pairs, blocks, parts, lines: if parts == 1 { 2 } else { 1 } };
+        // Intel's compiler unrolls the walk over two rows, and then spills.
+        let (halves, lines) = if kernels.narrow() { (2, 1) } else { (1, 2) };
+        let with = |parts| Cut { pairs, blocks, halves, parts, lines: if parts == 1 { lines } else { 1 } };
         let fits = |cut: &Cut| pairs * blocks * cut.parts <= 128 && cut.memory() <= MEMORY;
         [8, 4, 2].into_iter().map(with).find(fits).unwrap_or_else(|| with(1))
     }
@@ -399,7 +403,7 @@ impl Cut {
 pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
     let channels = sizes.cx + sizes.cr;
     let inputs = [sizes.cx, sizes.cr];
-    let cut = Cut::of(sizes.co, inputs);
+    let cut = Cut::of(l.kernels, sizes.co, inputs);
     let blocks =
         [sizes.co.div_ceil(2 * cut.pairs), inputs.iter().map(|channels| channels.div_ceil(4 * cut.blocks)).sum()];
     // Enough workgroups to fill a GPU (some hundreds) where the blocks of channels alone are not, but at least 8 tiles
@@ -415,6 +419,7 @@ pub(super) fn backward_weight(l: &mut Lowering, sizes: Sizes) {
         &[
             ("PAIRS", cut.pairs as f64),
             ("BLOCKS", cut.blocks as f64),
+            ("HALVES", cut.halves as f64),
             ("PARTS", cut.parts as f64),
             ("LINES", cut.lines as f64),
         ],
@@ -445,27 +450,25 @@ mod tests {
 
     #[test]
     fn every_cut_fits_a_workgroup() {
-        for outputs in 1..300 {
-            let shape = Shape::of(outputs);
+        for (kernels, outputs) in (1..300).flat_map(|n| [Kernels::Gpu, Kernels::GpuNarrow].map(|kernels| (kernels, n))) {
+            let shape = Shape::of(kernels, outputs);
             let slice = COLUMNS * shape.strips * shape.groups;
             let invocations = slice * shape.slices;
-            assert!(shape.columns() * 4 >= outputs && invocations <= 256, "{outputs}");
+            assert!(shape.columns() * 4 >= outputs && invocations <= 256, "{kernels:?} {outputs}");
             let pixels = (ROWS * shape.strips + 2) * (COLUMNS + 2);
             let taps = shape.chunk() * 9 * shape.groups * shape.depth;
             let exchange = if shape.slices > 1 { 2 * invocations } else { 1 };
-            assert!(shape.chunk() * pixels * 4 + (taps + exchange) * 16 <= MEMORY, "{outputs}");
+            assert!(shape.chunk() * pixels * 4 + (taps + exchange) * 16 <= MEMORY, "{kernels:?} {outputs}");
             let spots = if shape.slices > 1 { SPOTS_OF_SLICES } else { SPOTS };
-            assert!(pixels <= spots * invocations && taps <= TAPS * invocations, "{outputs}");
+            assert!(pixels <= spots * invocations && taps <= TAPS * invocations, "{kernels:?} {outputs}");
             assert!(shape.slices == 1 || shape.depth == 1 && shape.chunk().is_multiple_of(shape.slices), "{outputs}");
             let stats = slice * shape.depth;
-            assert!(stats <= taps || !gives_stats(outputs), "{outputs}");
+            assert!(stats <= taps || !gives_stats(kernels, outputs), "{kernels:?} {outputs}");
             for inputs in 1..300 {
                 for inputs in [[inputs, 0], [3, inputs]] {
-                    let cut = Cut::of(outputs, inputs);
-                    assert!(
-                        cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.parts <= 128,
-                        "{outputs} {inputs:?}"
-                    );
+                    let cut = Cut::of(kernels, outputs, inputs);
+                    let fits = cut.memory() <= MEMORY && cut.pairs * cut.blocks * cut.halves * cut.parts <= 256;
+                    assert!(fits, "{kernels:?} {outputs} {inputs:?}");
                 }
             }
         }
