@@ -9,6 +9,8 @@
 #            loses more than 5 %
 #   --write  writes those tables
 #
+# The SPIR-V that a driver gets must pass spirv-val, of Debian 13, which knows cooperative matrices.
+#
 # TARGET: phoenix (Radeon 780M), navi31, gfx1201, navi21, vega20      AMD, by RADV
 #         0x164 (RTX 20), 0x172 (RTX 30)                             NVIDIA, by NVK
 #         730, 660, 830                                              Adreno, by Turnip
@@ -41,7 +43,7 @@ done
 
 # The shims with the libraries that they and the drivers need beside a software driver's, and the layer's headers.
 tools/software-vulkan.sh "$drivers" mesa-drm-shim/trixie-backports libcap2 libdrm-amdgpu1 libdrm-intel1 libelf1t64 \
-  libpciaccess0 libpng16-16t64 libudev1 libvulkan-dev libwayland-server0 libx11-6 libxcb-keysyms1
+  libpciaccess0 libpng16-16t64 libudev1 libvulkan-dev libwayland-server0 libx11-6 libxcb-keysyms1 spirv-tools
 layer=$drivers/lib/libVkLayer_pipelines.so
 if [ ! -e "$layer" ] || [ tools/gpu_compile/layer.c -nt "$layer" ]; then
   gcc -O1 -shared -fPIC -I "$drivers/include" -o "$layer" tools/gpu_compile/layer.c
@@ -70,6 +72,13 @@ compile() { # target, kernels: into a folder
     target/release/examples/pipelines "$2" "$size" >"$results/$1/$2/names" 2>"$results/$1/$2/log"
 }
 
+validate() { # target, kernels: each module, of which the first bad one is named
+  for module in "$results/$1/$2"/*.spv; do
+    "$drivers/ld-linux-x86-64.so.2" --library-path "$drivers/lib" "$drivers/bin/spirv-val" --target-env vulkan1.3 "$module" ||
+      { echo "$module is not valid" >&2; return 1; }
+  done
+}
+
 failed=
 for target in $targets; do
   case $target in
@@ -81,7 +90,10 @@ for target in $targets; do
   esac
   rm -rf "${results:?}/$target"
   for family in ${kernels:-$families}; do
-    compile "$target" "$family" && continue
+    if compile "$target" "$family"; then
+      validate "$target" "$family" || failed=y
+      continue
+    fi
     # That a device cannot run a family is no failure.
     if ! grep -h "cannot run the kernels" "$results/$target/$family/log" >&2; then
       tail -n 5 "$results/$target/$family/log" >&2

@@ -37,7 +37,7 @@ HERE = Path(__file__).resolve().parent
 class Device:
     """A data sheet: what makers publish, but for the microseconds of a dispatch, which are assumed."""
 
-    table: str  # the target of tools/gpu_compile/ whose compiler is nearest; "" = none
+    table: str  # the target of tools/gpu_compile/ whose compiler is nearest
     cores: int  # SM, CU, cores, subslices
     lanes: int  # f32 multiply-adds of a core in a cycle
     ghz: float
@@ -57,8 +57,7 @@ DEVICES = {
     "Radeon 780M": Device("phoenix", 12, 64, 2.7, 90, 2, 700, 3.0),
     # Its compiler shows no machine code.
     "M2": Device("m1", 10, 128, 1.4, 100, 8, 250, 4.0),
-    # 43 % of the inner loop with the spills of today's kernel, by ANV in a private build.
-    "Iris Xe": Device("", 6, 128, 1.3, 68, 3.8, 200, 4.0, share=0.43),
+    "Iris Xe": Device("tgl", 6, 128, 1.3, 68, 3.8, 200, 4.0),
     "Adreno 730": Device("730", 4, 256, 0.82, 51, 1, 150, 10.0),
 }
 
@@ -109,8 +108,6 @@ def plan(sasnet, size, half, options):
 
 def table(target):
     """Rows of a target's table, f32: kernel -> (cycles, instructions of the loop, multiply-adds of it), None = not said."""
-    if not target:
-        return {}
     text = (HERE / "gpu_compile" / f"{target}.md").read_text().split("\n## ")[1]
     number = lambda cell: None if cell == "-" else float(cell)
     rows = {}
@@ -127,9 +124,12 @@ def milliseconds(step, device, rows):
     pattern, dispatches, pixels = KERNELS.get(step.op, (None, 1, None))
     _, channels, height, width = step.shape
     groups = 8 if channels > 16 else 3 if channels > 4 else 1
-    found = [row for name, row in rows.items() if pattern and re.match(pattern.format(groups=groups), name)]
+    if pattern:
+        # Narrow tiles have twice the groups.
+        pattern = pattern.format(groups="(8|16)" if groups == 8 else groups)
+    found = [row for name, row in rows.items() if pattern and re.match(pattern, name)]
     if not found and rows and pattern:
-        raise SystemExit(f"no kernel of {device.table}.md is like {pattern.format(groups=groups)}")
+        raise SystemExit(f"no kernel of {device.table}.md is like {pattern}")
     cycles, loop, products = found[0] if found else (None, None, None)
     bounds = {"multiply-adds": 0.0, "memory": 0.0, "latency": 0.0, "dispatch": dispatches * device.dispatch / 1e3}
     if step.macs:
@@ -194,8 +194,7 @@ def main():
             entry[0] += 1
             entry[1] += total
             entry[2][bound] += total
-        compiled = f"kernels as compiled for {device.table}" if device.table else "no compiler's table"
-        print(f"## {name} (model; {compiled})\n")
+        print(f"## {name} (model; kernels as compiled for {device.table})\n")
         print("| kind | calls | model ms | bound by |" + (" measured ms |" if times else ""))
         print("|---|---:|---:|---|" + ("---:|" if times else ""))
         left = dict(times)

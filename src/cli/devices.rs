@@ -11,7 +11,7 @@ pub fn run() -> Result<()> {
     for (number, (adapter, kernels)) in list_kernels().into_iter().enumerate() {
         say!("{number}: {adapter}");
         for (i, kernels) in kernels.into_iter().enumerate() {
-            say!("  {:10} {}{}", kernels.name(), about(kernels), if i == 0 { " (auto)" } else { "" });
+            say!("  {:16} {}{}", kernels.name(), about(kernels), if i == 0 { " (auto)" } else { "" });
         }
     }
     say!("cpu ({})", Device::Cpu.describe());

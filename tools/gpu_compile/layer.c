@@ -1,6 +1,6 @@
 // A Vulkan layer that writes what the compiler says of each compute pipeline (VK_KHR_pipeline_executable_properties)
 // to $PIPELINES: NNN.txt with its entry point and the statistics, NNN.asm with the machine code where the driver shows
-// it.
+// it. NNN.spv are the modules of SPIR-V, in an order of their own.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 static PFN_vkGetInstanceProcAddr next_instance;
 static PFN_vkGetDeviceProcAddr next_device;
 static VkInstance instance;
-static int count;
+static int count, modules;
 
 // The link to the next layer or the driver in a chain of structures.
 #define LINK(Type, chain, type) \
@@ -111,9 +111,19 @@ static VkResult create_pipelines(VkDevice device, VkPipelineCache cache, uint32_
   return VK_SUCCESS;
 }
 
+static VkResult create_module(VkDevice device, const VkShaderModuleCreateInfo *info, const VkAllocationCallbacks *alloc,
+                              VkShaderModule *out) {
+  NEXT(CreateShaderModule);
+  FILE *file = open_part(modules++, "spv");
+  fwrite(info->pCode, 1, info->codeSize, file);
+  fclose(file);
+  return CreateShaderModule(device, info, alloc, out);
+}
+
 static PFN_vkVoidFunction device_function(VkDevice device, const char *name) {
   if (!strcmp(name, "vkGetDeviceProcAddr")) return (PFN_vkVoidFunction)device_function;
   if (!strcmp(name, "vkCreateComputePipelines")) return (PFN_vkVoidFunction)create_pipelines;
+  if (!strcmp(name, "vkCreateShaderModule")) return (PFN_vkVoidFunction)create_module;
   return next_device(device, name);
 }
 
@@ -123,6 +133,7 @@ static PFN_vkVoidFunction instance_function(VkInstance of, const char *name) {
   if (!strcmp(name, "vkCreateInstance")) return (PFN_vkVoidFunction)create_instance;
   if (!strcmp(name, "vkCreateDevice")) return (PFN_vkVoidFunction)create_device;
   if (!strcmp(name, "vkCreateComputePipelines")) return (PFN_vkVoidFunction)create_pipelines;
+  if (!strcmp(name, "vkCreateShaderModule")) return (PFN_vkVoidFunction)create_module;
   return next_instance ? next_instance(of, name) : NULL;
 }
 

@@ -41,6 +41,12 @@ const fn matrix_shader(stem: &'static str, generator: fn(bool) -> String) -> Sha
         prelude: COMMON,
         generator: Some(generator),
         matrices: true,
+        unchecked: Some(
+            "a map's element is read or written only after its row, column and channel were found inside; weights are \
+             packed for whole chunks of channels and whole stacks of outputs; a matrix lies in workgroup memory as a whole: \
+             a tap shifts it within the tile's halo, an output's weights are below STACK, and `exchange` has one for each of \
+             four subgroups, whose numbers are taken by four",
+        ),
         ..Shader::new(stem, include_str!("../../../shaders/conv3x3_matrix.wgsl"))
     }
 }

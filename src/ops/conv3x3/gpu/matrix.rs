@@ -37,7 +37,7 @@ fn forward_text(side: usize, suffix: &str, put: &str, stats: bool) -> String {
         let _ = writeln!(products, "                if STACK > {}u {{", n * side);
         let _ = writeln!(
             products,
-            "                    let right = coopLoadT<{right}>(&packed_in[weights + {}u], 4u * p.columns);",
+            "                    let right = coopLoad<{right}>(&taps[{}u * PITCH + i], PITCH);",
             n * side
         );
         for (m, ..) in pixels() {
@@ -94,11 +94,12 @@ fn forward{suffix}(
 {sums}    for (var chunk = 0u; chunk < chunks(); chunk++) {{
         workgroupBarrier();
         stage_inputs(lane, image, corner, chunk * CHUNK);
-        workgroupBarrier();
         for (var tap = 0u; tap < 9u; tap++) {{
+            workgroupBarrier();
+            stage_weights(lane, chunk, tap, o);
+            workgroupBarrier();
             let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
             for (var i = 0u; i < CHUNK; i += SIDE) {{
-                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
 {loads}{products}            }}
         }}
     }}

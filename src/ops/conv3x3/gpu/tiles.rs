@@ -450,7 +450,8 @@ mod tests {
 
     #[test]
     fn every_cut_fits_a_workgroup() {
-        for (kernels, outputs) in (1..300).flat_map(|n| [Kernels::Gpu, Kernels::GpuNarrow].map(|kernels| (kernels, n))) {
+        for (kernels, outputs) in (1..300).flat_map(|n| [Kernels::Gpu, Kernels::GpuNarrow].map(|kernels| (kernels, n)))
+        {
             let shape = Shape::of(kernels, outputs);
             let slice = COLUMNS * shape.strips * shape.groups;
             let invocations = slice * shape.slices;
