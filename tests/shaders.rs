@@ -32,6 +32,7 @@ fn each_entry_point(has: impl Fn(&Shader, Variant) -> bool, mut f: impl FnMut(&s
         let settings: &[&[(&str, f64)]] = match stem {
             "conv3x3" => &[
                 &[("GROUPS", 1.0), ("DEPTH", 1.0), ("STRIPS", 4.0), ("PAIRS", 1.0), ("PARTS", 8.0), ("LINES", 1.0)],
+                &[("GROUPS", 16.0), ("DEPTH", 1.0), ("HALVES", 2.0), ("LINES", 1.0)],
                 &[],
             ],
             "conv3x3_matrix8" => &[&[("SUBGROUP_SIZE", 8.0), ("STACK", 16.0)], &[]],

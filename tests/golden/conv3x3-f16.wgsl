@@ -285,9 +285,10 @@ fn activation_backward(@builtin(global_invocation_id) gid: vec3u, @builtin(num_w
 // rows.
 override PAIRS: u32 = 32u;
 override BLOCKS: u32 = 4u;
+override HALVES: u32 = 1u; // 2: an invocation has two of a block's four channels
 override PARTS: u32 = 1u;
 override LINES: u32 = 2u; // rows of a part
-override SUMMERS: u32 = PAIRS * BLOCKS * PARTS; // invocations
+override SUMMERS: u32 = PAIRS * BLOCKS * HALVES * PARTS; // invocations
 override ROWS: u32 = PARTS * LINES;
 override INPUTS: u32 = (ROWS + 2u) * TILE_W;
 
@@ -383,12 +384,41 @@ fn stage_dy(lane: u32, image: u32, o0: u32, corner: vec2u) {
     }
 }
 
-// Of the first and the second output channel: [tap], 4 input channels a vec4.
+// Of the first and the second output channel: [tap], 4 input channels a vec4. Of halves both are in the first, 2 input
+// channels each.
 var<private> sums0: array<vec4f, 9>;
 var<private> sums1: array<vec4f, 9>;
 
 // One column of inputs with the dy of its own column and of the two before it.
-fn add_taps(at: u32, d0: vec2f, d1: vec2f, d2: vec2f) {
+fn add_taps(at: u32, upper: u32, d0: vec2f, d1: vec2f, d2: vec2f) {
+    if HALVES == 2u {
+        add_taps_of_half(at, 2u * upper, d0.xxyy, d1.xxyy, d2.xxyy);
+    } else {
+        add_taps_of_block(at, d0, d1, d2);
+    }
+}
+
+// A column's two input channels from c on, once for each output channel.
+fn two_inputs(at: u32, c: u32) -> vec4f {
+    return vec2f(inputs[at][c], inputs[at][c + 1u]).xyxy;
+}
+
+fn add_taps_of_half(at: u32, c: u32, d0: vec4f, d1: vec4f, d2: vec4f) {
+    let v0 = two_inputs(at, c);
+    let v1 = two_inputs(at + TILE_W, c);
+    let v2 = two_inputs(at + 2u * TILE_W, c);
+    sums0[0] = fma(d0, v0, sums0[0]);
+    sums0[1] = fma(d1, v0, sums0[1]);
+    sums0[2] = fma(d2, v0, sums0[2]);
+    sums0[3] = fma(d0, v1, sums0[3]);
+    sums0[4] = fma(d1, v1, sums0[4]);
+    sums0[5] = fma(d2, v1, sums0[5]);
+    sums0[6] = fma(d0, v2, sums0[6]);
+    sums0[7] = fma(d1, v2, sums0[7]);
+    sums0[8] = fma(d2, v2, sums0[8]);
+}
+
+fn add_taps_of_block(at: u32, d0: vec2f, d1: vec2f, d2: vec2f) {
     let v0 = inputs[at];
     let v1 = inputs[at + TILE_W];
     let v2 = inputs[at + 2u * TILE_W];
@@ -412,6 +442,21 @@ fn add_taps(at: u32, d0: vec2f, d1: vec2f, d2: vec2f) {
     sums1[8] = fma(vec4f(d2.y), v2, sums1[8]);
 }
 
+// The sums of a tap and of the first or the second output channel.
+fn first_sum(tap: u32) -> vec4f {
+    if HALVES == 2u {
+        return vec4f(sums0[tap].xy, vec2f());
+    }
+    return sums0[tap];
+}
+
+fn second_sum(tap: u32) -> vec4f {
+    if HALVES == 2u {
+        return vec4f(sums0[tap].zw, vec2f());
+    }
+    return sums1[tap];
+}
+
 // Stores a tap's sums of `channels` (1 to 4) input channels.
 fn put_sum(at: u32, channels: u32, v: vec4f) {
     sums[at] = v.x;
@@ -430,18 +475,20 @@ fn put_sum(at: u32, channels: u32, v: vec4f) {
 //   dw[o, c, k] = sum_{n, q} dy[n, o, q] in[n, c, q + k],   db[o] = sum_{n, q} dy[n, o, q].
 // dy is the gradient before the activation. The sum is split: this kernel leaves `splits` sums, `reduce_weight` adds
 // them. A workgroup walks over every (splits / PARTS)-th tile of pixels, 16 columns x ROWS rows, with 2 PAIRS output
-// and 4 BLOCKS input channels; an invocation has two outputs x 4 input channels x 9 taps and LINES of the rows, and
-// walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72 multiply-adds.
+// and 4 BLOCKS input channels; an invocation has two outputs x 4 (of HALVES 2) input channels x 9 taps and LINES of the
+// rows, and walks along them with one column of inputs and the three dy that it meets in registers: 4 loads for 72
+// multiply-adds, of halves 7 words for 36.
 // Grid: (ceil(co / (2 PAIRS)), ceil(cx / (4 BLOCKS)) + ceil(cr / (4 BLOCKS)), splits / PARTS) workgroups.
 @compute @workgroup_size(SUMMERS)
 fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let ci = p.cx + p.cr;
     let pair = lane % PAIRS;
-    let block = lane / PAIRS % BLOCKS;
+    let upper = lane / PAIRS % HALVES;
+    let block = lane / (PAIRS * HALVES) % BLOCKS;
     // Said to be 0 where it is: some compilers then know more.
     var part = 0u;
     if PARTS > 1u {
-        part = lane / (PAIRS * BLOCKS);
+        part = lane / (PAIRS * HALVES * BLOCKS);
     }
     let o0 = group.x * 2u * PAIRS;
     // Workgroups for the blocks of x come first; none has blocks of both.
@@ -472,52 +519,52 @@ fn backward_weight(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
                 let at = block * INPUTS + i * TILE_W + j;
                 let d = line + j * (PAIRS + 1u);
                 let d3 = dys[d];
-                add_taps(at, d3, d1, d2);
+                add_taps(at, upper, d3, d1, d2);
                 let d4 = dys[d + PAIRS + 1u];
-                add_taps(at + 1u, d4, d3, d1);
+                add_taps(at + 1u, upper, d4, d3, d1);
                 d2 = d4;
                 d1 = dys[d + 2u * (PAIRS + 1u)];
-                add_taps(at + 2u, d1, d4, d3);
+                add_taps(at + 2u, upper, d1, d4, d3);
                 bias += d3 + d4 + d1;
             }
             let at = block * INPUTS + i * TILE_W + 15u;
             let d3 = dys[line + 15u * (PAIRS + 1u)];
-            add_taps(at, d3, d1, d2);
-            add_taps(at + 1u, vec2f(), d3, d1);
-            add_taps(at + 2u, vec2f(), vec2f(), d3);
+            add_taps(at, upper, d3, d1, d2);
+            add_taps(at + 1u, upper, vec2f(), d3, d1);
+            add_taps(at + 2u, upper, vec2f(), vec2f(), d3);
             bias += d3;
         }
     }
     let o = o0 + 2u * pair;
-    let own = 4u * (first + block); // channel of its map
+    let own = 4u * (first + block) + 2u * upper; // channel of its map
     let c = select(p.cx, 0u, of_x) + own;
     let left = select(p.cr, p.cx, of_x) - min(own, select(p.cr, p.cx, of_x)); // channels from there on
     let out = ((group.z * PARTS + part) * p.co + o) * (ci * 9u + 1u);
     if o < p.co && left > 0u {
         let at = out + c * 9u;
-        let channels = min(left, 4u);
-        put_sum(at, channels, sums0[0]);
-        put_sum(at + 1u, channels, sums0[1]);
-        put_sum(at + 2u, channels, sums0[2]);
-        put_sum(at + 3u, channels, sums0[3]);
-        put_sum(at + 4u, channels, sums0[4]);
-        put_sum(at + 5u, channels, sums0[5]);
-        put_sum(at + 6u, channels, sums0[6]);
-        put_sum(at + 7u, channels, sums0[7]);
-        put_sum(at + 8u, channels, sums0[8]);
+        let channels = min(left, 4u / HALVES);
+        put_sum(at, channels, first_sum(0u));
+        put_sum(at + 1u, channels, first_sum(1u));
+        put_sum(at + 2u, channels, first_sum(2u));
+        put_sum(at + 3u, channels, first_sum(3u));
+        put_sum(at + 4u, channels, first_sum(4u));
+        put_sum(at + 5u, channels, first_sum(5u));
+        put_sum(at + 6u, channels, first_sum(6u));
+        put_sum(at + 7u, channels, first_sum(7u));
+        put_sum(at + 8u, channels, first_sum(8u));
     }
     if o + 1u < p.co && left > 0u {
         let at = out + ci * 9u + 1u + c * 9u;
-        let channels = min(left, 4u);
-        put_sum(at, channels, sums1[0]);
-        put_sum(at + 1u, channels, sums1[1]);
-        put_sum(at + 2u, channels, sums1[2]);
-        put_sum(at + 3u, channels, sums1[3]);
-        put_sum(at + 4u, channels, sums1[4]);
-        put_sum(at + 5u, channels, sums1[5]);
-        put_sum(at + 6u, channels, sums1[6]);
-        put_sum(at + 7u, channels, sums1[7]);
-        put_sum(at + 8u, channels, sums1[8]);
+        let channels = min(left, 4u / HALVES);
+        put_sum(at, channels, second_sum(0u));
+        put_sum(at + 1u, channels, second_sum(1u));
+        put_sum(at + 2u, channels, second_sum(2u));
+        put_sum(at + 3u, channels, second_sum(3u));
+        put_sum(at + 4u, channels, second_sum(4u));
+        put_sum(at + 5u, channels, second_sum(5u));
+        put_sum(at + 6u, channels, second_sum(6u));
+        put_sum(at + 7u, channels, second_sum(7u));
+        put_sum(at + 8u, channels, second_sum(8u));
     }
     if c == 0u {
         if o < p.co {

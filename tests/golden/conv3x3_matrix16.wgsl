@@ -102,8 +102,9 @@ fn first_bits(v: f32) -> f32 {
 //
 // A workgroup of four subgroups makes 16 x 8 pixels of up to 64 output channels, a subgroup two rows of them. CHUNK
 // input channels at a time lie in workgroup memory as [pixel][channel], so that a matrix of 16 pixels side by side
-// begins at any pixel, which is a tap's shift, and every row of it at a multiple of 16 bytes. PITCH is 24, not 16,
-// against bank conflicts. x, an image, is rounded to f16, no coarser than the weights are.
+// begins at any pixel, which is a tap's shift, and every row of it at a multiple of 16 bytes; a tap's weights as
+// [output][channel], so that a subgroup loads words, not halves of them. PITCH is 24, not 16, against bank conflicts. x, an
+// image, is rounded to f16, no coarser than the weights are.
 // Matrices give no access to their elements: bias and activation go through workgroup memory.
 
 struct Params {
@@ -128,8 +129,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read> b: array<f32>; // (co)
 @group(0) @binding(6) var<storage, read_write> y: array<f32>; // (N, co, h, w)
 @group(0) @binding(7) var<storage, read_write> y_hidden: array<Act>; // (N, co, h, w)
-@group(0) @binding(8) var<storage, read_write> packed: array<Act>; // (chunks, 9, CHUNK, 4 columns), then the bias twice
-@group(0) @binding(9) var<storage, read> packed_in: array<Act>;
+@group(0) @binding(8) var<storage, read_write> packed: array<Act>; // (chunks, 9, 4 columns, CHUNK), then the bias twice
+@group(0) @binding(9) var<storage, read> packed_in: array<vec4<Act>>;
 
 const CHUNK = 16u; // input channels staged at a time
 
@@ -137,16 +138,17 @@ fn chunks() -> u32 {
     return (p.cx + p.cr + CHUNK - 1u) / CHUNK;
 }
 
-// packed[chunk, tap, i, o] = w[o, CHUNK chunk + i, tap], 0 past the last channels. Then the bias in two parts.
+// packed[chunk, tap, o, i] = w[o, CHUNK chunk + i, tap], 0 past the last channels. Then the bias in two parts.
 // One invocation: one element.
 @compute @workgroup_size(256)
 fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let ci = p.cx + p.cr;
     let row = i / (4u * p.columns);
-    let o = i % (4u * p.columns);
-    let c = row / (9u * CHUNK) * CHUNK + row % CHUNK;
     let rows = chunks() * 9u * CHUNK;
+    let block = row / CHUNK; // chunk and tap
+    let o = select(i / CHUNK, i, row >= rows) % (4u * p.columns);
+    let c = block / 9u * CHUNK + i % CHUNK;
     if row >= rows + 2u {
         return;
     }
@@ -156,7 +158,7 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
             let first = first_bits(b[o]);
             v = select(first, LOSS * (b[o] - first), row > rows);
         } else if c < ci {
-            v = w[(o * ci + c) * 9u + row / CHUNK % 9u];
+            v = w[(o * ci + c) * 9u + block % 9u];
         }
     }
     packed[i] = to_act(v);
@@ -172,6 +174,7 @@ const TILE_W = 18u; // 16 columns and the halo
 const TILE = 180u; // times 8 rows and the halo
 
 var<workgroup> tile: array<f16, TILE * PITCH>; // [row][column][channel]
+var<workgroup> taps: array<f16, 64u * PITCH>; // of one tap: [output][channel]
 var<workgroup> exchange: array<f32, 64u * SIDE>; // bias: [output][pixel]; results: [subgroup][output][pixel]
 
 @group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
@@ -202,11 +205,28 @@ fn stage_inputs(lane: u32, image: u32, corner: vec2u, first: u32) {
     }
 }
 
+// Stages a tap's weights of a chunk, for the outputs from o on.
+fn stage_weights(lane: u32, chunk: u32, tap: u32, o: u32) {
+    for (var e = lane; e < STACK * CHUNK / 4u; e += INVOCATIONS) {
+        let v = packed_in[((chunk * 9u + tap) * 4u * p.columns + o) * (CHUNK / 4u) + e];
+        let at = e / (CHUNK / 4u) * PITCH + e % (CHUNK / 4u) * 4u;
+        taps[at] = v.x;
+        taps[at + 1u] = v.y;
+        taps[at + 2u] = v.z;
+        taps[at + 3u] = v.w;
+    }
+}
+
+// A value of `packed` by its place.
+fn packed_at(at: u32) -> f32 {
+    return f32(packed_in[at / 4u][at % 4u]);
+}
+
 // Puts the bias of the outputs from o on where `forward` loads its sums from.
 fn stage_bias(lane: u32, o: u32) {
     for (var e = lane; e < STACK * SIDE; e += INVOCATIONS) {
         let at = chunks() * 9u * CHUNK * 4u * p.columns + o + e / SIDE;
-        exchange[e] = f32(packed_in[at]) + f32(packed_in[at + 4u * p.columns]) / LOSS;
+        exchange[e] = packed_at(at) + packed_at(at + 4u * p.columns) / LOSS;
     }
 }
 
@@ -317,30 +337,31 @@ fn forward(
     for (var chunk = 0u; chunk < chunks(); chunk++) {
         workgroupBarrier();
         stage_inputs(lane, image, corner, chunk * CHUNK);
-        workgroupBarrier();
         for (var tap = 0u; tap < 9u; tap++) {
+            workgroupBarrier();
+            stage_weights(lane, chunk, tap, o);
+            workgroupBarrier();
             let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
             for (var i = 0u; i < CHUNK; i += SIDE) {
-                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
                 let left0 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 0u) * PITCH + i], PITCH);
                 let left1 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 18u) * PITCH + i], PITCH);
                 if STACK > 0u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 0u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[0u * PITCH + i], PITCH);
                     a0_0 = coopMultiplyAdd(left0, right, a0_0);
                     a1_0 = coopMultiplyAdd(left1, right, a1_0);
                 }
                 if STACK > 16u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 16u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[16u * PITCH + i], PITCH);
                     a0_1 = coopMultiplyAdd(left0, right, a0_1);
                     a1_1 = coopMultiplyAdd(left1, right, a1_1);
                 }
                 if STACK > 32u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 32u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[32u * PITCH + i], PITCH);
                     a0_2 = coopMultiplyAdd(left0, right, a0_2);
                     a1_2 = coopMultiplyAdd(left1, right, a1_2);
                 }
                 if STACK > 48u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 48u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[48u * PITCH + i], PITCH);
                     a0_3 = coopMultiplyAdd(left0, right, a0_3);
                     a1_3 = coopMultiplyAdd(left1, right, a1_3);
                 }
@@ -447,30 +468,31 @@ fn forward_stats(
     for (var chunk = 0u; chunk < chunks(); chunk++) {
         workgroupBarrier();
         stage_inputs(lane, image, corner, chunk * CHUNK);
-        workgroupBarrier();
         for (var tap = 0u; tap < 9u; tap++) {
+            workgroupBarrier();
+            stage_weights(lane, chunk, tap, o);
+            workgroupBarrier();
             let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
             for (var i = 0u; i < CHUNK; i += SIDE) {
-                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
                 let left0 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 0u) * PITCH + i], PITCH);
                 let left1 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 18u) * PITCH + i], PITCH);
                 if STACK > 0u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 0u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[0u * PITCH + i], PITCH);
                     a0_0 = coopMultiplyAdd(left0, right, a0_0);
                     a1_0 = coopMultiplyAdd(left1, right, a1_0);
                 }
                 if STACK > 16u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 16u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[16u * PITCH + i], PITCH);
                     a0_1 = coopMultiplyAdd(left0, right, a0_1);
                     a1_1 = coopMultiplyAdd(left1, right, a1_1);
                 }
                 if STACK > 32u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 32u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[32u * PITCH + i], PITCH);
                     a0_2 = coopMultiplyAdd(left0, right, a0_2);
                     a1_2 = coopMultiplyAdd(left1, right, a1_2);
                 }
                 if STACK > 48u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 48u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[48u * PITCH + i], PITCH);
                     a0_3 = coopMultiplyAdd(left0, right, a0_3);
                     a1_3 = coopMultiplyAdd(left1, right, a1_3);
                 }
@@ -586,30 +608,31 @@ fn forward_hidden(
     for (var chunk = 0u; chunk < chunks(); chunk++) {
         workgroupBarrier();
         stage_inputs(lane, image, corner, chunk * CHUNK);
-        workgroupBarrier();
         for (var tap = 0u; tap < 9u; tap++) {
+            workgroupBarrier();
+            stage_weights(lane, chunk, tap, o);
+            workgroupBarrier();
             let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
             for (var i = 0u; i < CHUNK; i += SIDE) {
-                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
                 let left0 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 0u) * PITCH + i], PITCH);
                 let left1 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 18u) * PITCH + i], PITCH);
                 if STACK > 0u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 0u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[0u * PITCH + i], PITCH);
                     a0_0 = coopMultiplyAdd(left0, right, a0_0);
                     a1_0 = coopMultiplyAdd(left1, right, a1_0);
                 }
                 if STACK > 16u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 16u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[16u * PITCH + i], PITCH);
                     a0_1 = coopMultiplyAdd(left0, right, a0_1);
                     a1_1 = coopMultiplyAdd(left1, right, a1_1);
                 }
                 if STACK > 32u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 32u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[32u * PITCH + i], PITCH);
                     a0_2 = coopMultiplyAdd(left0, right, a0_2);
                     a1_2 = coopMultiplyAdd(left1, right, a1_2);
                 }
                 if STACK > 48u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 48u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[48u * PITCH + i], PITCH);
                     a0_3 = coopMultiplyAdd(left0, right, a0_3);
                     a1_3 = coopMultiplyAdd(left1, right, a1_3);
                 }
@@ -716,30 +739,31 @@ fn forward_hidden_stats(
     for (var chunk = 0u; chunk < chunks(); chunk++) {
         workgroupBarrier();
         stage_inputs(lane, image, corner, chunk * CHUNK);
-        workgroupBarrier();
         for (var tap = 0u; tap < 9u; tap++) {
+            workgroupBarrier();
+            stage_weights(lane, chunk, tap, o);
+            workgroupBarrier();
             let pixels = (2u * quarter + tap / 3u) * TILE_W + tap % 3u;
             for (var i = 0u; i < CHUNK; i += SIDE) {
-                let weights = ((chunk * 9u + tap) * CHUNK + i) * 4u * p.columns + o;
                 let left0 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 0u) * PITCH + i], PITCH);
                 let left1 = coopLoadT<coop_mat16x16<f16, A>>(&tile[(pixels + 18u) * PITCH + i], PITCH);
                 if STACK > 0u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 0u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[0u * PITCH + i], PITCH);
                     a0_0 = coopMultiplyAdd(left0, right, a0_0);
                     a1_0 = coopMultiplyAdd(left1, right, a1_0);
                 }
                 if STACK > 16u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 16u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[16u * PITCH + i], PITCH);
                     a0_1 = coopMultiplyAdd(left0, right, a0_1);
                     a1_1 = coopMultiplyAdd(left1, right, a1_1);
                 }
                 if STACK > 32u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 32u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[32u * PITCH + i], PITCH);
                     a0_2 = coopMultiplyAdd(left0, right, a0_2);
                     a1_2 = coopMultiplyAdd(left1, right, a1_2);
                 }
                 if STACK > 48u {
-                    let right = coopLoadT<coop_mat16x16<f16, B>>(&packed_in[weights + 48u], 4u * p.columns);
+                    let right = coopLoad<coop_mat16x16<f16, B>>(&taps[48u * PITCH + i], PITCH);
                     a0_3 = coopMultiplyAdd(left0, right, a0_3);
                     a1_3 = coopMultiplyAdd(left1, right, a1_3);
                 }
