@@ -268,14 +268,14 @@ test('the page', async t => {
 
   await t.test('has a queue, and stops', async () => {
     await page.getByLabel('Best quality').check();
-    const names = ['one', 'two', 'three'].map((name, i) => file(`${name}.png`, png(64 + i, 64, texture)));
+    const names = ['first', 'second', 'third'].map((name, i) => file(`${name}.png`, png(64 + i, 64, texture)));
     await page.setInputFiles('#file', names);
     await page.waitForFunction(() => document.querySelectorAll('#queue [data-state="⟳"]').length === 1);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.waitForFunction(() => document.querySelectorAll('#queue [data-state="!"]').length >= 1);
-    await page.getByRole('button', { name: /, three:/ }).waitFor();
+    await page.getByRole('button', { name: /, third:/ }).waitFor();
     await page.waitForFunction(() => [...document.querySelectorAll('#queue button')].slice(-2).every(b => b.dataset.state === '✓'));
-    await page.getByRole('button', { name: /, one:/ }).click();
+    await page.getByRole('button', { name: /, first:/ }).click();
     assert.equal(await status(page), 'Stopped.');
     await page.getByLabel('Best quality').uncheck();
   });
