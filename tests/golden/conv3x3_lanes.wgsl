@@ -24,10 +24,12 @@ fn linear_index(gid: vec3u, groups: vec3u, workgroup_size: u32) -> u32 {
     return gid.x + gid.y * groups.x * workgroup_size;
 }
 
-// a / b, rounded down, a < 2^31 and the quotient below 2^20: integers are divided in some twenty instructions on GPUs, and one
-// after the other on CPUs, so the quotient of floating-point numbers, which is off by 1 at most, is put right.
+// a / b, rounded down, a < 2^31, b < 2^30: integers are divided in some twenty instructions on GPUs, and one after the other
+// on CPUs. The quotient of floating-point numbers is near; that of what it leaves is off by 1 at most, and put right.
 fn quotient(a: u32, b: u32) -> u32 {
-    let near = u32(i32(f32(i32(a)) / f32(i32(b))));
+    let divisor = f32(i32(b));
+    let first = u32(i32(f32(i32(a)) / divisor));
+    let near = first + u32(i32(floor(f32(i32(a - first * b)) / divisor)));
     let rest = i32(a - near * b);
     return near + select(0u, 1u, rest >= i32(b)) - select(0u, 1u, rest < 0);
 }
