@@ -206,7 +206,7 @@ impl Operator for PeriodicSolve {
             let (first, pair) = ((image * c + channel) * plane, usize::from(channel + 1 < c));
             let dispatch = |l: &mut Lowering, (entry, values), bindings: &[(&'static str, Operand)], pass: &Pass| {
                 let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
-                let sizes = sizes.iter().chain(&pass.0).map(|(name, v)| (*name, Param::from(*v)));
+                let sizes = sizes.iter().chain(&pass.params).map(|(name, v)| (*name, Param::from(*v)));
                 let scale = self.k / plane as f64;
                 let mean = if self.mean { scale } else { 0.0 };
                 let numbers =
@@ -234,8 +234,11 @@ impl Operator for PeriodicSolve {
     }
 }
 
-/// Parameters of a pass of a transform.
-struct Pass([(&'static str, usize); 8]);
+/// A pass of a transform.
+struct Pass {
+    radix: usize,
+    params: [(&'static str, usize); 8],
+}
 
 impl Pass {
     /// Of kernels that are no pass.
@@ -243,7 +246,7 @@ impl Pass {
 
     const fn new(n: usize, s: usize, radix: usize, root: usize, down: bool, inverse: bool) -> Pass {
         let (down, inverse) = (down as usize, inverse as usize);
-        Pass([
+        let params = [
             ("m", n / radix),
             ("s", s),
             ("radix", radix),
@@ -252,12 +255,13 @@ impl Pass {
             ("share", root / radix),
             ("down", down),
             ("inverse", inverse),
-        ])
+        ];
+        Pass { radix, params }
     }
 
     /// The kernel, and how many values its invocations make.
     fn kernel(&self) -> (&'static str, usize) {
-        match self.0[2].1 {
+        match self.radix {
             2 => ("radix2", 2),
             4 => ("radix4", 4),
             8 => ("radix8", 8),
