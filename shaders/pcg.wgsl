@@ -2,7 +2,8 @@
 // the diagonal; three channels, each with numbers of its own:
 // q = A p, alpha = r.z / p.q, u += alpha p, r -= alpha q, z = r / diagonal, beta = new r.z / old, p = z + beta p.
 // `start`, `multiply`, `update`: a workgroup takes a strided share of the pixels and sums it up; `begin`, `alpha`, `beta`:
-// one workgroup adds the shares, in a fixed order; `copy`: one invocation, one value; `direction`: one pixel.
+// one workgroup adds the shares, in a fixed order; `copy`: one invocation, one value; `direction`: one pixel. Iterations
+// after all channels are done have nothing to do, and change nothing.
 
 struct Params {
     h: u32,
@@ -29,6 +30,11 @@ struct Params {
 @group(0) @binding(15) var<storage, read> q_in: array<f32>;
 @group(0) @binding(16) var<storage, read> inverse_in: array<f32>; // (h, w)
 @group(0) @binding(17) var<storage, read> r_in: array<f32>;
+@group(0) @binding(18) var<storage, read> running_in: array<f32>;
+
+fn done() -> bool {
+    return running_in[0] + running_in[1] + running_in[2] == 0.0;
+}
 
 fn x3(i: u32) -> vec3f {
     let plane = p.h * p.w;
@@ -155,14 +161,17 @@ fn begin(@builtin(local_invocation_index) lane: u32) {
 // q = A p; sums p.q
 @compute @workgroup_size(256)
 fn multiply(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    if done() {
+        return;
+    }
     let plane = p.h * p.w;
     var pq = vec3f();
     for (var i = group.x * 256u + lane; i < plane; i += p.parts * 256u) {
         let v = product(i).x;
+        pq += x3(i) * v; // before q is written, which may be x as far as a compiler knows
         q[i] = v.x;
         q[i + plane] = v.y;
         q[i + 2u * plane] = v.z;
-        pq += x3(i) * v;
     }
     put_sum(lane, group.x, 0u, pq);
 }
@@ -181,6 +190,9 @@ fn alpha(@builtin(local_invocation_index) lane: u32) {
 // u += alpha p, r -= alpha q; sums r.z, r.r
 @compute @workgroup_size(256)
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    if done() {
+        return;
+    }
     let plane = p.h * p.w;
     var rz = vec3f();
     var rr = vec3f();
@@ -220,11 +232,12 @@ fn beta(@builtin(local_invocation_index) lane: u32) {
 fn direction(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
     let plane = p.h * p.w;
-    if i >= plane {
+    if i >= plane || done() {
         return;
     }
+    let inverse = inverse_in[i];
     for (var c = 0u; c < 3u; c++) {
         let at = c * plane + i;
-        d[at] = inverse_in[i] * r_in[at] + numbers_in[6u + c] * d[at];
+        d[at] = inverse * r_in[at] + numbers_in[6u + c] * d[at];
     }
 }

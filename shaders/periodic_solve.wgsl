@@ -1,6 +1,6 @@
 // A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 // transforms. Two channels are one complex plane z, b[first] + i b[first + plane].
-// One invocation: one value; of `radix2`, 4 and 8 so many values.
+// One invocation: one value; of `radix2`, 3, 4, 5 and 8 so many values.
 
 struct Params {
     h: u32,
@@ -92,6 +92,30 @@ fn quarter(x: vec2f) -> vec2f {
     return select(vec2f(x.y, -x.x), vec2f(-x.y, x.x), p.inverse == 1u);
 }
 
+// Of x[r] and x[p - r] the sums have the cosines, and the differences, turned by a quarter, the sines.
+fn dft3(x: array<vec2f, 3>) -> array<vec2f, 3> {
+    let sum = x[1] + x[2];
+    let turned = 0.8660254037844386 * quarter(x[1] - x[2]);
+    let rest = x[0] - 0.5 * sum;
+    return array(x[0] + sum, rest + turned, rest - turned);
+}
+
+fn dft5(x: array<vec2f, 5>) -> array<vec2f, 5> {
+    let c1 = 0.30901699437494745;
+    let c2 = -0.8090169943749475;
+    let s1 = 0.9510565162951535;
+    let s2 = 0.5877852522924731;
+    let sum1 = x[1] + x[4];
+    let sum2 = x[2] + x[3];
+    let difference1 = quarter(x[1] - x[4]);
+    let difference2 = quarter(x[2] - x[3]);
+    let rest1 = x[0] + c1 * sum1 + c2 * sum2;
+    let rest2 = x[0] + c2 * sum1 + c1 * sum2;
+    let turned1 = s1 * difference1 + s2 * difference2;
+    let turned2 = s2 * difference1 - s1 * difference2;
+    return array(x[0] + sum1 + sum2, rest1 + turned1, rest2 + turned2, rest2 - turned2, rest1 - turned1);
+}
+
 // The transforms of the even and the odd values, of which the latter are turned by w^k.
 fn dft4(x: array<vec2f, 4>) -> array<vec2f, 4> {
     let even = dft2(array(x[0], x[2]));
@@ -113,7 +137,7 @@ fn dft8(x: array<vec2f, 8>) -> array<vec2f, 8> {
     );
 }
 
-// Where the values of a butterfly lie, those of one r and all: a pass of radix 2, 4 or 8 by an invocation for all k.
+// Where the values of a butterfly lie, those of one r and all: a pass of a small radix by an invocation for all k.
 struct Butterfly {
     x: u32, // of r = 0
     x_step: u32,
@@ -148,6 +172,22 @@ fn radix2(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     z[b.y + b.y_step] = times(y[1], root(b.j * p.turn));
 }
 
+// Powers of a root are products: reading each of them from the table takes longer.
+@compute @workgroup_size(256)
+fn radix3(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 3u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 3u);
+    let y = dft3(array(z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step]));
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    z[b.y] = y[0];
+    z[b.y + b.y_step] = times(y[1], w1);
+    z[b.y + 2u * b.y_step] = times(y[2], w2);
+}
+
 @compute @workgroup_size(256)
 fn radix4(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear_index(gid, groups, 256u);
@@ -156,11 +196,35 @@ fn radix4(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 4u);
     let y = dft4(array(z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step]));
-    let turn = b.j * p.turn;
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    let w3 = times(w1, w2);
     z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], root(turn));
-    z[b.y + 2u * b.y_step] = times(y[2], root(2u * turn));
-    z[b.y + 3u * b.y_step] = times(y[3], root(3u * turn));
+    z[b.y + b.y_step] = times(y[1], w1);
+    z[b.y + 2u * b.y_step] = times(y[2], w2);
+    z[b.y + 3u * b.y_step] = times(y[3], w3);
+}
+
+@compute @workgroup_size(256)
+fn radix5(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 5u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 5u);
+    let y = dft5(array(
+        z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step],
+        z_in[b.x + 4u * b.x_step],
+    ));
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    let w3 = times(w1, w2);
+    let w4 = times(w2, w2);
+    z[b.y] = y[0];
+    z[b.y + b.y_step] = times(y[1], w1);
+    z[b.y + 2u * b.y_step] = times(y[2], w2);
+    z[b.y + 3u * b.y_step] = times(y[3], w3);
+    z[b.y + 4u * b.y_step] = times(y[4], w4);
 }
 
 @compute @workgroup_size(256)
@@ -174,15 +238,21 @@ fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step],
         z_in[b.x + 4u * b.x_step], z_in[b.x + 5u * b.x_step], z_in[b.x + 6u * b.x_step], z_in[b.x + 7u * b.x_step],
     ));
-    let turn = b.j * p.turn;
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    let w3 = times(w1, w2);
+    let w4 = times(w2, w2);
+    let w5 = times(w2, w3);
+    let w6 = times(w3, w3);
+    let w7 = times(w3, w4);
     z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], root(turn));
-    z[b.y + 2u * b.y_step] = times(y[2], root(2u * turn));
-    z[b.y + 3u * b.y_step] = times(y[3], root(3u * turn));
-    z[b.y + 4u * b.y_step] = times(y[4], root(4u * turn));
-    z[b.y + 5u * b.y_step] = times(y[5], root(5u * turn));
-    z[b.y + 6u * b.y_step] = times(y[6], root(6u * turn));
-    z[b.y + 7u * b.y_step] = times(y[7], root(7u * turn));
+    z[b.y + b.y_step] = times(y[1], w1);
+    z[b.y + 2u * b.y_step] = times(y[2], w2);
+    z[b.y + 3u * b.y_step] = times(y[3], w3);
+    z[b.y + 4u * b.y_step] = times(y[4], w4);
+    z[b.y + 5u * b.y_step] = times(y[5], w5);
+    z[b.y + 6u * b.y_step] = times(y[6], w6);
+    z[b.y + 7u * b.y_step] = times(y[7], w7);
 }
 
 @compute @workgroup_size(256)

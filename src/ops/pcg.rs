@@ -329,10 +329,11 @@ impl Operator for PcgIterate {
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
         let finish = [("sums_in", sums), ("numbers", numbers), ("running", running)];
         for _ in 0..ITERATIONS {
-            let bindings = [("weights", Input(0)), ("x", p), ("q", q), ("sums", sums)];
+            let bindings = [("running_in", running), ("weights", Input(0)), ("x", p), ("q", q), ("sums", sums)];
             l.dispatch((&SHADER, "multiply"), &[], &bindings, &params, groups(parts));
             l.dispatch((&SHADER, "alpha"), &[], &finish, &params, groups(1));
             let bindings = [
+                ("running_in", running),
                 ("numbers_in", numbers),
                 ("x", p),
                 ("q_in", q),
@@ -343,7 +344,8 @@ impl Operator for PcgIterate {
             ];
             l.dispatch((&SHADER, "update"), &[], &bindings, &params, groups(parts));
             l.dispatch((&SHADER, "beta"), &[], &finish, &params, groups(1));
-            let bindings = [("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p)];
+            let bindings =
+                [("running_in", running), ("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p)];
             l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(plane));
         }
     }

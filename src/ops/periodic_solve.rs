@@ -263,7 +263,9 @@ impl Pass {
     fn kernel(&self) -> (&'static str, usize) {
         match self.radix {
             2 => ("radix2", 2),
+            3 => ("radix3", 3),
             4 => ("radix4", 4),
+            5 => ("radix5", 5),
             8 => ("radix8", 8),
             _ => ("transform", 1),
         }
