@@ -115,19 +115,22 @@ for (const button of $('samples').children) {
 
 // The camera.
 
-let stream;
 $('camera').hidden = !navigator.mediaDevices?.getUserMedia;
 $('camera').onclick = async () => {
+  $('camera').disabled = true; // asked twice, a camera would be left on
+  $('camera-take').disabled = true;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 1920 } } });
+    $('video').srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 1920 } } });
   } catch {
     return say('There is no camera, or this page may not use it.', true);
+  } finally {
+    $('camera').disabled = false;
   }
-  $('video').srcObject = stream;
   $('camera-dialog').showModal();
 };
+$('video').onloadeddata = () => ($('camera-take').disabled = false); // a frame is there
 $('camera-close').onclick = () => $('camera-dialog').close();
-$('camera-dialog').onclose = () => stream.getTracks().forEach(track => track.stop());
+$('camera-dialog').onclose = () => $('video').srcObject.getTracks().forEach(track => track.stop());
 $('camera-take').onclick = async () => {
   const { videoWidth, videoHeight } = $('video');
   const canvas = new OffscreenCanvas(videoWidth, videoHeight);

@@ -312,8 +312,7 @@ test('the page', async t => {
     await page.getByRole('button', { name: 'Close' }).click();
     await camera.waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Camera' }).click();
-    await page.waitForFunction(() => document.getElementById('video').videoWidth > 0);
-    await page.getByRole('button', { name: 'Take the picture' }).click();
+    await page.getByRole('button', { name: 'Take the picture' }).click(); // which waits until there is one
     await page.getByRole('button', { name: /camera: done/ }).waitFor();
   });
 
