@@ -3,6 +3,8 @@
 //! `viewer_egui [PICTURE]`; with `--screenshot FILE` it shows the result once, writes what it shows and ends, with an error
 //! where the result is not what `Smoother` makes of the picture.
 
+#![cfg_attr(clippy, deny(warnings))]
+
 mod smoothing;
 
 use eframe::{egui, egui_wgpu};
