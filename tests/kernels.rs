@@ -300,7 +300,7 @@ fn a_run_of_several_submissions() {
     let slices = |i: usize| [i, i, i + 1].map(|i| buffers[i].clone()).to_vec();
     let commands = [0, 1, 2].map(|i| Command { slices: slices(i), work: 1 << 38, ..sum.clone() });
     let recorded = gpu.record(&commands).unwrap();
-    assert_eq!((recorded.passes(), recorded.len()), (3, 3));
+    assert_eq!((recorded.passes(&gpu), recorded.len()), (3, 3));
     recorded.run(&gpu, &RunParams::default()).unwrap();
     assert_eq!(gpu.read(&buffers[1..]).unwrap(), [3.0, 9.0, 27.0].map(|v| vec![v; 300]));
     // An observer hears between two, and may end the run there. It may take its time, too: "waiting: no answer" was the

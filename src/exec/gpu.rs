@@ -255,7 +255,7 @@ impl GpuExecutor {
 
     /// Passes that a run's commands are recorded into ([`Recorded::passes`]).
     pub fn passes(&self) -> usize {
-        self.recorded.passes()
+        self.recorded.passes(&self.gpu)
     }
 
     /// As [`Self::run_async`], but waits, and returns the seconds that each node took, what is packed for them left

@@ -13,6 +13,7 @@ mod adapter;
 mod blocking;
 mod cache;
 mod memory;
+mod pace;
 mod pipeline;
 mod record;
 pub mod reflect;
@@ -42,6 +43,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     allocated: Arc<AtomicU64>,
+    pace: pace::Pace,
     compiled: Compiled,
     /// On a host's device, the host's.
     cache: Option<cache::Cache>,
@@ -82,6 +84,7 @@ impl Gpu {
         let info = device.adapter_info();
         Gpu {
             kernels: Kernels::of_device(&info, device.features(), None)[0],
+            pace: pace::Pace::new(info.device_type),
             wide: device.features().contains(wgpu::Features::SHADER_INT64),
             info,
             device,

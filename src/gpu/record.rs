@@ -9,21 +9,13 @@ use crate::kernel::{Dispatch, Grid, PARAMS_STRIDE, RunParams};
 use crate::observer::Each;
 use std::ops::Range;
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Instant;
+#[cfg(target_arch = "wasm32")]
+use web_time::Instant;
 
 /// Workgroups a dimension that every device allows.
 const MAX_GROUPS: u32 = 65_535;
-/// Multiply-accumulates after which a new submission begins: watchdogs end what takes a device seconds, two on Windows,
-/// and who stops a run waits for one submission. The full network on 512x384 is one of them, a larger picture several,
-/// but with what may be an integrated GPU of a tenth of a TFLOP/s: as many as 7 (0.7 s each at that). Cores that stand
-/// in for a GPU take 0.2 s. What they cost: recording all in one pass takes 0.3 ms, and in three, too.
-fn work_per_submission(device: wgpu::DeviceType) -> u64 {
-    match device {
-        wgpu::DeviceType::Cpu => 1 << 33,
-        wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => 1 << 35,
-        wgpu::DeviceType::DiscreteGpu => 1 << 38,
-    }
-}
-
 /// Groups of dispatches whose times are taken in one submission: their timestamps go into one set.
 const PROFILED_TOGETHER: usize = 256;
 
@@ -50,7 +42,7 @@ struct Step {
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
-    submission: u64,
+    work: u64,
     /// Work up to its end.
     done: u64,
 }
@@ -100,17 +92,14 @@ impl Gpu {
         let run_params = self.counted_buffer("run parameters", size_of::<RunParams>() as u64, usage).await?;
         let build = || {
             self.queue.write_buffer(uniforms.raw(), 0, &params);
-            let most = work_per_submission(self.info.device_type);
-            let submissions = submissions(commands.iter().map(|command| command.work), most);
-            let steps = commands.iter().zip(pipelines).zip(submissions).enumerate();
             let mut done = 0;
-            let step = |(i, ((command, pipeline), submission)): (usize, ((&Command, Arc<Pipeline>), u64))| {
+            let step = |(i, (command, pipeline)): (usize, (&Command, Arc<Pipeline>))| {
                 done += command.work;
                 let bindings = self.bind(command, &pipeline, &run_params, &uniforms, (i * PARAMS_STRIDE) as u64);
                 let groups = groups(&command.dispatch, pipeline.entry.workgroup_size);
-                Step { pipeline, bindings, groups, submission, done }
+                Step { pipeline, bindings, groups, work: command.work, done }
             };
-            steps.map(step).collect()
+            commands.iter().zip(pipelines).enumerate().map(step).collect()
         };
         let steps = self.checked(|| "bind groups".into(), build).await?;
         Ok(Recorded { steps, run_params, uniforms })
@@ -156,27 +145,27 @@ impl Gpu {
     }
 }
 
-/// The submission, from 0 on, of each of consecutive dispatches with so much work; a new one after `most`.
-fn submissions(work: impl Iterator<Item = u64>, most: u64) -> impl Iterator<Item = u64> {
-    work.scan(0, move |sum, work| {
-        let before = *sum;
-        *sum += work;
-        Some(before / most)
+/// How many steps the first submission of those that are left takes: all that begin before so much work is done.
+fn submission(work: impl Iterator<Item = u64>, most: u64) -> usize {
+    let begin = |sum: &mut u64, work| Some(std::mem::replace(sum, *sum + work));
+    work.scan(0, begin).take_while(|before| *before < most).count()
+}
+
+/// Splits steps into submissions of at most so much work, each as long as it then is.
+fn by_submission(mut steps: &[Step], mut most: impl FnMut() -> u64) -> impl Iterator<Item = &[Step]> {
+    std::iter::from_fn(move || {
+        let (first, rest) = steps.split_at(submission(steps.iter().map(|step| step.work), most()));
+        steps = rest;
+        (!first.is_empty()).then_some(first)
     })
 }
 
-fn by_submission(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
-    steps.chunk_by(|a, b| a.submission == b.submission)
-}
-
-fn command_buffers(steps: &[Step], gpu: &Gpu) -> impl Iterator<Item = wgpu::CommandBuffer> {
-    by_submission(steps).map(|steps| {
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        steps.iter().for_each(|step| step.encode(&mut pass));
-        drop(pass);
-        encoder.finish()
-    })
+fn command_buffer(steps: &[Step], gpu: &Gpu) -> wgpu::CommandBuffer {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    steps.iter().for_each(|step| step.encode(&mut pass));
+    drop(pass);
+    encoder.finish()
 }
 
 fn name(dispatch: &Dispatch) -> String {
@@ -235,17 +224,19 @@ impl Recorded {
             let submit = || {
                 upload();
                 // A device begins with the first while the next are recorded.
-                command_buffers(steps, gpu).for_each(|commands| {
-                    gpu.queue.submit([commands]);
+                by_submission(steps, || gpu.pace.most()).for_each(|steps| {
+                    gpu.queue.submit([command_buffer(steps, gpu)]);
                 });
             };
             return gpu.checked(|| "run".into(), submit).await;
         };
         upload();
         let (mut end, last) = (part.start, part.end);
-        for (steps, commands) in by_submission(steps).zip(command_buffers(steps, gpu)) {
+        for steps in by_submission(steps, || gpu.pace.next()) {
             end += steps.len();
+            let commands = command_buffer(steps, gpu);
             let done = Arc::new(Answer::default());
+            let began = Instant::now();
             let submit = || {
                 gpu.queue.submit([commands]);
                 let done = done.clone();
@@ -255,6 +246,7 @@ impl Recorded {
             // Who reads the result waits for the last one.
             if end < last {
                 done.get().await;
+                gpu.pace.took(steps.iter().map(|step| step.work).sum(), began.elapsed());
                 each(self.done(end))?;
             }
         }
@@ -290,7 +282,9 @@ impl Recorded {
     /// Records what [`Recorded::run_async`] submits, and drops it: the CPU's part of a run, to be measured where a
     /// driver may not return from submitting before the run is done.
     pub async fn encode_async(&self, gpu: &Gpu) -> Result<()> {
-        gpu.checked(|| "recording".into(), || command_buffers(&self.steps, gpu).for_each(drop)).await
+        let record =
+            || by_submission(&self.steps, || gpu.pace.most()).for_each(|steps| drop(command_buffer(steps, gpu)));
+        gpu.checked(|| "recording".into(), record).await
     }
 
     /// As [`Recorded::run_async`], but waits, and returns the seconds that each group of dispatches took, from the
@@ -346,9 +340,9 @@ impl Recorded {
         self.run_params.size() + self.uniforms.size()
     }
 
-    /// Passes that a run records, each a submission.
-    pub fn passes(&self) -> usize {
-        by_submission(&self.steps).count()
+    /// Passes that a run records, each a submission, where nobody waits for them.
+    pub fn passes(&self, gpu: &Gpu) -> usize {
+        by_submission(&self.steps, || gpu.pace.most()).count()
     }
 
     /// Dispatches.
@@ -364,20 +358,19 @@ impl Recorded {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::net::Network;
-    use crate::net::count::full_network;
-    use crate::tensor::Shape;
+    use super::submission;
 
     #[test]
-    fn the_full_network_is_one_submission_and_more_work_is_more() {
-        let network = full_network(&Network::default(), Shape::new(1, 3, 384, 512)).unwrap();
-        let most = work_per_submission(wgpu::DeviceType::DiscreteGpu);
-        assert!(network.macs() < most, "{} of {most}", network.macs());
-        // What may be as slow as an integrated GPU gets as little at once.
-        let careful = work_per_submission(wgpu::DeviceType::IntegratedGpu);
-        assert!(careful <= most / 8 && work_per_submission(wgpu::DeviceType::Other) == careful);
-        assert_eq!(work_per_submission(wgpu::DeviceType::VirtualGpu), careful);
-        assert_eq!(submissions([1, 99, 1, 300, 0, 5].into_iter(), 100).collect::<Vec<_>>(), [0, 0, 1, 1, 4, 4]);
+    fn more_work_is_more_submissions() {
+        let work = [1, 99, 1, 300, 0, 5];
+        let mut at = 0;
+        let lengths: Vec<usize> = std::iter::from_fn(|| {
+            let n = submission(work[at..].iter().copied(), 100);
+            at += n;
+            (n > 0).then_some(n)
+        })
+        .collect();
+        // One that is too much is begun with what was there before it, and the next are behind it.
+        assert_eq!(lengths, [2, 2, 2]);
     }
 }
