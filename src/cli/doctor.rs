@@ -5,7 +5,7 @@ use sasnet::lab::bench::check_smoothing;
 use sasnet::low_level::exec::{Device, DeviceOptions, memory_limits};
 use sasnet::low_level::gpu::{Adapter, Gpu, list_kernels};
 use sasnet::low_level::kernel::Kernels;
-use sasnet::low_level::weights::{MODELS, Weights};
+use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Result, wgpu};
 use std::path::Path;
 use std::time::Instant;
@@ -28,7 +28,9 @@ const VARIABLES: [&str; 8] = [
 pub fn run() -> Result<()> {
     let build = if cfg!(debug_assertions) { ", a debug build: slow" } else { "" };
     say!("sasnet {}, {} on {}{build}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, system());
-    say!("models: {}", MODELS.map(|(name, _)| name).join(", "));
+    let file = super::model_files(super::FULL).into_iter().find(|file| file.exists());
+    let file = file.map_or("not there".into(), |file| file.display().to_string());
+    say!("models: {} ({file})", super::model_names().join(", "));
     memory();
     cache();
     for name in VARIABLES {

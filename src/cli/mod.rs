@@ -31,7 +31,7 @@ use sasnet::low_level::exec::{Device, DeviceOptions};
 use sasnet::low_level::net;
 use sasnet::low_level::smooth::{MAX_TEXTURE_SIZE, Options, Smoother};
 use sasnet::low_level::tensor::Shape;
-use sasnet::low_level::weights::Weights;
+use sasnet::low_level::weights::{MODELS, Weights};
 use sasnet::{Error, Limit, Model, Network, Progress, Result, Sizes, TooLarge};
 use std::path::{Path, PathBuf};
 
@@ -84,9 +84,42 @@ impl Smoothing {
     }
 }
 
-/// A shipped model by its name, or as [`read_weights`]; a file of a model's name is ./small.
+/// The model that is too large for being a part of the program.
+const FULL: &str = "full";
+
+/// Names of models.
+fn model_names() -> Vec<&'static str> {
+    MODELS.iter().map(|(name, _)| *name).chain([FULL]).collect()
+}
+
+/// Where a model may be that is a file of its own: beside the program, and among the user's data.
+fn model_files(name: &str) -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.to_path_buf()));
+    let folders = program.into_iter().chain(dirs::data_dir().map(|folder| folder.join("sasnet")));
+    folders.map(|folder| folder.join(format!("{name}.safetensors"))).collect()
+}
+
+/// A model by its name.
+fn model(name: &str) -> Option<Result<Weights>> {
+    if name != FULL {
+        return Weights::model(name).map(Ok);
+    }
+    let files = model_files(name);
+    Some(files.iter().find(|file| file.exists()).map_or_else(
+        || {
+            let places = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" or as ");
+            Err(Error::Invalid(format!(
+                "the model {name} is a file of its own, weights/{name}.safetensors of the source: put it there as {places}, \
+                 or give it as --weights"
+            )))
+        },
+        |file| Weights::read(file),
+    ))
+}
+
+/// A model by its name, or as [`read_weights`]; a file of a model's name is ./small.
 fn model_or_file(text: &str) -> Result<Weights> {
-    Weights::model(text).map_or_else(|| read_weights(Path::new(text)), Ok)
+    model(text).unwrap_or_else(|| read_weights(Path::new(text)))
 }
 
 /// Of a weights file, or of the folder of a training run, of which the last checkpoint counts.

@@ -20,7 +20,7 @@ pub use effect::Effect;
 use jobs::{Files, STANDARD};
 use picture::{Done, Worker};
 use report::{Report, Verbosity};
-use sasnet::low_level::weights::{MODELS, Weights};
+use sasnet::low_level::weights::Weights;
 use sasnet::{Error, Filter, Model, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -42,8 +42,8 @@ impl Smooth {
 /// What smooths.
 #[derive(Args)]
 struct SmoothsBy {
-    /// Shipped model to smooth with [default: small]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(MODELS.map(|(name, _)| name)))]
+    /// Model to smooth with; `full` is a file of its own (weights/README.md) [default: small]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(super::model_names()))]
     model: Option<String>,
     /// Weights to use instead of a shipped model, or the folder of a training run
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
@@ -63,7 +63,7 @@ impl SmoothsBy {
         Ok(match (&self.method, &self.weights, &self.model) {
             (Some(method), ..) => super::methods::filter(method, &self.set)?.into(),
             (None, Some(file), _) => super::read_weights(file)?.into(),
-            (None, None, Some(model)) => Weights::model(model).expect("clap knows the models").into(),
+            (None, None, Some(model)) => super::model(model).expect("clap knows the models")?.into(),
             (None, None, None) => Weights::builtin().into(),
         })
     }
