@@ -67,10 +67,13 @@ compiler() {
 engine() { # folder, features: the WebAssembly, and the JavaScript side of it
   (
     compiler
+    # What computes on the CPU is compiled for speed: twice as fast, and a tenth more to load.
+    speed=
+    [ "$2" != cpu ] || speed="--config profile.web.package.sasnet.opt-level=3"
     # SIMD is in every browser that has WebGPU.
     export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=+simd128"
     # shellcheck disable=SC2086 # several words or none
-    cargo build --locked --profile web -p sasnet-web --features "$2" $std --target wasm32-unknown-unknown \
+    cargo build --locked --profile web $speed -p sasnet-web --features "$2" $std --target wasm32-unknown-unknown \
       --target-dir "$web/cargo"
   )
   target/release/sasnet-bindgen "$web/cargo/wasm32-unknown-unknown/web/sasnet_web.wasm" "$1"

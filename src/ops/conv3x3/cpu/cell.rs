@@ -153,6 +153,11 @@ impl Epilogue<'_> {
     }
 }
 
+/// True with 32 registers or more; 16 have fewer sums. A browser has 16 on x86, whatever pulp says of WebAssembly.
+pub(super) const fn has_many_registers<S: Simd>() -> bool {
+    S::REGISTER_COUNT >= 32 && !cfg!(target_arch = "wasm32")
+}
+
 /// The registers at the start of `v`.
 #[inline(always)]
 pub(super) fn load<S: Simd, const N: usize>(v: &[f32]) -> [S::f32s; N] {

@@ -92,7 +92,7 @@ impl WithSimd for Task<'_> {
                 ($($outputs:literal: $many:literal, $few:literal;)*) => {
                     match count {
                         // As many sums as leave registers for what is multiplied.
-                        $($outputs if S::REGISTER_COUNT >= 32 => outputs::<S, $outputs, $many>(s, first, x, w, epilogue, y_block),
+                        $($outputs if cell::has_many_registers::<S>() => outputs::<S, $outputs, $many>(s, first, x, w, epilogue, y_block),
                         $outputs => outputs::<S, $outputs, $few>(s, first, x, w, epilogue, y_block),)*
                         _ => unreachable!("a block has 1 to 8 outputs"),
                     }

@@ -380,7 +380,7 @@ fn multiply_block<S: Simd>(
     add: bool,
 ) {
     // Two registers of channels at a time, where there are registers for 16 sums.
-    let together = if S::REGISTER_COUNT >= 32 { 2 } else { 1 };
+    let together = if cell::has_many_registers::<S>() { 2 } else { 1 };
     let mut first = 0;
     while first < width {
         let two = together == 2 && first + 2 * S::F32_LANES <= width;

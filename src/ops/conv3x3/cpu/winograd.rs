@@ -267,7 +267,7 @@ impl WithSimd for Task<'_> {
                         let u = &u[((o / BLOCK * POINTS + point) * c_in + depth) * BLOCK..][..inputs.len() * BLOCK];
                         let m = &mut m[point * m_stride + (o - first) * TILES..][..BLOCK * TILES];
                         // 16 sums and three more registers, or half of them where there are but 16 registers.
-                        if S::REGISTER_COUNT >= 32 {
+                        if cell::has_many_registers::<S>() {
                             multiply::<S, BLOCK>(s, u, v, 0, m, depth > 0);
                         } else {
                             multiply::<S, { BLOCK / 2 }>(s, u, v, 0, m, depth > 0);
