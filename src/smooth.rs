@@ -162,7 +162,7 @@ pub struct Smoother {
     max_memory: Option<u64>,
     #[cfg_attr(not(feature = "cpu"), expect(dead_code))]
     max_process_memory: Option<u64>,
-    /// Bytes for what the process itself has from its first picture on; 0 when it has it.
+    /// Bytes for what the process itself has from its first picture on, or when it has it, for what comes later.
     own: u64,
     built: Vec<Built>,
 }
@@ -174,6 +174,8 @@ const BESIDE: u64 = 32;
 /// Bytes that threads, their stacks and plans take from the first picture on: without them it would get more memory
 /// than a second one of its size.
 const OWN: u64 = 12_000_000;
+/// Bytes that it takes later, as nobody foresees: the program's own pages as they are read, and holes in the heap.
+const UNFORESEEN: u64 = 6_000_000;
 
 struct Built {
     shape: Shape,
@@ -463,7 +465,7 @@ impl Smoother {
             let params = graph.params();
             match Executor::new_async(graph, &self.device).await {
                 Ok(mut exec) => {
-                    self.own = 0;
+                    self.own = UNFORESEEN;
                     if let Model::Network(weights) = &self.model {
                         exec.write_async(params, &weights.folded().params).await?;
                     }

@@ -51,6 +51,9 @@ impl Pace {
     /// A submission of so much work took so long. One that was slower than those before counts at once; one that was faster
     /// at most twice, because what is thought of as work is not always what takes the time.
     pub(super) fn took(&self, work: u64, time: Duration) {
+        if work == 0 {
+            return;
+        }
         let speed = (work as f64 / time.as_secs_f64().max(1e-6)) as u64;
         let before = self.speed.load(Relaxed);
         let most = if before == 0 { u64::MAX } else { before.saturating_mul(2) };
@@ -79,7 +82,6 @@ mod tests {
     fn a_submission_is_as_short_as_the_device_is_slow() {
         let pace = Pace::new(IntegratedGpu);
         assert_eq!((pace.next(), pace.most()), (FIRST, limit(IntegratedGpu)));
-        // A hundredth of what its type promises: a tenth of a second for each billion.
         pace.took(FIRST, Duration::from_millis(100));
         assert_eq!(pace.next(), 3 * FIRST);
         assert_eq!(pace.most(), 3 * FIRST);
@@ -93,6 +95,8 @@ mod tests {
         fast.took(FIRST, Duration::ZERO);
         assert_eq!(fast.next(), limit(Cpu));
         fast.took(0, Duration::from_secs(1));
+        assert_eq!(fast.next(), limit(Cpu), "no work says nothing of a speed");
+        fast.took(1, Duration::from_secs(9));
         assert_eq!(fast.next(), 1, "no submission is empty");
     }
 }
