@@ -54,6 +54,12 @@ pub struct Blended {
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     #[serde(default)]
     blend: Option<BlendArg>,
+    /// Draw structures and textures also in other colours and sizes, at other angles, negative, and of parts of two, so
+    /// that few pictures are not learnt by heart
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help_heading = "Data")]
+    #[serde(default)]
+    augment: Option<bool>,
 }
 
 /// [`Blend`] on the command line.
@@ -78,7 +84,7 @@ impl Blended {
             Some(BlendArg::Mixed) => Blend::Mixed,
             Some(BlendArg::Plain) | None => Blend::Plain,
         };
-        Recipe { structures, textures, pairs: vec![], strength, blend }
+        Recipe { structures, textures, pairs: vec![], strength, blend, augment: self.augment.unwrap_or(false) }
     }
 
     /// Blends so where it is not said how.
@@ -175,8 +181,10 @@ impl Data {
                 Error::file(folder, message)
             })?;
             data.blended.blend = self.blended.blend.or(data.blended.blend);
-        } else if let Some(blend) = known.and_then(|known| known.blended.blend) {
-            data.blended.or_blend(blend);
+            data.blended.augment = self.blended.augment.or(data.blended.augment);
+        } else if let Some(Data { blended: Blended { blend, augment, .. }, .. }) = known {
+            data.blended.blend = data.blended.blend.or(blend);
+            data.blended.augment = data.blended.augment.or(augment);
         }
         Ok(data)
     }

@@ -17,6 +17,7 @@ use crate::image::{self, pictures_below};
 use crate::rng::Rng;
 use crate::tensor::{Shape, Tensor};
 
+mod augment;
 mod blend;
 pub use blend::Blend;
 
@@ -63,6 +64,8 @@ pub struct Recipe {
     pub strength: (f32, f32),
     /// How textures are laid on structures.
     pub blend: Blend,
+    /// Structures and textures also in other colours and sizes, at other angles, negative, and of parts of two.
+    pub augment: bool,
 }
 
 /// Where training samples come from; holds all its pictures in memory, 3 bytes a pixel.
@@ -73,6 +76,7 @@ pub struct Source {
     textures: Mix<Textures>,
     strength: (f32, f32),
     blend: Blend,
+    augment: bool,
     border: usize,
 }
 
@@ -87,6 +91,28 @@ enum Target {
 enum Textures {
     Pictures(Vec<Texture>),
     Synthetic,
+}
+
+impl Textures {
+    /// Adds one, so strong (0..1), to a (3, crop, crop) sample.
+    fn add(&self, strength: impl Fn(&mut Rng) -> f32, crop: usize, rng: &mut Rng, out: &mut [f32]) {
+        match self {
+            Textures::Pictures(textures) => {
+                let texture = &textures[rng.below(textures.len())];
+                texture.add(strength(rng), crop, rng, out);
+            }
+            Textures::Synthetic => {
+                let strength = strength(rng);
+                let texture = synthetic::texture(rng, crop);
+                out.iter_mut().zip(&texture).for_each(|(v, t)| *v += strength * t);
+            }
+        }
+    }
+
+    /// One (3, crop, crop), augmented, about of mean 0 and deviation 1.
+    fn augmented(&self, crop: usize, rng: &mut Rng) -> Vec<f32> {
+        augment::texture(rng, crop, &|rng: &mut Rng, side, out: &mut [f32]| self.add(|_| 1.0, side, rng, out))
+    }
 }
 
 /// Things to draw from by weight.
@@ -168,6 +194,7 @@ impl Source {
             textures: Mix::new(),
             strength: recipe.strength,
             blend: recipe.blend,
+            augment: recipe.augment,
             border: 0,
         };
         for (origin, weight) in &recipe.structures {
@@ -220,7 +247,7 @@ impl Source {
     pub fn blend(structures: &Path, textures: &Path, strength: (f32, f32)) -> Result<Source> {
         let folder = |path: &Path| vec![(Origin::Folder(path.to_path_buf()), 1.0)];
         let (structures, textures) = (folder(structures), folder(textures));
-        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
+        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain, augment: false })
     }
 
     /// One set of pairs.
@@ -229,14 +256,15 @@ impl Source {
     /// Those of [`Source::new`].
     pub fn pairs(pairs: &[Pair]) -> Result<Source> {
         let (pairs, blend) = (vec![("given".into(), pairs.to_vec(), 1.0)], Blend::Plain);
-        Source::new(&Recipe { structures: vec![], textures: vec![], pairs, strength: STRENGTH, blend })
+        let (structures, textures) = (vec![], vec![]);
+        Source::new(&Recipe { structures, textures, pairs, strength: STRENGTH, blend, augment: false })
     }
 
     /// The generator's structures with the generator's textures.
     pub fn synthetic(strength: (f32, f32)) -> Result<Source> {
         let synthetic = vec![(Origin::Synthetic, 1.0)];
         let (structures, textures) = (synthetic.clone(), synthetic);
-        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain })
+        Source::new(&Recipe { structures, textures, pairs: vec![], strength, blend: Blend::Plain, augment: false })
     }
 
     /// Samples that are surrounded by so many pixels of their reflection, an eighth of their side at most: as a picture is
@@ -291,9 +319,16 @@ impl Source {
                 return window.read(textured, input);
             }
             Target::Structures(folders) => {
-                let folder = &folders[rng.below(folders.len())];
-                let structure = &folder[rng.below(folder.len())];
-                Window::inside(structure, crop, rng).read(structure, target);
+                let draw = |rng: &mut Rng, side: usize, out: &mut [f32]| {
+                    let folder = &folders[rng.below(folders.len())];
+                    let structure = &folder[rng.below(folder.len())];
+                    Window::inside(structure, side, rng).read(structure, out);
+                };
+                if self.augment {
+                    augment::structure(rng, crop, target, &draw);
+                } else {
+                    draw(rng, crop, target);
+                }
             }
             Target::SyntheticStructures => target.copy_from_slice(&synthetic::structure(rng, crop)),
         }
@@ -306,17 +341,15 @@ impl Source {
             blend::flatten(rng, crop, target);
         }
         input.copy_from_slice(target);
-        match self.textures.draw(rng) {
-            textures if varied => blend::lay(rng, textures, self.strength, crop, input),
-            Textures::Pictures(textures) => {
-                let texture = &textures[rng.below(textures.len())];
-                texture.add(rng.between(self.strength) / 255.0, crop, rng, input);
-            }
-            Textures::Synthetic => {
-                let strength = rng.between(self.strength) / 255.0;
-                let texture = synthetic::texture(rng, crop);
-                input.iter_mut().zip(&texture).for_each(|(v, t)| *v += strength * t);
-            }
+        let textures = self.textures.draw(rng);
+        if varied {
+            blend::lay(rng, textures, self.augment, self.strength, crop, input);
+        } else if self.augment {
+            let strength = rng.between(self.strength) / 255.0;
+            let texture = textures.augmented(crop, rng);
+            input.iter_mut().zip(&texture).for_each(|(v, t)| *v += strength * t);
+        } else {
+            textures.add(|rng| rng.between(self.strength) / 255.0, crop, rng, input);
         }
         input.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
     }

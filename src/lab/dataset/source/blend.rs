@@ -54,8 +54,15 @@ pub(super) fn flatten(rng: &mut Rng, crop: usize, target: &mut [f32]) {
     }
 }
 
-/// Lays a texture on a structure (3, crop, crop).
-pub(super) fn lay(rng: &mut Rng, textures: &Textures, strength: (f32, f32), crop: usize, out: &mut [f32]) {
+/// Lays a texture, which may be augmented, on a structure (3, crop, crop).
+pub(super) fn lay(
+    rng: &mut Rng,
+    textures: &Textures,
+    augment: bool,
+    strength: (f32, f32),
+    crop: usize,
+    out: &mut [f32],
+) {
     if rng.below(BARE_ONE_IN) == 0 {
         return;
     }
@@ -66,7 +73,7 @@ pub(super) fn lay(rng: &mut Rng, textures: &Textures, strength: (f32, f32), crop
     let strong = rng.below(STRONG_ONE_IN) == 0;
     let strength = if strong { (strength.1, STRONG * strength.1) } else { strength };
     let strength = rng.between(strength) / 255.0;
-    let texture = field(rng, textures, crop);
+    let texture = if augment { textures.augmented(crop, rng) } else { field(rng, textures, crop) };
     let multiplied = way < JOINTS_OF_12 + MULTIPLIED_OF_12;
     for (v, t) in out.iter_mut().zip(&texture) {
         // As strong as an added one where the structure is half bright.

@@ -208,6 +208,7 @@ fn weights_are_the_shares_of_samples() {
         pairs: vec![("pairs".into(), find_pairs(&path("pairs"), None, Pairing::Names).unwrap(), 2.0)],
         strength: (5.0, 5.0),
         blend: Blend::Plain,
+        augment: false,
     };
     let source = Source::new(&recipe).unwrap();
     let text = source.to_string();
@@ -277,6 +278,7 @@ fn wrong_recipes_are_errors() {
             pairs: vec![],
             strength: STRENGTH,
             blend: Blend::Plain,
+            augment: false,
         };
         Source::new(&recipe).err().unwrap().to_string()
     };
@@ -312,6 +314,59 @@ fn varied_blends_are_what_they_say() {
     let strong = share(&|input, target| deviation(input, target) > 1.15 * STRENGTH.1);
     assert!((0.15..0.6).contains(&strong), "{strong} stronger than the range");
     assert!(batch.input.data.iter().all(|v| (0.0..=1.0).contains(v)));
+}
+
+#[test]
+fn augmented_samples_are_other_ones_of_the_same_strength() {
+    let dir = tempfile::tempdir().unwrap();
+    // A checkerboard of fields of 16 pixels, red and dark.
+    write(
+        dir.path().join("s/board.png"),
+        64,
+        64,
+        |c, y, x| if (y / 16 + x / 16) % 2 == 0 && c == 0 { 200 } else { 40 },
+    );
+    write(dir.path().join("t/grey.png"), 16, 16, |_, y, x| 100 + (x * 7 + y * 13 + x * y) % 31);
+    let plain = Source::blend(&dir.path().join("s"), &dir.path().join("t"), (10.0, 10.0)).unwrap();
+    let source = Source { augment: true, ..plain };
+    let (n, crop) = (400, 24);
+    let batch = source.batch(2, 1, n, crop);
+    assert_eq!(batch, source.batch(2, 1, n, crop), "a function of its arguments");
+    assert!(batch.target.data.iter().all(|v| (0.0..=1.0).contains(v)));
+    let share = |is: &dyn Fn(&[[u8; 3]]) -> bool| {
+        let pictures = (0..n).map(|i| {
+            let codes = image::quantise(&batch.target.image(i));
+            let plane = crop * crop;
+            (0..plane).map(|i| [0, 1, 2].map(|c| codes[c * plane + i])).collect::<Vec<_>>()
+        });
+        pictures.filter(|pixels| is(pixels)).count() as f32 / n as f32
+    };
+    let known = [[200, 40, 40], [40, 40, 40]];
+    let as_it_is = share(&|pixels| pixels.iter().all(|pixel| known.contains(pixel)));
+    assert!(
+        (0.15..0.35).contains(&as_it_is),
+        "{as_it_is} in their own size and colours: a quarter, fewer by compositions"
+    );
+    let recoloured = share(&|pixels| pixels.iter().any(|[r, g, b]| g > r || b > r));
+    assert!((0.3..0.7).contains(&recoloured), "{recoloured} in other colours");
+    // Each as strong as it should be, as far as a crop of the texture has the deviation of all of it.
+    let deviations: Vec<f32> =
+        (0..n).map(|i| (0..3).map(|c| mean_square(&texture(&batch, i, c))).sum::<f32>() / 3.0).collect();
+    let mean = (deviations.iter().sum::<f32>() / n as f32).sqrt();
+    assert!((8.0..11.0).contains(&mean), "{mean} of 255");
+}
+
+#[test]
+fn shrinking_keeps_the_mean_and_its_place() {
+    // A ramp stays one: each pixel the mean of what it covers.
+    let (from, to, scale) = (30, 18, 0.62);
+    let x: Vec<f32> = (0..from * from).map(|i| (i / from) as f32 + 100.0 * (i % from) as f32).collect();
+    let mut y = vec![0.0; to * to];
+    augment::shrink(&x, from, &mut y, to, scale);
+    for (i, v) in y.iter().enumerate() {
+        let [row, column] = [i / to, i % to].map(|at| (at as f32 + 0.5) / scale - 0.5);
+        assert!((v - row - 100.0 * column).abs() < 0.2 * 101.0, "pixel {i}: {v}");
+    }
 }
 
 #[test]
