@@ -163,7 +163,8 @@ fn distance(context: &Context, formats: [TextureFormat; 2], usage: Usages) -> [f
 }
 
 /// Half a step of the format of the result, with what its rounding and the network's leave; of what drivers make of sRGB's
-/// curve (0.64 on Mesa's lavapipe) a whole one.
+/// curve (0.64 on Mesa's lavapipe) a whole one. Where 8 bits are drawn into, GPUs may be off by 0.6 of a step (Direct3D's
+/// FLOAT32_TO_INTEGER_TOLERANCE_IN_ULP), and are: an NVIDIA H200 makes 102 of 102.535.
 fn tolerance(format: TextureFormat) -> f64 {
     match format {
         _ if format.is_srgb() => 1.0,
@@ -171,7 +172,7 @@ fn tolerance(format: TextureFormat) -> f64 {
         TextureFormat::Rgba16Float => 0.15,
         // Lavapipe rounds to either neighbour.
         TextureFormat::Rgb10a2Unorm => 255.0 / 1023.0,
-        _ => 0.52,
+        _ => 0.62,
     }
 }
 
