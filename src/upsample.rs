@@ -183,6 +183,17 @@ mod tests {
         assert!(halves[..4].iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{halves:?}");
     }
 
+    #[test]
+    fn shrinking_keeps_the_mean_and_its_place() {
+        // A ramp stays one: each pixel the mean of what it covers.
+        let (from, to) = (30, 18);
+        let y = shrink(&picture(from, from, |_, y, x| y as f32 + 100.0 * x as f32), to, to);
+        for (i, v) in y.data.iter().enumerate() {
+            let [row, column] = [i / to % to, i % to].map(|at| (at as f32 + 0.5) * from as f32 / to as f32 - 0.5);
+            assert!((v - row - 100.0 * column).abs() < 0.2 * 101.0, "pixel {i}: {v}");
+        }
+    }
+
     /// A coarse result that is linear in the guide is found but for a tenth of the step, where windows beside an edge know
     /// one side alone; without a guide a third of the step and more is missing.
     #[test]

@@ -172,6 +172,7 @@ impl Data {
         }
         let path = folder.join(FILE);
         let known = if path.exists() { Some(Data::read(&path)?) } else { None };
+        let before = known.as_ref().map(|known| (known.blended.blend, known.blended.augment)).unwrap_or_default();
         if self.is_empty() {
             data = known.ok_or_else(|| {
                 let message = format!(
@@ -180,12 +181,9 @@ impl Data {
                 );
                 Error::file(folder, message)
             })?;
-            data.blended.blend = self.blended.blend.or(data.blended.blend);
-            data.blended.augment = self.blended.augment.or(data.blended.augment);
-        } else if let Some(Data { blended: Blended { blend, augment, .. }, .. }) = known {
-            data.blended.blend = data.blended.blend.or(blend);
-            data.blended.augment = data.blended.augment.or(augment);
         }
+        data.blended.blend = self.blended.blend.or(before.0);
+        data.blended.augment = self.blended.augment.or(before.1);
         Ok(data)
     }
 

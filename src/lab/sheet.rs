@@ -166,26 +166,7 @@ pub fn shrink(x: &Tensor, side: usize) -> Tensor {
         return x.clone();
     }
     let scaled = |n: usize| ((n * side + longest / 2) / longest).max(1);
-    let (rows, columns) = (cover(h, scaled(h)), cover(w, scaled(w)));
-    let mut data = Vec::with_capacity(3 * rows.len() * columns.len());
-    for plane in x.data.chunks_exact(x.shape.plane()) {
-        for row in &rows {
-            data.extend(columns.iter().map(|column| {
-                let line = |y: usize| column.iter().map(move |&(x, part)| part * f64::from(plane[y * w + x]));
-                row.iter().map(|&(y, part)| part * line(y).sum::<f64>()).sum::<f64>() as f32
-            }));
-        }
-    }
-    Tensor::new(Shape { h: rows.len(), w: columns.len(), ..x.shape }, data)
-}
-
-/// For each of `m` equal parts of `n` pixels: which pixels it covers, and which part of it each is.
-fn cover(n: usize, m: usize) -> Vec<Vec<(usize, f64)>> {
-    // In units of 1/m of a pixel all borders are whole numbers: part i is i n to (i + 1) n, pixel k is k m to (k + 1)
-    // m.
-    let shared = |i: usize, k: usize| ((i + 1) * n).min((k + 1) * m) - (i * n).max(k * m);
-    let part = |i: usize| (i * n / m..((i + 1) * n).div_ceil(m)).map(|k| (k, shared(i, k) as f64 / n as f64)).collect();
-    (0..m).map(part).collect()
+    crate::upsample::shrink(x, scaled(h), scaled(w))
 }
 
 #[cfg(test)]

@@ -576,6 +576,7 @@ def make_textures(package, patterns, seen, rejected, limit, out):
         for inner in files:
             if len(entries) >= most:
                 break
+            # The validation pictures' textures are those of UFO: Alien Invasion.
             if is_free(package.licence(inner)) and "ufo" not in inner.lower():
                 entries |= make_textures_of(package, inner, seen, rejected, out)
     return {output: entry for output, entry in entries.items() if entry}

@@ -1,7 +1,10 @@
 //! Makes more of few pictures: structures in other colours and sizes and of parts of two, textures at other angles and
 //! sizes, negative, of other contrast and of two. Without it a long run learns its pictures by heart.
 
+use super::blend::bilinear;
 use crate::rng::Rng;
+use crate::tensor::{Shape, Tensor};
+use crate::upsample;
 use std::f32::consts::{SQRT_2, TAU};
 
 /// Half of the structures are made smaller, by a factor down to this; none larger, which would blur their edges.
@@ -37,40 +40,13 @@ fn varied(rng: &mut Rng, crop: usize, out: &mut [f32], draw: &impl Fn(&mut Rng, 
     if rng.below(2) == 0 {
         draw(rng, crop, out);
     } else {
-        let scale = rng.between((SMALLEST, 1.0));
-        let side = (crop as f32 / scale).ceil() as usize;
-        let mut large = vec![0.0; 3 * side * side];
-        draw(rng, side, &mut large);
-        for (large, plane) in large.chunks_exact(side * side).zip(out.chunks_exact_mut(crop * crop)) {
-            shrink(large, side, plane, crop, scale);
-        }
+        let side = (crop as f32 / rng.between((SMALLEST, 1.0))).ceil() as usize;
+        let mut large = Tensor::zeros(Shape::new(1, 3, side, side));
+        draw(rng, side, &mut large.data);
+        out.copy_from_slice(&upsample::shrink(&large, crop, crop).data);
     }
     if rng.below(2) == 0 {
         recolour(rng, out);
-    }
-}
-
-/// Makes a plane smaller, each pixel the mean of the area that it covers.
-pub(super) fn shrink(x: &[f32], from: usize, y: &mut [f32], to: usize, scale: f32) {
-    // Of each output the first input and the weights of those that it covers.
-    let covered: Vec<(usize, Vec<f32>)> = (0..to)
-        .map(|i| {
-            let [begin, end] = [i, i + 1].map(|i| (i as f32 / scale).min(from as f32));
-            let first = (begin as usize).min(from - 1);
-            let weight = |j: usize| (end.min((j + 1) as f32) - begin.max(j as f32)).max(0.0) * scale;
-            (first, (first..from.min(end.ceil() as usize)).map(weight).collect())
-        })
-        .collect();
-    let mut narrow = vec![0.0; from * to];
-    for (row, narrow) in x.chunks_exact(from).zip(narrow.chunks_exact_mut(to)) {
-        for ((first, weights), v) in covered.iter().zip(narrow) {
-            *v = weights.iter().zip(&row[*first..]).map(|(w, x)| w * x).sum();
-        }
-    }
-    for ((first, weights), row) in covered.iter().zip(y.chunks_exact_mut(to)) {
-        for (i, v) in row.iter_mut().enumerate() {
-            *v = weights.iter().enumerate().map(|(j, w)| w * narrow[(first + j) * to + i]).sum();
-        }
     }
 }
 
@@ -165,14 +141,9 @@ fn turned(rng: &mut Rng, crop: usize, draw: &impl Fn(&mut Rng, usize, &mut [f32]
             let at = (reach + at).clamp(0.0, (side - 2) as f32);
             (at as usize, at.fract())
         };
-        let ((row, down), (column, across)) = (place(cos * down - sin * across), place(sin * down + cos * across));
-        for c in 0..3 {
-            let line = |row: usize| {
-                let at = (c * side + row) * side + column;
-                field[at] + across * (field[at + 1] - field[at])
-            };
-            let upper = line(row);
-            y[c * crop * crop + i] = upper + down * (line(row + 1) - upper);
+        let (row, column) = (place(cos * down - sin * across), place(sin * down + cos * across));
+        for (c, plane) in field.chunks_exact(side * side).enumerate() {
+            y[c * crop * crop + i] = bilinear(plane, side, row, column);
         }
     }
     y

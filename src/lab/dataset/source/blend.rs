@@ -106,15 +106,21 @@ fn resize(x: &[f32], from: usize, to: usize, scale: f32) -> Vec<f32> {
         .collect();
     let mut y = Vec::with_capacity(3 * to * to);
     for plane in x.chunks_exact(from * from) {
-        for &(row, down) in &places {
-            let [upper, lower] = [row, row + 1].map(|row| &plane[row * from..][..from]);
-            y.extend(places.iter().map(|&(column, across)| {
-                let between = |line: &[f32]| line[column] + across * (line[column + 1] - line[column]);
-                between(upper) + down * (between(lower) - between(upper))
-            }));
+        for &row in &places {
+            y.extend(places.iter().map(|&column| bilinear(plane, from, row, column)));
         }
     }
     y
+}
+
+/// The value of a plane of `side` x `side` between four of its pixels: from the upper row and its lower, the left column
+/// and its right, each with how far on.
+pub(super) fn bilinear(plane: &[f32], side: usize, (row, down): (usize, f32), (column, across): (usize, f32)) -> f32 {
+    let [upper, lower] = [row, row + 1].map(|row| {
+        let at = row * side + column;
+        plane[at] + across * (plane[at + 1] - plane[at])
+    });
+    upper + down * (lower - upper)
 }
 
 /// Cuts dark joints, now and then light ones, into a structure, and lets what lies between them differ a little.

@@ -357,19 +357,6 @@ fn augmented_samples_are_other_ones_of_the_same_strength() {
 }
 
 #[test]
-fn shrinking_keeps_the_mean_and_its_place() {
-    // A ramp stays one: each pixel the mean of what it covers.
-    let (from, to, scale) = (30, 18, 0.62);
-    let x: Vec<f32> = (0..from * from).map(|i| (i / from) as f32 + 100.0 * (i % from) as f32).collect();
-    let mut y = vec![0.0; to * to];
-    augment::shrink(&x, from, &mut y, to, scale);
-    for (i, v) in y.iter().enumerate() {
-        let [row, column] = [i / to, i % to].map(|at| (at as f32 + 0.5) / scale - 0.5);
-        assert!((v - row - 100.0 * column).abs() < 0.2 * 101.0, "pixel {i}: {v}");
-    }
-}
-
-#[test]
 fn a_sample_is_surrounded_by_its_reflection() {
     let source = Source::synthetic((8.0, 25.0)).unwrap();
     let bare = source.batch(1, 5, 2, 16);
