@@ -6,20 +6,12 @@
 set -eu
 dir=$(realpath "${1:?usage: intel_shim.sh DIR}")
 [ ! -e "$dir/lib/libintel_noop_drm_shim.so" ] || exit 0
-mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -n 1)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$tmp/lists/partial" "$tmp/root" "$tmp/mesa" "$tmp/gen/intel/dev"
-for kind in deb deb-src; do
-  echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main"
-done >"$tmp/src.list"
-opts="-oDir::Etc::sourcelist=$tmp/src.list -oDir::Etc::sourceparts=/dev/null -oDir::State::lists=$tmp/lists
-  -oDir::State::status=/dev/null -oAPT::Sandbox::User=root -oAcquire::Languages=none
-  -oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
+. "$(dirname "$0")/../debian13.sh"
+debian13 "deb trixie" "deb-src trixie"
+mkdir -p "$tmp/root" "$tmp/mesa" "$tmp/gen/intel/dev"
 cd "$tmp"
 # shellcheck disable=SC2086
 {
-  apt-get $opts update -qq
   apt-get $opts download -qq libdrm-dev python3-mako python3-markupsafe
   apt-get $opts source -qq --download-only mesa
 }
