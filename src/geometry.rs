@@ -28,28 +28,40 @@ impl Padding {
         (side + 2 * self.border).next_multiple_of(self.multiple)
     }
 
-    /// The pixel of a side of `n` that the padded side has at `i`.
-    fn source(self, i: usize, n: usize) -> usize {
-        reflect(i as isize - self.border as isize, n)
+    /// Where in the padded picture the flipped one begins, which is `h` x `w`: (row, column). With a border it may be shifted
+    /// by a pixel, so that the eight flips have all four ways to lay a Haar transform's 2x2 blocks over the picture, and
+    /// their mean has no edges of blocks (cycle spinning: Coifman, Donoho: Translation-Invariant De-Noising, 1995). The flips
+    /// that mirror columns have their blocks a row lower, those that mirror rows a column to the right: of the pairings
+    /// tried the best, 0.1 dB above no shift, 0.02 below all four in all flips.
+    fn origin(self, flip: Flip, h: usize, w: usize) -> (usize, usize) {
+        // Mirroring an odd number of pixels alone shifts their blocks.
+        let shift = |shifted: bool, mirrored: bool, n: usize| usize::from(shifted != (mirrored && n % 2 == 1));
+        match self.border {
+            0 => (0, 0),
+            border => (border + shift(flip.columns, flip.rows, h), border + shift(flip.rows, flip.columns, w)),
+        }
     }
 
     /// Rows of the flipped and padded picture; any size from 1x1.
     pub fn flip_and_pad(self, x: &Tensor, flip: Flip, rows: Range<usize>) -> Tensor {
         let (h, w) = flip.size(x.shape);
-        let columns: Vec<usize> = (0..self.side(w)).map(|x| self.source(x, w)).collect();
-        resample(x, rows, columns.len(), |y, x| flip.source(self.source(y, h), columns[x], h, w))
+        let (top, left) = self.origin(flip, h, w);
+        let source = |i: usize, first: usize, n: usize| reflect(i as isize - first as isize, n);
+        let columns: Vec<usize> = (0..self.side(w)).map(|x| source(x, left, w)).collect();
+        resample(x, rows, columns.len(), |y, x| flip.source(source(y, top, h), columns[x], h, w))
     }
 
     /// Adds `factor` times `part`, the rows from `first` on of a picture that was flipped and padded by
     /// [`Padding::flip_and_pad`], to where they come from in `sum`. Leaves out what is padding.
     pub fn add_back(self, sum: &mut Tensor, flip: Flip, first: usize, part: &Tensor, factor: f32) {
-        let ((h, w), width, border) = (flip.size(sum.shape), sum.shape.w, self.border);
+        let ((h, w), width) = (flip.size(sum.shape), sum.shape.w);
+        let (top, left) = self.origin(flip, h, w);
         let planes = sum.data.chunks_exact_mut(sum.shape.plane()).zip(part.data.chunks_exact(part.shape.plane()));
         for (to, from) in planes {
             let rows = (first..).zip(from.chunks_exact(part.shape.w));
-            for (y, row) in rows.filter(|(y, _)| (border..border + h).contains(y)) {
-                for (x, v) in row[border..][..w].iter().enumerate() {
-                    let (sy, sx) = flip.source(y - border, x, h, w);
+            for (y, row) in rows.filter(|(y, _)| (top..top + h).contains(y)) {
+                for (x, v) in row[left..][..w].iter().enumerate() {
+                    let (sy, sx) = flip.source(y - top, x, h, w);
                     to[sy * width + sx] += v * factor;
                 }
             }
@@ -177,7 +189,7 @@ mod tests {
                 let padding = Padding { border: 3, multiple: 8 };
                 let whole = padded(&x, flip, 3, 8);
                 assert_eq!((whole.shape.h % 8, whole.shape.w % 8), (0, 0));
-                assert_eq!(whole, padded(&flip.apply(&x), Flip::default(), 3, 8));
+                assert_eq!(padded(&x, flip, 0, 1), flip.apply(&x));
                 // In slabs of 5 rows.
                 let mut back = x.clone();
                 for first in (0..whole.shape.h).step_by(5) {
@@ -185,6 +197,26 @@ mod tests {
                     padding.add_back(&mut back, flip, first, &part, 0.5);
                 }
                 assert!(back.data.iter().zip(&x.data).all(|(back, x)| *back == 1.5 * x), "{flip:?} of {h}x{w}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_eight_flips_lay_blocks_in_all_four_ways() {
+        let padding = Padding { border: 4, multiple: 2 };
+        for (h, w) in [(6, 8), (7, 8), (6, 9), (7, 9), (1, 2)] {
+            let x = counting(1, 1, h, w);
+            for flip in Flip::all() {
+                let ((h, w), padded) = (flip.size(x.shape), padded(&x, flip, 4, 2));
+                let (top, left) = padding.origin(flip, h, w);
+                assert_eq!(padded.data[top * padded.shape.w + left], flip.apply(&x).data[0]);
+                // Is the picture's first pixel the second one of its block, in the order in which the picture has them?
+                let second = |first: usize, mirrored: bool, n: usize| match mirrored {
+                    true => (first + n - 1) % 2 == 0,
+                    false => first % 2 == 1,
+                };
+                let shifted = (second(top, flip.rows, h), second(left, flip.columns, w));
+                assert_eq!(shifted, (flip.columns, flip.rows), "{flip:?} of {h}x{w}");
             }
         }
     }

@@ -27,7 +27,8 @@ pub struct Options {
     pub noise: Option<f32>,
     /// Seed of the noise.
     pub seed: u64,
-    /// The mean of the eight flips and rotations, each with its own noise (the paper's self-ensemble).
+    /// The mean of the eight flips and rotations, each with its own noise (the paper's self-ensemble), some shifted by a
+    /// pixel, so that the network's 2x2 blocks lie in all four ways (which the paper does not).
     pub ensemble: bool,
     /// How much of the result is smoothed, 0 to 1, the rest is the picture itself; None = 1.
     pub amount: Option<f32>,
