@@ -25,8 +25,8 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> b: array<f32>; // (n, c, h, w)
-@group(0) @binding(3) var<storage, read_write> z: array<vec2f>; // (h, w)
-@group(0) @binding(4) var<storage, read> z_in: array<vec2f>; // (h, w)
+@group(0) @binding(3) var<storage, read_write> z: array<Pair>; // (h, w)
+@group(0) @binding(4) var<storage, read> z_in: array<Pair>; // (h, w)
 @group(0) @binding(5) var<storage, read> roots: array<f32>; // (3, root): cos, sin of 2 pi t / root, 4 sin^2(pi t / root)
 @group(0) @binding(6) var<storage, read> roots_down: array<f32>; // the same of h
 @group(0) @binding(7) var<storage, read> u: array<f32>; // (n, c, h, w)
@@ -42,7 +42,7 @@ fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) grou
     if p.pair == 1u {
         second = b[p.first + p.plane + i];
     }
-    z[i] = vec2f(b[p.first + i], second);
+    z[i] = pair(vec2f(b[p.first + i], second));
 }
 
 // w^t of a line's length, conjugate on the way there.
@@ -76,11 +76,11 @@ fn transform(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups)
     var sum = vec2f();
     var t = 0u; // r k mod p
     for (var r = 0u; r < p.radix; r++) {
-        sum += times(z_in[line + (q + p.s * (j + p.m * r)) * step], root(t * p.share));
+        sum += times(two(z_in[line + (q + p.s * (j + p.m * r)) * step]), root(t * p.share));
         t += k;
         t -= select(0u, p.radix, t >= p.radix);
     }
-    z[i] = times(sum, root(j * k * p.turn));
+    z[i] = pair(times(sum, root(j * k * p.turn)));
 }
 
 fn dft2(x: array<vec2f, 2>) -> array<vec2f, 2> {
@@ -167,9 +167,9 @@ fn radix2(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let b = butterfly(i, 2u);
-    let y = dft2(array(z_in[b.x], z_in[b.x + b.x_step]));
-    z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], root(b.j * p.turn));
+    let y = dft2(array(two(z_in[b.x]), two(z_in[b.x + b.x_step])));
+    z[b.y] = pair(y[0]);
+    z[b.y + b.y_step] = pair(times(y[1], root(b.j * p.turn)));
 }
 
 // Powers of a root are products: reading each of them from the table takes longer.
@@ -180,12 +180,12 @@ fn radix3(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let b = butterfly(i, 3u);
-    let y = dft3(array(z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step]));
+    let y = dft3(array(two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step])));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
-    z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], w1);
-    z[b.y + 2u * b.y_step] = times(y[2], w2);
+    z[b.y] = pair(y[0]);
+    z[b.y + b.y_step] = pair(times(y[1], w1));
+    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
 }
 
 @compute @workgroup_size(256)
@@ -195,14 +195,16 @@ fn radix4(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let b = butterfly(i, 4u);
-    let y = dft4(array(z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step]));
+    let y = dft4(array(
+        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
+    ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
     let w3 = times(w1, w2);
-    z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], w1);
-    z[b.y + 2u * b.y_step] = times(y[2], w2);
-    z[b.y + 3u * b.y_step] = times(y[3], w3);
+    z[b.y] = pair(y[0]);
+    z[b.y + b.y_step] = pair(times(y[1], w1));
+    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
+    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
 }
 
 @compute @workgroup_size(256)
@@ -213,18 +215,18 @@ fn radix5(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 5u);
     let y = dft5(array(
-        z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step],
-        z_in[b.x + 4u * b.x_step],
+        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
+        two(z_in[b.x + 4u * b.x_step]),
     ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
     let w3 = times(w1, w2);
     let w4 = times(w2, w2);
-    z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], w1);
-    z[b.y + 2u * b.y_step] = times(y[2], w2);
-    z[b.y + 3u * b.y_step] = times(y[3], w3);
-    z[b.y + 4u * b.y_step] = times(y[4], w4);
+    z[b.y] = pair(y[0]);
+    z[b.y + b.y_step] = pair(times(y[1], w1));
+    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
+    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
+    z[b.y + 4u * b.y_step] = pair(times(y[4], w4));
 }
 
 @compute @workgroup_size(256)
@@ -235,8 +237,9 @@ fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 8u);
     let y = dft8(array(
-        z_in[b.x], z_in[b.x + b.x_step], z_in[b.x + 2u * b.x_step], z_in[b.x + 3u * b.x_step],
-        z_in[b.x + 4u * b.x_step], z_in[b.x + 5u * b.x_step], z_in[b.x + 6u * b.x_step], z_in[b.x + 7u * b.x_step],
+        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
+        two(z_in[b.x + 4u * b.x_step]), two(z_in[b.x + 5u * b.x_step]), two(z_in[b.x + 6u * b.x_step]),
+        two(z_in[b.x + 7u * b.x_step]),
     ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
@@ -245,14 +248,14 @@ fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     let w5 = times(w2, w3);
     let w6 = times(w3, w3);
     let w7 = times(w3, w4);
-    z[b.y] = y[0];
-    z[b.y + b.y_step] = times(y[1], w1);
-    z[b.y + 2u * b.y_step] = times(y[2], w2);
-    z[b.y + 3u * b.y_step] = times(y[3], w3);
-    z[b.y + 4u * b.y_step] = times(y[4], w4);
-    z[b.y + 5u * b.y_step] = times(y[5], w5);
-    z[b.y + 6u * b.y_step] = times(y[6], w6);
-    z[b.y + 7u * b.y_step] = times(y[7], w7);
+    z[b.y] = pair(y[0]);
+    z[b.y + b.y_step] = pair(times(y[1], w1));
+    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
+    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
+    z[b.y + 4u * b.y_step] = pair(times(y[4], w4));
+    z[b.y + 5u * b.y_step] = pair(times(y[5], w5));
+    z[b.y + 6u * b.y_step] = pair(times(y[6], w6));
+    z[b.y + 7u * b.y_step] = pair(times(y[7], w7));
 }
 
 @compute @workgroup_size(256)
@@ -263,7 +266,7 @@ fn divide(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let row = quotient(i, p.w);
     let squares = roots[2u * p.w + i - row * p.w] + roots_down[2u * p.h + row];
-    z[i] = z_in[i] * select(p.scale / (1.0 + p.a * squares), p.mean, i == 0u);
+    z[i] = pair(two(z_in[i]) * select(p.scale / (1.0 + p.a * squares), p.mean, i == 0u));
 }
 
 @compute @workgroup_size(256)
@@ -273,8 +276,8 @@ fn unpack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let at = p.first + i;
-    y[at] = select(0.0, u[at], p.add == 1u) + z_in[i].x;
+    y[at] = select(0.0, u[at], p.add == 1u) + two(z_in[i]).x;
     if p.pair == 1u {
-        y[at + p.plane] = select(0.0, u[at + p.plane], p.add == 1u) + z_in[i].y;
+        y[at + p.plane] = select(0.0, u[at + p.plane], p.add == 1u) + two(z_in[i]).y;
     }
 }

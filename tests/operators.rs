@@ -23,12 +23,11 @@ use sasnet::low_level::ops::{
     channel_attention::ChannelGate, channel_attention::ChannelStats, channels::Concat, channels::Split,
     conv3x3::Conv3x3, conv3x3::Epilogue, conv3x3::GatedConv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     gaussian, gaussian::Border, gaussian::Gaussian, grad_norm::GradNorm, gradient_step::GradientStep,
-    gradient_step::Penalty, guided::Guide, guided::GuidedApply, guided::GuidedCoefficients, guided::GuidedMoments,
-    haar::Haar, haar_inverse::HaarInverse, joint_bilateral::JointBilateral, lab::Lab, loss::L1Loss, max_pool::MaxPool,
-    noise::Noise, pair_weights::PairWeights, pcg::PcgStart, pcg::Solution, periodic_solve,
-    periodic_solve::PeriodicSolve, pixel_conv::PixelConv, rows::Rows, rtv_weights::RtvWeights, shader,
-    sigmoid_gate::SigmoidGate, spatial_attention::SpatialGate, spatial_attention::SpatialStats,
-    window_mean::WindowMean,
+    gradient_step::Penalty, guided::Guide, guided::Guided, haar::Haar, haar_inverse::HaarInverse,
+    joint_bilateral::JointBilateral, lab::Lab, loss::L1Loss, max_pool::MaxPool, noise::Noise,
+    pair_weights::PairWeights, pcg::PcgStart, pcg::Solution, periodic_solve, periodic_solve::PeriodicSolve,
+    pixel_conv::PixelConv, rows::Rows, rtv_weights::RtvWeights, shader, sigmoid_gate::SigmoidGate,
+    spatial_attention::SpatialGate, spatial_attention::SpatialStats,
 };
 use sasnet::low_level::plan::{Plan, Target};
 use sasnet::low_level::tensor::{Shape, worst};

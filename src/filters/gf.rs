@@ -6,8 +6,7 @@ use super::{Filter, Method, Parameter};
 use crate::error::Result;
 use crate::graph::Value;
 use crate::ops::Graph;
-use crate::ops::guided::{Guide, GuidedApply, GuidedCoefficients, GuidedMoments};
-use crate::ops::window_mean::{RUN, WindowMean};
+use crate::ops::guided::{Guide, Guided, RUN};
 
 pub(super) static METHOD: Method = Method {
     name: "gf",
@@ -31,11 +30,5 @@ pub(super) static METHOD: Method = Method {
 
 fn build(filter: &Filter, g: &mut Graph, f: Value) -> Result<Value> {
     let guide = if filter.chosen("guide") == "channel" { Guide::Channel } else { Guide::Colour };
-    let mean = WindowMean { radius: filter.whole("r") };
-    let moments = g.apply1("moments", GuidedMoments { guide }, &[f])?;
-    let moments = g.apply1("moments", mean.clone(), &[moments])?;
-    let coefficients = GuidedCoefficients { guide, eps: filter.get("eps") };
-    let coefficients = g.apply1("coefficients", coefficients, &[moments])?;
-    let coefficients = g.apply1("coefficients", mean, &[coefficients])?;
-    g.apply1("u", GuidedApply { guide }, &[f, coefficients])
+    g.apply1("u", Guided { guide, radius: filter.whole("r"), eps: filter.get("eps") }, &[f])
 }

@@ -103,12 +103,15 @@ impl Operator for Gaussian {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (Shape { h, w, .. }, len) = (l.inputs[0], l.inputs[0].len());
-        let between = l.scratch(len);
+        let Shape { n, c, h, w } = l.inputs[0];
+        let between = l.scratch(l.inputs[0].len());
         let (r, border) = (l.inputs[1].len() / 2, self.border as usize);
-        let params = [("h", h), ("w", w), ("r", r), ("border", border), ("len", len)];
-        let params = params.map(|(name, v)| (name, v.into()));
-        for (entry, x, y) in [("columns", Input(0), between), ("rows", between, Output(0))] {
+        let passes =
+            [("columns", Input(0), between, h.div_ceil(4) * w), ("rows", between, Output(0), h * w.div_ceil(4))];
+        for (entry, x, y, fours) in passes {
+            let len = n * c * fours;
+            let params = [("h", h), ("w", w), ("r", r), ("border", border), ("len", len)];
+            let params = params.map(|(name, v)| (name, v.into()));
             let bindings = [("x", x), ("taps", Input(1)), ("y", y)];
             l.dispatch((&SHADER, entry), &[], &bindings, &params, Grid::Linear(len));
         }

@@ -88,7 +88,8 @@ impl Operator for JointBilateral {
 
     fn gpu(&self, l: &mut Lowering) {
         let f = l.inputs[0];
-        let (len, r, range) = (f.n * f.plane(), l.inputs[2].len() / 2, (-0.5 / (self.sigma_r * self.sigma_r)) as f32);
+        let (len, r, range) =
+            (f.n * f.h * f.w.div_ceil(4), l.inputs[2].len() / 2, (-0.5 / (self.sigma_r * self.sigma_r)) as f32);
         let sizes = [("h", f.h.into()), ("w", f.w.into()), ("r", r.into()), ("len", len.into())];
         let params = [&sizes[..], &[("range", range.into())]].concat();
         let bindings = [("f", Input(0)), ("guide", Input(1)), ("taps", Input(2)), ("y", Output(0))];

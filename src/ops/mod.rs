@@ -58,7 +58,6 @@ pub mod ssim;
 mod sums;
 pub mod sweep;
 pub mod transpose;
-pub mod window_mean;
 
 #[cfg(feature = "cpu")]
 pub use cpu::{Cpu, In, Out, Real};
@@ -186,7 +185,7 @@ operators! {
     gaussian::Gaussian,
     grad_norm::GradNorm,
     gradient_step::GradientStep,
-    guided::GuidedMoments, guided::GuidedCoefficients, guided::GuidedApply,
+    guided::Guided,
     grey_gradient::GreyGradient, grey_gradient::GreyGradientBackward,
     haar::Haar, haar_inverse::HaarInverse,
     joint_bilateral::JointBilateral,
@@ -207,7 +206,6 @@ operators! {
     sigmoid_gate::SigmoidGate, sigmoid_gate::SigmoidGateBackward,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
     spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
-    window_mean::WindowMean,
     running_stats::RunningStats,
     squared_loss::SquaredLoss, squared_loss::SquaredLossBackward,
     ssim::Products, ssim::ProductsBackward, ssim::Squares, ssim::SsimLoss, ssim::SsimLossBackward,
@@ -258,7 +256,6 @@ pub static SHADERS: &[&Shader] = &[
     &rtv_weights::SHADER,
     &sigmoid_gate::SHADER,
     &spatial_attention::SHADER,
-    &window_mean::SHADER,
     &running_stats::SHADER,
     &squared_loss::SHADER,
     &ssim::SHADER,

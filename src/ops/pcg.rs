@@ -27,8 +27,8 @@ pub const ITERATIONS: usize = 32;
 /// Iterations at most: what is asked of f32 takes some hundreds.
 const MOST: usize = 5120;
 
-/// (weights (1, 2 or 4, H, W), f (1, 3, H, W)) -> 1 / diagonal (1, 1, H, W). Updates u, r and p (1, 3, H, W), the
-/// `State` and what is running.
+/// (weights (1, 2 or 4, H, W), 0 for pairs of which a pixel is outside, f (1, 3, H, W)) -> 1 / diagonal (1, 1, H, W').
+/// Updates u (1, 3, H, W), r and p (1, 3, H, W'), the `State` and what is running. W' is W, or one more where that is odd.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PcgStart {
     /// Begin with u = f instead of the u that is there.
@@ -56,7 +56,8 @@ const NUMBERS: usize = 4;
 impl Solution {
     /// Room for solutions of this shape.
     pub fn new(g: &mut Graph, shape: Shape) -> Solution {
-        let [u, r, p] = ["u", "r", "p"].map(|name| g.persistent(name, shape));
+        let u = g.persistent("u", shape);
+        let [r, p] = ["r", "p"].map(|name| g.persistent(name, by_twos(shape)));
         let numbers = g.persistent("numbers", Shape::new(1, 1, 1, NUMBERS * shape.c));
         let running = g.persistent("running", Shape::new(1, 1, 1, shape.c));
         Solution { u, state: [u, r, p, numbers, running] }
@@ -73,14 +74,27 @@ impl Solution {
     }
 }
 
-/// Workgroups that each sum up a strided share of the pixels. Where barriers are costly, as on CPUs, they are fewer.
-fn parts(kernels: Kernels, plane: usize) -> usize {
-    let share = if kernels == Kernels::SoftwareSimd { 32 } else { 1 };
-    plane.div_ceil(256 * share).clamp(1, 1024)
+/// Room for maps that GPUs store by twos of pixels side by side: rows of an even number. The CPU lays them out without
+/// gaps.
+fn by_twos(shape: Shape) -> Shape {
+    Shape { w: shape.w.next_multiple_of(2), ..shape }
+}
+
+/// Rows that an invocation goes down: what it has loaded of one row it has for the next. GPUs have caches for that, and
+/// want more invocations.
+fn rows(kernels: Kernels) -> usize {
+    if kernels == Kernels::SoftwareSimd { 16 } else { 1 }
+}
+
+/// Workgroups that each sum up a share of the pixels.
+fn parts(kernels: Kernels, Shape { h, w, .. }: Shape) -> usize {
+    (w.div_ceil(2) * h.div_ceil(rows(kernels))).div_ceil(256).clamp(1, 1024)
 }
 
 fn params(kernels: Kernels, weights: Shape, tolerance: f64) -> Vec<(&'static str, Param)> {
-    let sizes = [("h", weights.h), ("w", weights.w), ("pairs", weights.c), ("parts", parts(kernels, weights.plane()))];
+    let Shape { c, h, w, .. } = weights;
+    let (parts, rows) = (parts(kernels, weights), rows(kernels));
+    let sizes = [("h", h), ("w", w), ("twos", w.div_ceil(2)), ("rows", rows), ("pairs", c), ("parts", parts)];
     let sizes = sizes.map(|(name, v)| (name, v.into()));
     [&sizes[..], &[("limit", ((tolerance * tolerance) as f32).into())]].concat()
 }
@@ -154,7 +168,7 @@ impl Operator for PcgStart {
         let [weights, f] = arity(inputs)?;
         check_weights(weights, f)?;
         check!((f.n, f.c) == (1, 3), "f is {f}, not 1x3 channels");
-        Ok(vec![f.with_c(1)])
+        Ok(vec![by_twos(f.with_c(1))])
     }
 
     fn macs(&self, inputs: &[Shape], _: &[Shape]) -> u64 {
@@ -166,11 +180,12 @@ impl Operator for PcgStart {
         let (weights, f) = (x[0], x[1]);
         let Shape { c, h, w, .. } = f.shape;
         let [inverse, u, r, p, numbers, running] = y else { unreachable!("one output, five values updated") };
+        let [inverse, r, p] = [(inverse, 1), (r, c), (p, c)].map(|(map, c)| &mut map.data[..c * h * w]);
         if self.from_f {
             u.data.copy_from_slice(f.data);
         }
         // The diagonal is that of A times 1, without its Laplacian's other half.
-        inverse.data.par_chunks_mut(w).enumerate().for_each(|(row, inverse)| {
+        inverse.par_chunks_mut(w).enumerate().for_each(|(row, inverse)| {
             inverse.fill(T::one());
             for (pair, (down, right)) in PAIRS.into_iter().take(weights.shape.c).enumerate() {
                 let weight = &weights.data[pair * h * w..][..h * w];
@@ -185,8 +200,8 @@ impl Operator for PcgStart {
             }
             inverse.iter_mut().for_each(|v| *v = v.recip());
         });
-        let (u, inverse) = (&*u.data, &*inverse.data);
-        let rows = r.data.chunks_exact_mut(w).zip(p.data.chunks_exact_mut(w)).collect();
+        let (u, inverse) = (&*u.data, &*inverse);
+        let rows = r.chunks_exact_mut(w).zip(p.chunks_exact_mut(w)).collect();
         let all = sums(
             rows,
             c,
@@ -212,21 +227,21 @@ impl Operator for PcgStart {
 
     fn gpu(&self, l: &mut Lowering) {
         let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], self.tolerance));
-        let (plane, parts) = (weights.plane(), parts(l.kernels, weights.plane()));
-        let sums = l.scratch(3 * 3 * parts);
+        let (maps, parts) = (by_twos(l.inputs[1]), parts(l.kernels, weights));
+        let (x, sums) = (l.scratch(maps.len()), l.scratch(3 * 3 * parts));
         let (u, r, p, numbers, running) = (Output(1), Output(2), Output(3), Output(4), Output(5));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
-        if self.from_f {
-            l.dispatch((&SHADER, "copy"), &[], &[("f", Input(1)), ("u", u)], &params, Grid::Linear(3 * plane));
-        }
+        let from = if self.from_f { Input(1) } else { u };
+        l.dispatch((&SHADER, "copy"), &[], &[("f", from), ("q", x)], &params, Grid::Linear(maps.plane() / 2));
         let bindings = [
             ("weights", Input(0)),
             ("f", Input(1)),
-            ("x", u),
+            ("x", x),
             ("r", r),
             ("d", p),
             ("inverse", Output(0)),
             ("sums", sums),
+            ("u", u),
         ];
         l.dispatch((&SHADER, "start"), &[], &bindings, &params, groups(parts));
         let bindings = [("sums_in", sums), ("numbers", numbers), ("running", running)];
@@ -241,8 +256,9 @@ impl Operator for PcgIterate {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let [weights, inverse] = arity(inputs)?;
-        check_weights(weights, inverse)?;
-        check!((inverse.n, inverse.c) == (1, 1), "1 / diagonal is {inverse}, not of one channel");
+        let want = by_twos(weights.with_c(1));
+        check_weights(weights, weights)?;
+        check!(inverse == want, "1 / diagonal is {inverse}, it must be {want}");
         Ok(vec![])
     }
 
@@ -264,13 +280,14 @@ impl Operator for PcgIterate {
         let Shape { h, w, .. } = weights.shape;
         let [u, r, p, numbers, running] = y else { unreachable!("five values updated") };
         let (c, plane) = (u.shape.c, h * w);
+        let [r, p] = [r, p].map(|map| &mut map.data[..c * plane]);
         let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
         let q = &mut shared[..c * plane];
         for _ in 0..ITERATIONS {
             if running.data.iter().all(|v| v.is_zero()) {
                 return;
             }
-            let p_in = &*p.data;
+            let p_in = &*p;
             let pq = sums(
                 q.chunks_exact_mut(w).collect(),
                 c,
@@ -284,7 +301,7 @@ impl Operator for PcgIterate {
             let alpha: Vec<T> = (0..c)
                 .map(|i| if running.data[i].is_zero() { T::zero() } else { numbers.data[i] / pq[i][0] })
                 .collect();
-            let rows = u.data.chunks_exact_mut(w).zip(r.data.chunks_exact_mut(w)).collect();
+            let rows = u.data.chunks_exact_mut(w).zip(r.chunks_exact_mut(w)).collect();
             let q = &*q;
             let all = sums(
                 rows,
@@ -307,8 +324,8 @@ impl Operator for PcgIterate {
                 (0..3).for_each(|n| numbers.data[n * c + i] = values[n]);
                 running.data[i] = if !is_running || rr <= limit { T::zero() } else { T::one() };
             }
-            let (beta, r) = (&numbers.data[2 * c..3 * c], &*r.data);
-            p.data.par_chunks_mut(plane).enumerate().for_each(|(channel, p)| {
+            let (beta, r) = (&numbers.data[2 * c..3 * c], &*r);
+            p.par_chunks_mut(plane).enumerate().for_each(|(channel, p)| {
                 p.par_chunks_mut(CHUNK).enumerate().for_each(|(i, p)| {
                     let (at, beta) = (i * CHUNK, beta[channel]);
                     let rz = r[channel * plane + at..].iter().zip(&inverse[at..]);
@@ -323,8 +340,8 @@ impl Operator for PcgIterate {
 
     fn gpu(&self, l: &mut Lowering) {
         let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], 0.0));
-        let (plane, parts) = (weights.plane(), parts(l.kernels, weights.plane()));
-        let (q, sums) = (l.scratch(3 * plane), l.scratch(3 * 3 * parts));
+        let (maps, parts) = (l.inputs[1].with_c(3), parts(l.kernels, weights));
+        let (q, sums) = (l.scratch(maps.len()), l.scratch(3 * 3 * parts));
         let (u, r, p, numbers, running) = (Output(0), Output(1), Output(2), Output(3), Output(4));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
         let finish = [("sums_in", sums), ("numbers", numbers), ("running", running)];
@@ -335,18 +352,15 @@ impl Operator for PcgIterate {
             let bindings = [
                 ("running_in", running),
                 ("numbers_in", numbers),
-                ("x", p),
                 ("q_in", q),
                 ("inverse_in", Input(1)),
-                ("u", u),
                 ("r", r),
                 ("sums", sums),
             ];
             l.dispatch((&SHADER, "update"), &[], &bindings, &params, groups(parts));
             l.dispatch((&SHADER, "beta"), &[], &finish, &params, groups(1));
-            let bindings =
-                [("running_in", running), ("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p)];
-            l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(plane));
+            let bindings = [("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p), ("u", u)];
+            l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(maps.plane() / 2));
         }
     }
 }

@@ -54,6 +54,9 @@ alias Pair = vec2f;
 fn two(v: Pair) -> vec2f {
     return v;
 }
+fn pair(v: vec2f) -> Pair {
+    return v;
+}
 // Put in front of the convolution's shaders, behind common.wgsl: what their stores do beside, and how a bias is packed.
 
 // What a store makes of an output v: 0: v itself; 1: a + beta v, as add.wgsl; 2: exp(sign tanh(v / 2)), as exp_scale.wgsl;

@@ -364,10 +364,6 @@ pub fn filters((h, w): (usize, usize)) -> Vec<Case> {
     let mut random = Random::new(3 * h + w);
     let f = picture(h, w);
     let mut cases = vec![];
-    for radius in [1, 2, 5, 40] {
-        let x = Shape::new(2, 2, h, w);
-        cases.push(Case::new("window_mean", WindowMean { radius }, vec![(x, random.vec(x.len()))], &[]));
-    }
     for (border, sigma, radius) in [(Border::Zero, 1.5, 4), (Border::Repeated, 2.0, 6), (Border::Nothing, 0.7, 3)] {
         let x = Shape::new(2, 3, h, w);
         let name = format!("Gaussian {border:?}, {sigma}");
@@ -377,16 +373,9 @@ pub fn filters((h, w): (usize, usize)) -> Vec<Case> {
         }));
     }
     for guide in [Guide::Colour, Guide::Channel] {
-        // Moments that are some picture's, their means, and coefficients of any kind.
-        let name = format!("guided filter, {guide:?}");
-        cases.push(Case::of("guided", name, vec![f.clone()], &[], 1, |g, x| {
-            let moments = g.apply1("moments", GuidedMoments { guide }, x).unwrap();
-            let means = g.apply1("means", WindowMean { radius: 1 }, &[moments]).unwrap();
-            let coefficients = GuidedCoefficients { guide, eps: 0.02 };
-            let coefficients = g.apply1("coefficients", coefficients, &[means]).unwrap();
-            let u = g.apply1("apply", GuidedApply { guide }, &[x[0], coefficients]).unwrap();
-            vec![moments, coefficients, u]
-        }));
+        for radius in [1, 2, 5, 40] {
+            cases.push(Case::new("guided", Guided { guide, radius, eps: 0.02 }, vec![f.clone()], &[]));
+        }
     }
     let guide = (f.0, random.vec(f.0.len()));
     cases.push(Case::of("joint_bilateral", "joint bilateral".into(), vec![f, guide], &[], 1, |g, x| {
