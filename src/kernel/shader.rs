@@ -30,7 +30,7 @@ pub struct Shader {
 pub struct Variant {
     /// Activations (`Act`) are f16.
     pub half: bool,
-    /// Pairs of f32 are loaded as 64-bit integers.
+    /// Pairs of f32 are 64-bit integers.
     pub wide: bool,
 }
 
@@ -78,14 +78,21 @@ fn activations(half: bool) -> String {
     format!("{enable}alias Act = {ty};\nfn to_act(v: f32) -> Act {{\n    return {rounded};\n}}\n{COMMON}")
 }
 
-/// The type of pairs: two f32 side by side in memory. Mesa's software driver loads them at once where they are a 64-bit
-/// integer, and one by one as a vector.
+/// The type of pairs: two f32 side by side in memory. Mesa's software driver loads and stores them at once where they are
+/// a 64-bit integer, and one by one as a vector.
 fn pairs(wide: bool) -> String {
-    let (ty, two) = match wide {
-        true => ("u64", "vec2f(bitcast<f32>(u32(v)), bitcast<f32>(u32(v >> 32u)))"),
-        false => ("vec2f", "v"),
+    let (ty, two, pair) = match wide {
+        true => (
+            "u64",
+            "vec2f(bitcast<f32>(u32(v)), bitcast<f32>(u32(v >> 32u)))",
+            "u64(bitcast<u32>(v.x)) | u64(bitcast<u32>(v.y)) << 32u",
+        ),
+        false => ("vec2f", "v", "v"),
     };
-    format!("alias Pair = {ty};\nfn two(v: Pair) -> vec2f {{\n    return {two};\n}}\n")
+    format!(
+        "alias Pair = {ty};\nfn two(v: Pair) -> vec2f {{\n    return {two};\n}}\n\
+         fn pair(v: vec2f) -> Pair {{\n    return {pair};\n}}\n"
+    )
 }
 
 impl fmt::Debug for Shader {
