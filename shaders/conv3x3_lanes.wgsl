@@ -9,7 +9,7 @@
 // - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
 //   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
 // - Two weights are loaded at once, at distances that are constants (64 -> 64 within the network: 5 % less), and where the
-//   width is even, two columns of a map are loaded and stored at once (5 to 15 % less; kernels that end with `_even`).
+//   width is even, two columns of a map are loaded and stored at once (3 to 15 % less; kernels that end with `_even`).
 // - Few inputs are read once for all outputs, by `from_few`, where lane = row of the outputs and the weights are scalars:
 //   tile, barriers and 50 KiB of code for three channels took more time than their products (half the time for 3 -> 64).
 // - Indices of the tile are seen to be small, which spares the sign check of each.
