@@ -8,7 +8,10 @@
 //   of one, and the columns beside are in the same lines (64 -> 64: 17.9 -> 16.9 ms; `few`: a quarter less).
 // - The halves of 16 lanes store different rows at a time. A lane writes to its own plane, and where planes lie a power of
 //   two apart, 16 lines of one place do not fit the 12 that a cache set has (25.0 -> 19.3 ms at 64 -> 64 on 256x192).
-// - Two weights are loaded at once, at distances that are constants (64 -> 64 within the network: 5 % less).
+// - Two weights are loaded at once, at distances that are constants (64 -> 64 within the network: 5 % less), and where the
+//   width is even, two columns of a map are loaded and stored at once (3 to 15 % less; kernels that end with `_even`).
+// - Few inputs are read once for all outputs, by `from_few`, where lane = row of the outputs and the weights are scalars:
+//   tile, barriers and 50 KiB of code for three channels took more time than their products (half the time for 3 -> 64).
 // - Indices of the tile are seen to be small, which spares the sign check of each.
 // Before pairs, 58 % of the time of 64 -> 64 went into products, 15 into staging, 14 into weights and 9 into stores. Loading a
 // channel's weights between the products of the one before takes a quarter more: both do not fit the registers.
@@ -92,7 +95,13 @@ fn pack_transposed(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workg
     packed[i] = v;
 }
 
+// The same maps in pairs of columns, for the kernels that end with `_even` and `from_few`.
+@group(0) @binding(14) var<storage, read> x_pairs: array<Pair>;
+@group(0) @binding(15) var<storage, read> r_pairs: array<Pair>;
+@group(0) @binding(16) var<storage, read_write> y_pairs: array<Pair>;
+
 override LANES: u32 = 64u; // output channels of a workgroup, an invocation each
+override INPUTS: u32 = 9u; // from_few: channels of x
 
 // few_OUTPUTS, 1: r counts behind its gates, as gate.wgsl applies them.
 override GATED: u32 = 0u;
@@ -115,6 +124,19 @@ fn put(at: u32, inside: bool, v: f32) {
 fn put_epilogue(at: u32, inside: bool, v: f32) {
     if inside {
         y[at] = epilogue(at, activate(v));
+    }
+}
+
+// The same for two columns, of which `at` is the first.
+fn put_pair(at: u32, inside: bool, v: vec2f) {
+    if inside {
+        y_pairs[at / 2u] = pair(vec2f(activate(v.x), activate(v.y)));
+    }
+}
+
+fn put_epilogues(at: u32, inside: bool, v: vec2f) {
+    if inside {
+        y_pairs[at / 2u] = pair(vec2f(epilogue(at, activate(v.x)), epilogue(at + 1u, activate(v.y))));
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Shader {
 pub struct Variant {
     /// Activations (`Act`) are f16.
     pub half: bool,
-    /// Pairs of f32 are loaded as 64-bit integers.
+    /// Pairs of f32 are 64-bit integers.
     pub wide: bool,
 }
 

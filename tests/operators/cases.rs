@@ -517,6 +517,12 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 2, 0, 3, 3, 257, false, BOTH),
         (1, 2, 1, 3, 255, 3, true, BOTH),
         (3, 3, 0, 3, 65, 63, true, BOTH),
+        // Of even width, where software drivers take columns in pairs.
+        (2, 3, 0, 33, 17, 10, true, BOTH),
+        (1, 9, 0, 12, 5, 16, true, BOTH),
+        (1, 10, 0, 12, 9, 18, true, BOTH),
+        (1, 1, 0, 16, 1, 2, true, BOTH),
+        (2, 20, 0, 3, 18, 22, false, BOTH),
     ];
     cases.extend(convs.map(conv));
     let relus = [(1, 3, 0, 5, 9, 17, true, BOTH), (2, 16, 0, 33, 7, 9, true, BOTH), (1, 32, 40, 35, 5, 18, true, BOTH)];
@@ -539,6 +545,7 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         (1, 16, 10, 1, 1),
         (1, 4, 33, 16, 49),
         (2, 3, 32, 25, 33),
+        (1, 21, 20, 9, 34),
     ];
     cases.extend(with_stats.map(conv_and_stats));
     cases.extend([(1, 1, 0, 1), (3, 5, 0, 30), (1, 2, 9, 12), (2, 3, 1, 27), (1, 4, 16, 7), (1, 1, 29, 1)].map(rows));

@@ -134,8 +134,8 @@ pub(super) fn forward(
     assert!(tiles.is_none() || gives_stats(l.kernels, y.c), "no kernel for statistics of {y}");
     match l.kernels {
         Kernels::SoftwareSimd => {
-            let packed = lanes::pack(l, sizes, (Input(weights), Some(Input(weights + 1))));
-            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gated, packed, Output(0), tiles);
+            let weights = (Input(weights), Some(Input(weights + 1)));
+            lanes::forward(l, sizes, (Input(0), Input(maps - 1)), gated, weights, Output(0), tiles);
         }
         // A convolution of f32 maps alone keeps their precision; one of few channels or into few, too, which matrices would
         // do for 16, in no less time.
@@ -189,8 +189,7 @@ pub(super) fn backward_input(l: &mut Lowering, parts: &[(usize, usize)]) {
         // A convolution of dy: its channels are the inputs, the wanted ones the outputs.
         let sizes = Sizes { co: count, slope: 1.0, first, count: w.c, ..Sizes::of(dy, &[dy]) };
         if l.kernels == Kernels::SoftwareSimd {
-            let packed = lanes::pack(l, sizes, (Input(1), None));
-            lanes::forward(l, sizes, (Input(0), Input(0)), None, packed, Output(i), None);
+            lanes::forward(l, sizes, (Input(0), Input(0)), None, (Input(1), None), Output(i), None);
         } else {
             tiles::forward(l, sizes, (1, None), (Output(i), None), tiles::Weights::Transposed);
         }
