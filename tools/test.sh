@@ -26,7 +26,13 @@ install() { # Debian packages, where the machine lets us
 command -v spirv-val >/dev/null || install spirv-tools
 command -v c++ >/dev/null || install g++
 command -v pkg-config >/dev/null || install pkg-config
-python3 -c 'import numpy' 2>/dev/null || install python3-numpy
+has_numpy() { python3 -c 'import numpy' 2>/dev/null; }
+has_numpy || install python3-numpy
+has_numpy || { # another Python stands before Debian's
+  mkdir -p target/python
+  ln -sf /usr/bin/python3 target/python/python3
+  PATH="$PWD/target/python:$PATH"
+}
 
 vulkan=target/software-vulkan
 if [ "${1:-}" = swiftshader ]; then

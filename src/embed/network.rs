@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// Sizes for which kernels are compiled ahead. Which kernels a picture takes depends on its size: small maps are cut
-/// otherwise than large ones, so that a GPU has enough to do.
+/// otherwise than large ones, so that a GPU has enough to do. Those of software drivers differ for maps of even and odd
+/// width, as pictures a pixel or two wider have them.
 const SIZES: [[u32; 2]; 7] = [[16, 16], [64, 64], [192, 160], [512, 384], [1280, 720], [1920, 1080], [3840, 2160]];
 
 /// A network, or a classical filter, with its kernels on a device, for pictures of any size. A clone is the same.
@@ -57,7 +58,7 @@ impl Network {
             weights.network.layout().check_params(&weights.params)?;
         }
         let (mut seen, mut left) = (HashSet::new(), VecDeque::new());
-        for size in SIZES {
+        for size in SIZES.into_iter().flat_map(|[w, h]| (w..w + 3).map(move |w| [w, h])) {
             let cut_graph = Cut::WHOLE.graph(model.subject(), padded(&model, size)?)?;
             // What is too large for the device goes in slabs, which are of the other sizes.
             let Ok(plan) = Plan::new(&cut_graph.graph, context.gpu.target()) else { continue };

@@ -45,10 +45,10 @@ def run(args, command):
         print(f"    failed ({done.returncode}): {' '.join(done.stderr.split())[-300:]}", file=sys.stderr)
 
 
-def sasnet(args, adapter, options):
+def sasnet(args, adapter, options, before=False):
     """`sasnet bench` in the words of contenders.py."""
     vulkan = shlex.split(args.vulkan) if adapter != "cpu" else []
-    command = [*vulkan, args.sasnet, "bench", "--json", "--adapter", adapter, "--runs", args.runs]
+    command = [*vulkan, args.before if before else args.sasnet, "bench", "--json", "--adapter", adapter, "--runs", args.runs]
     report = run(args, [*command, "--weights", args.weights, *options])
     if report is None:
         return None
@@ -129,6 +129,8 @@ def main():
         "--vulkan", default="", help="command that starts a program on a software Vulkan driver, where one is needed"
     )
     parser.add_argument("--burn", type=Path, help="the binary of tools/compare/burn, to compare its convolution, too")
+    parser.add_argument("--before", type=Path, help="an older binary, whose smoothing takes turns with this one's")
+    parser.add_argument("--against", default="onnxruntime,openvino,ncnn,jax", help="who else smooths")
     parser.add_argument("--adapter", default="", help="the GPU for sasnet; empty: the CPU alone")
     parser.add_argument("--weights", help="safetensors; default: initial weights of the paper's network")
     parser.add_argument("--blocks", type=int, default=16)
@@ -145,6 +147,7 @@ def main():
     args = parser.parse_args()
     args.sasnet = args.sasnet.resolve()
     args.burn = args.burn and args.burn.resolve()
+    args.before = args.before and args.before.resolve()
     width, height = (int(side) for side in args.size.split("x"))
     parts = args.only.split(",")
 
@@ -178,10 +181,13 @@ def main():
     for number in range(args.rounds):
         print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
         if "smooth" in parts:
-            ours = [("sasnet, CPU", lambda: sasnet(args, "cpu", size))]
-            if args.adapter:
-                ours.append(("sasnet, GPU", lambda: sasnet(args, args.adapter, size)))
-            theirs = ["onnxruntime", "openvino", "ncnn", "jax"]
+            ours = []
+            for name, adapter in (("sasnet, CPU", "cpu"), ("sasnet, GPU", args.adapter)):
+                if adapter:
+                    ours.append((name, lambda adapter=adapter: sasnet(args, adapter, size)))
+                if adapter and args.before:
+                    ours.append((f"{name}, before", lambda adapter=adapter: sasnet(args, adapter, size, before=True)))
+            theirs = [name for name in args.against.split(",") if name]
             round_of(smooths, ours + [(n, lambda n=n: contender(args, n, net, shape)) for n in theirs])
         if "conv" in parts:
             entries = [(n, lambda n=n: contender(args, n, conv, inner)) for n in ("onnxruntime", "openvino", "ncnn")]
