@@ -212,7 +212,7 @@ mod tests {
                 assert_eq!(padded.data[top * padded.shape.w + left], flip.apply(&x).data[0]);
                 // Is the picture's first pixel the second one of its block, in the order in which the picture has them?
                 let second = |first: usize, mirrored: bool, n: usize| match mirrored {
-                    true => (first + n - 1) % 2 == 0,
+                    true => (first + n - 1).is_multiple_of(2),
                     false => first % 2 == 1,
                 };
                 let shifted = (second(top, flip.rows, h), second(left, flip.columns, w));
