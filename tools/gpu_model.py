@@ -86,7 +86,12 @@ class Step:
 def plan(sasnet, size, half, options):
     """The steps of smoothing a picture, and what the plan says of all."""
     command = [sasnet, "plan", "--steps", "--size", size, *options]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    try:
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        raise SystemExit(f"{sasnet} is not there: `cargo build --release` makes it, --sasnet names another") from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(error.stderr.strip()) from None
     steps, held = [], {}
     for line in text.splitlines():
         found = re.fullmatch(r"(\S+) +(\S+) +(\d+x\d+x\d+x\d+) +(\S*) > (\S+) +([\d.]+)", line)
