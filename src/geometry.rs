@@ -31,8 +31,8 @@ impl Padding {
     /// Where in the padded picture the flipped one begins, which is `h` x `w`: (row, column). With a border it may be shifted
     /// by a pixel, so that the eight flips have all four ways to lay a Haar transform's 2x2 blocks over the picture, and
     /// their mean has no edges of blocks (cycle spinning: Coifman, Donoho: Translation-Invariant De-Noising, 1995). The flips
-    /// that mirror columns have their blocks a row lower, those that mirror rows a column to the right: of the pairings
-    /// tried the best, 0.1 dB above no shift, 0.02 below all four in all flips.
+    /// that mirror columns have their blocks a row lower, those that mirror rows a column to the right: on ten pictures
+    /// 0.115 dB above no shift, where a shift along the mirrored axis has 0.053, and 0.016 below all four ways in all flips.
     fn origin(self, flip: Flip, h: usize, w: usize) -> (usize, usize) {
         // Mirroring an odd number of pixels alone shifts their blocks.
         let shift = |shifted: bool, mirrored: bool, n: usize| usize::from(shifted != (mirrored && n % 2 == 1));

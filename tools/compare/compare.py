@@ -45,10 +45,10 @@ def run(args, command):
         print(f"    failed ({done.returncode}): {' '.join(done.stderr.split())[-300:]}", file=sys.stderr)
 
 
-def sasnet(args, adapter, options, before=False):
+def sasnet(args, program, adapter, options):
     """`sasnet bench` in the words of contenders.py."""
     vulkan = shlex.split(args.vulkan) if adapter != "cpu" else []
-    command = [*vulkan, args.before if before else args.sasnet, "bench", "--json", "--adapter", adapter, "--runs", args.runs]
+    command = [*vulkan, program, "bench", "--json", "--adapter", adapter, "--runs", args.runs]
     report = run(args, [*command, "--weights", args.weights, *options])
     if report is None:
         return None
@@ -181,12 +181,14 @@ def main():
     for number in range(args.rounds):
         print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
         if "smooth" in parts:
-            ours = []
-            for name, adapter in (("sasnet, CPU", "cpu"), ("sasnet, GPU", args.adapter)):
-                if adapter:
-                    ours.append((name, lambda adapter=adapter: sasnet(args, adapter, size)))
-                if adapter and args.before:
-                    ours.append((f"{name}, before", lambda adapter=adapter: sasnet(args, adapter, size, before=True)))
+            devices = [("sasnet, CPU", "cpu"), ("sasnet, GPU", args.adapter)]
+            programs = [("", args.sasnet), (", before", args.before)]
+            ours = [
+                (name + when, lambda program=program, adapter=adapter: sasnet(args, program, adapter, size))
+                for name, adapter in devices
+                for when, program in programs
+                if adapter and program
+            ]
             theirs = [name for name in args.against.split(",") if name]
             round_of(smooths, ours + [(n, lambda n=n: contender(args, n, net, shape)) for n in theirs])
         if "conv" in parts:
@@ -207,7 +209,7 @@ def main():
             step = ["--train", "--batch", args.batch, "--crop", args.crop]
             sample = (args.batch, 3, args.crop, args.crop)
             entries = [
-                ("sasnet, CPU", lambda: sasnet(args, "cpu", step)),
+                ("sasnet, CPU", lambda: sasnet(args, args.sasnet, "cpu", step)),
                 ("jax", lambda: contender(args, "jax-training", net, sample)),
             ]
             round_of(trains, entries)
