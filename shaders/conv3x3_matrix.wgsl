@@ -84,28 +84,62 @@ var<workgroup> exchange: array<f32, 64u * SIDE>; // bias: [output][pixel]; resul
 @group(0) @binding(10) var<storage, read> cgate: array<f32>; // (N, cr)
 @group(0) @binding(11) var<storage, read> sgate: array<f32>; // (N, 1, h, w)
 
-// Input channel c of [x, r], 0 past the last and outside the image.
-fn input_at(image: u32, c: u32, row: u32, column: u32) -> f16 {
-    if row >= p.h || column >= p.w || c >= p.cx + p.cr {
-        return 0.0h;
-    }
-    if c < p.cx {
-        return to_act(x[((image * p.cx + c) * p.h + row) * p.w + column]);
-    }
-    let v = r[((image * p.cr + c - p.cx) * p.h + row) * p.w + column];
-    if GATED == 1u {
-        return to_act(f32(v) * cgate[image * p.cr + c - p.cx] * sgate[(image * p.h + row) * p.w + column]);
-    }
-    return v;
+// A pixel of the tile.
+struct Spot {
+    inside: bool, // the image
+    at: u32, // place in a plane, 0 outside
 }
+
+fn spot(corner: vec2u, pixel: u32) -> Spot {
+    // The row above the image wraps around and is out of range, too.
+    let row = corner.y + pixel / TILE_W - 1u;
+    let column = corner.x + pixel % TILE_W - 1u;
+    let inside = row < p.h && column < p.w;
+    return Spot(inside, select(0u, row * p.w + column, inside));
+}
+
+// Channel c of r, 0 past the last and outside the image: loaded without a branch, which && is, so that several are at once.
+fn r_at(image: u32, c: u32, pixel: Spot) -> f16 {
+    let plane = image * p.cr + min(c, p.cr - 1u);
+    var v = r[plane * p.h * p.w + pixel.at];
+    if GATED == 1u {
+        v = to_act(f32(v) * cgate[plane] * sgate[image * p.h * p.w + pixel.at]);
+    }
+    return select(0.0h, v, pixel.inside & (c < p.cr));
+}
+
+// Input channel c of [x, r], the same.
+fn input_at(image: u32, c: u32, pixel: Spot) -> f16 {
+    if c < p.cx {
+        return select(0.0h, to_act(x[(image * p.cx + c) * p.h * p.w + pixel.at]), pixel.inside);
+    }
+    if c - p.cx < p.cr {
+        return r_at(image, c - p.cx, pixel);
+    }
+    return 0.0h;
+}
+
+const PART = 8u; // channels of a pixel that an invocation loads before it stages them
 
 // Stages a chunk of input channels from `first` on.
 fn stage_inputs(lane: u32, image: u32, corner: vec2u, first: u32) {
-    for (var e = lane; e < CHUNK * TILE; e += INVOCATIONS) {
-        // The row above the image wraps around and is out of range, too.
-        let row = corner.y + e % TILE / TILE_W - 1u;
-        let column = corner.x + e % TILE_W - 1u;
-        tile[e % TILE * PITCH + e / TILE] = input_at(image, first + e / TILE, row, column);
+    for (var e = lane; e < CHUNK / PART * TILE; e += INVOCATIONS) {
+        let pixel = spot(corner, e % TILE);
+        let part = e / TILE * PART;
+        var v: array<f16, PART>;
+        // Most maps are r alone, which needs no branch.
+        if p.cx == 0u {
+            for (var i = 0u; i < PART; i++) {
+                v[i] = r_at(image, first + part + i, pixel);
+            }
+        } else {
+            for (var i = 0u; i < PART; i++) {
+                v[i] = input_at(image, first + part + i, pixel);
+            }
+        }
+        for (var i = 0u; i < PART; i++) {
+            tile[e % TILE * PITCH + part + i] = v[i];
+        }
     }
 }
 

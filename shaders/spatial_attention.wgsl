@@ -7,6 +7,7 @@ struct Params {
     h: u32,
     w: u32,
     splits: u32, // backward_weight: workgroups that share the pixels
+    k: u32, // gate_and_pool: hidden values of the channel gates
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -14,32 +15,89 @@ struct Params {
 @group(0) @binding(3) var<storage, read> cgate: array<f32>; // (N, F)
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // (N, 2, h, w): max, then mean
 
-// One invocation: one pixel, `linear_index` of the grid's x and y; z is the image, the same for a workgroup, so that a gate
-// is one scalar load on software drivers.
+const BATCH = 16u; // channels that an invocation loads at once, so that it waits once for all of them
+
+var<workgroup> cgates: array<f32, 64>; // gates of the channels at hand
+
+// The maximum (x) and the sum (y) of a pixel's channels, with `count` more, whose gates are in `cgates`: the first is at
+// `start`. Loads past the last one are of that one again.
+fn pooled(before: vec2f, start: u32, count: u32) -> vec2f {
+    let plane = p.h * p.w;
+    var top = before.x;
+    var sum = before.y;
+    for (var first = 0u; first < count; first += BATCH) {
+        var z: array<f32, BATCH>;
+        for (var i = 0u; i < BATCH; i++) {
+            z[i] = f32(r[start + min(first + i, count - 1u) * plane]);
+        }
+        for (var i = 0u; i < BATCH; i++) {
+            let v = z[i] * cgates[min(first + i, count - 1u)];
+            top = max(top, v);
+            sum += select(0.0, v, first + i < count);
+        }
+    }
+    return vec2f(top, sum);
+}
+
+fn put_stats(image: u32, pixel: u32, of_channels: vec2f) {
+    let plane = p.h * p.w;
+    if pixel < plane {
+        let at = image * 2u * plane + pixel;
+        stats[at] = of_channels.x;
+        stats[at + plane] = of_channels.y / f32(p.f);
+    }
+}
+
+const LOWEST = -3.4028234e38;
+
+// One invocation: one pixel, `linear_index` of the grid's x and y; z is the image, the same for a workgroup.
 @compute @workgroup_size(64)
 fn pool(
     @builtin(global_invocation_id) gid: vec3u,
+    @builtin(local_invocation_index) lane: u32,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(workgroup_id) group: vec3u,
 ) {
-    let i = linear_index(gid, groups, 64u);
+    let pixel = linear_index(gid, groups, 64u);
     let plane = p.h * p.w;
-    if i >= plane {
-        return;
+    var v = vec2f(LOWEST, 0.0);
+    for (var c = 0u; c < p.f; c += 64u) {
+        workgroupBarrier();
+        if c + lane < p.f {
+            cgates[lane] = cgate[group.z * p.f + c + lane];
+        }
+        workgroupBarrier();
+        v = pooled(v, (group.z * p.f + c) * plane + min(pixel, plane - 1u), min(64u, p.f - c));
     }
-    let image = group.z;
-    let start = image * p.f * plane + i;
-    let gates = image * p.f;
-    var top = f32(r[start]) * cgate[gates];
-    var sum = top;
-    for (var c = 1u; c < p.f; c++) {
-        let z = f32(r[start + c * plane]) * cgate[gates + c];
-        sum += z;
-        top = max(top, z);
+    put_stats(group.z, pixel, v);
+}
+
+@group(0) @binding(21) var<storage, read_write> cgate_out: array<f32>; // (N, F)
+
+// The same where the channel gates are not yet there: each workgroup makes them, and an image's first one leaves them.
+@compute @workgroup_size(64)
+fn gate_and_pool(
+    @builtin(global_invocation_id) gid: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let pixel = linear_index(gid, groups, 64u);
+    let plane = p.h * p.w;
+    put_hidden(lane, group.z);
+    var v = vec2f(LOWEST, 0.0);
+    for (var c = 0u; c < p.f; c += 64u) {
+        workgroupBarrier();
+        if c + lane < p.f {
+            cgates[lane] = gate_of(c + lane);
+            if all(group.xy == vec2u(0u)) {
+                cgate_out[group.z * p.f + c + lane] = cgates[lane];
+            }
+        }
+        workgroupBarrier();
+        v = pooled(v, (group.z * p.f + c) * plane + min(pixel, plane - 1u), min(64u, p.f - c));
     }
-    let at = image * 2u * plane + i;
-    stats[at] = top;
-    stats[at + plane] = sum / f32(p.f);
+    put_stats(group.z, pixel, v);
 }
 
 // Four channel values in a row, the last one instead of those past the right border.
@@ -88,40 +146,56 @@ const SIDE = 22u; // 16 pixels and a halo of 3 on both sides
 
 var<workgroup> tile: array<vec2f, SIDE * SIDE>; // (max, mean)
 
-// Statistics of the pixel (row, column) of an image, 0 outside.
+var<workgroup> taps: array<vec2f, 49>; // (of max, of mean)
+
+// Statistics of the pixel (row, column) of an image, 0 outside: loaded without a branch, which && is, so that several are at
+// once.
 fn stats_at(image: u32, row: u32, column: u32) -> vec2f {
-    if row >= p.h || column >= p.w {
-        return vec2f(0.0);
-    }
-    let at = (image * 2u * p.h + row) * p.w + column;
-    return vec2f(stats_in[at], stats_in[at + p.h * p.w]);
+    let inside = (row < p.h) & (column < p.w);
+    let at = image * 2u * p.h * p.w + select(0u, row * p.w + column, inside);
+    return select(vec2f(0.0), vec2f(stats_in[at], stats_in[at + p.h * p.w]), inside);
 }
 
-// One invocation: one pixel; a workgroup: 16 x 16 of them, from a tile in workgroup memory. Grid: (w, h, N) invocations.
-@compute @workgroup_size(16, 16)
+// One invocation: four pixels below each other; a workgroup: 16 x 16, from a tile in workgroup memory. Grid: (ceil(w / 16),
+// ceil(h / 16), N) workgroups.
+@compute @workgroup_size(16, 4)
 fn gates(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) lane: u32,
     @builtin(workgroup_id) group: vec3u,
 ) {
     let corner = group.xy * 16u;
-    for (var e = lane; e < SIDE * SIDE; e += 256u) {
+    for (var i = 0u; i < 8u; i++) {
+        let e = i * 64u + lane;
         // Unsigned wrap-around puts what is above or left of the image out of range, too.
-        tile[e] = stats_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
-    }
-    workgroupBarrier();
-    let pixel = corner + local.xy;
-    if pixel.x >= p.w || pixel.y >= p.h {
-        return;
-    }
-    var v = b[0];
-    for (var ky = 0u; ky < 7u; ky++) {
-        for (var kx = 0u; kx < 7u; kx++) {
-            let s = tile[(local.y + ky) * SIDE + local.x + kx];
-            v += w[ky * 7u + kx] * s.x + w[49u + ky * 7u + kx] * s.y;
+        let s = stats_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
+        if e < SIDE * SIDE {
+            tile[e] = s;
         }
     }
-    gate[(group.z * p.h + pixel.y) * p.w + pixel.x] = 1.0 / (1.0 + exp(-clamp(v, -80.0, 80.0)));
+    if lane < 49u {
+        taps[lane] = vec2f(w[lane], w[49u + lane]);
+    }
+    workgroupBarrier();
+    var v = vec4f(b[0]);
+    for (var kx = 0u; kx < 7u; kx++) {
+        var s: array<vec2f, 10>;
+        for (var i = 0u; i < 10u; i++) {
+            s[i] = tile[(local.y * 4u + i) * SIDE + local.x + kx];
+        }
+        for (var ky = 0u; ky < 7u; ky++) {
+            let tap = taps[ky * 7u + kx];
+            v += tap.x * vec4f(s[ky].x, s[ky + 1u].x, s[ky + 2u].x, s[ky + 3u].x);
+            v += tap.y * vec4f(s[ky].y, s[ky + 1u].y, s[ky + 2u].y, s[ky + 3u].y);
+        }
+    }
+    let column = corner.x + local.x;
+    for (var i = 0u; i < 4u; i++) {
+        let row = corner.y + local.y * 4u + i;
+        if row < p.h && column < p.w {
+            gate[(group.z * p.h + row) * p.w + column] = 1.0 / (1.0 + exp(-clamp(v[i], -80.0, 80.0)));
+        }
+    }
 }
 
 // Four elements of the tile in a row: (max, mean) each.
@@ -187,43 +261,56 @@ var<workgroup> dtile: array<f32, SIDE * SIDE>;
 
 // Gradient of the sigmoid's argument v of a pixel, 0 outside: sigmoid' = gate (1 - gate), so dv = dgate gate (1 - gate).
 fn dpre_at(image: u32, row: u32, column: u32) -> f32 {
-    if row >= p.h || column >= p.w {
-        return 0.0;
-    }
-    let at = (image * p.h + row) * p.w + column;
+    let inside = (row < p.h) & (column < p.w);
+    let at = image * p.h * p.w + select(0u, row * p.w + column, inside);
     let g = gate_in[at];
-    return dgate[at] * g * (1.0 - g);
+    return select(0.0, dgate[at] * g * (1.0 - g), inside);
 }
 
 // v[q] = b + sum_{s, k} w[s, k] stats[s, q + k], k = (ky - 3, kx - 3), so stats[s, t] is seen by q = t - k:
 //   dstats[s, t] = sum_k w[s, k] dv[t - k] = sum_k' w[s, -k'] dv[t + k'],
 // the same convolution with the taps in reverse order (48 - tap).
-// One invocation: one pixel; a workgroup: 16 x 16. Grid: (w, h, N) invocations.
-@compute @workgroup_size(16, 16)
+// Invocations and grid as in `gates`.
+@compute @workgroup_size(16, 4)
 fn backward_stats(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) lane: u32,
     @builtin(workgroup_id) group: vec3u,
 ) {
     let corner = group.xy * 16u;
-    for (var e = lane; e < SIDE * SIDE; e += 256u) {
-        dtile[e] = dpre_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
-    }
-    workgroupBarrier();
-    let pixel = corner + local.xy;
-    if pixel.x >= p.w || pixel.y >= p.h {
-        return;
-    }
-    var v = vec2f(0.0);
-    for (var ky = 0u; ky < 7u; ky++) {
-        for (var kx = 0u; kx < 7u; kx++) {
-            let tap = 48u - ky * 7u - kx;
-            v += dtile[(local.y + ky) * SIDE + local.x + kx] * vec2f(w[tap], w[49u + tap]);
+    for (var i = 0u; i < 8u; i++) {
+        let e = i * 64u + lane;
+        let dv = dpre_at(group.z, corner.y + e / SIDE - 3u, corner.x + e % SIDE - 3u);
+        if e < SIDE * SIDE {
+            dtile[e] = dv;
         }
     }
-    let at = (group.z * 2u * p.h + pixel.y) * p.w + pixel.x;
-    dstats[at] = v.x;
-    dstats[at + p.h * p.w] = v.y;
+    if lane < 49u {
+        taps[48u - lane] = vec2f(w[lane], w[49u + lane]);
+    }
+    workgroupBarrier();
+    var dmax = vec4f(0.0);
+    var dmean = vec4f(0.0);
+    for (var kx = 0u; kx < 7u; kx++) {
+        var dv: array<f32, 10>;
+        for (var i = 0u; i < 10u; i++) {
+            dv[i] = dtile[(local.y * 4u + i) * SIDE + local.x + kx];
+        }
+        for (var ky = 0u; ky < 7u; ky++) {
+            let of_pixels = vec4f(dv[ky], dv[ky + 1u], dv[ky + 2u], dv[ky + 3u]);
+            dmax += taps[ky * 7u + kx].x * of_pixels;
+            dmean += taps[ky * 7u + kx].y * of_pixels;
+        }
+    }
+    let column = corner.x + local.x;
+    for (var i = 0u; i < 4u; i++) {
+        let row = corner.y + local.y * 4u + i;
+        if row < p.h && column < p.w {
+            let at = (group.z * 2u * p.h + row) * p.w + column;
+            dstats[at] = dmax[i];
+            dstats[at + p.h * p.w] = dmean[i];
+        }
+    }
 }
 
 @group(0) @binding(12) var<storage, read_write> sums: array<f32>; // (splits, 99): 98 weights, bias
@@ -311,16 +398,23 @@ fn backward_input(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgr
     let at = image * 2u * plane + i % plane;
     let dmax = dstats_in[at];
     let dmean = dstats_in[at + plane] / f32(p.f);
-    var top = f32(r[start]) * cgate[gates];
+    var top = LOWEST;
     var top_at = 0u;
-    dr[start] = dmean * cgate[gates];
-    for (var c = 1u; c < p.f; c++) {
-        let z = f32(r[start + c * plane]) * cgate[gates + c];
-        if z > top {
-            top = z;
-            top_at = c;
+    for (var first = 0u; first < p.f; first += BATCH) {
+        var z: array<f32, BATCH>;
+        for (var j = 0u; j < BATCH; j++) {
+            let c = min(first + j, p.f - 1u);
+            z[j] = f32(r[start + c * plane]) * cgate[gates + c];
         }
-        dr[start + c * plane] = dmean * cgate[gates + c];
+        for (var j = 0u; j < BATCH; j++) {
+            if z[j] > top {
+                top = z[j];
+                top_at = first + j;
+            }
+            if first + j < p.f {
+                dr[start + (first + j) * plane] = dmean * cgate[gates + first + j];
+            }
+        }
     }
     argmax[i] = top_at;
     dr[start + top_at * plane] = (dmean + dmax) * cgate[gates + top_at];

@@ -191,7 +191,7 @@ fn the_first_of_equal_maxima_wins() {
         let spatial = Kernel {
             name: (&spatial_attention::SHADER, "backward_input"),
             constants: &[],
-            params: &[&sizes[..], &[("splits", 1usize.into())]].concat(),
+            params: &[&sizes[..], &[("splits", 1usize.into()), ("k", 0usize.into())]].concat(),
             inputs: &[("r", &r), ("cgate", &vec![1.0; n * f]), ("dstats_in", &vec![1.0; n * 2 * plane])],
             outputs: &[("argmax", n * plane), ("dr", n * f * plane)],
             grid: Grid::Linear(n * plane),

@@ -46,17 +46,22 @@ pub struct ChannelGate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelGateBackward;
 
+/// Text in front of the shaders that make the gates.
+pub(super) const MLP: &str = include_str!("../../shaders/channel_mlp.wgsl");
+
 /// Its kernels.
 pub static SHADER: Shader = Shader {
+    prelude: MLP,
     unchecked: Some(
-        "a tile, a channel, an image and an element are below their numbers, by the grid or a test of the index, and pixels \
-         of a tile are cut off at the map's borders; hidden values are at most as many as the workgroup's arrays hold, which \
-         `params` asserts; a maximum's place is compared and no index; loops count up to a parameter or a constant",
+        "a tile, a channel, an image, a weight and an element are below their numbers, by the grid or a test of the index, \
+         and pixels of a tile are cut off at the map's borders; hidden values are at most as many as the workgroup's arrays \
+         hold, which `params` asserts, and at least one where they are shared; a maximum's place is compared and no index; \
+         loops count up to a parameter or a constant",
     ),
     ..Shader::new("channel_attention", include_str!("../../shaders/channel_attention.wgsl"))
 };
-/// Width of the shader's hidden layer at most: the length of its workgroup arrays.
-const MAX_HIDDEN: usize = 64;
+/// Width of the shaders' hidden layer at most: the length of their workgroup arrays.
+pub(super) const MAX_HIDDEN: usize = 64;
 
 /// Parameters of all kernels: those of maps (N, F, h, w) and of tiles (th x tw of them).
 fn params(map: Shape, k: usize, tiles: Shape, pixels: usize) -> Vec<(&'static str, Param)> {
@@ -239,19 +244,25 @@ impl Operator for ChannelGate {
 
     fn gpu(&self, l: &mut Lowering) {
         let (tiles, f) = (l.inputs[0], l.outputs[0].c);
+        lower_reduce(l, 0, self.pixels, Output(1));
         let params = params(tiles.with_c(f), l.inputs[1].n, tiles, self.pixels);
-        let (gate, stats) = (Output(0), Output(1));
-        l.dispatch(
-            (&SHADER, "reduce"),
-            &[],
-            &[("tiles_in", Input(0)), ("stats", stats)],
-            &params,
-            workgroups(f, tiles.n),
-        );
-        let weights = [("fc1w", Input(1)), ("fc1b", Input(2)), ("fc2w", Input(3)), ("fc2b", Input(4))];
-        let bindings = [&[("stats_in", stats), ("gate", gate)], &weights[..]].concat();
+        let bindings = [&mlp_bindings(Output(1), 1)[..], &[("gate", Output(0))]].concat();
         l.dispatch((&SHADER, "mlp"), &[], &bindings, &params, workgroups(tiles.n, 1));
     }
+}
+
+/// Lowers mean and maximum of each channel, to `stats`, of the tiles that are input `tiles`.
+pub(super) fn lower_reduce(l: &mut Lowering, tiles: usize, pixels: usize, stats: Operand) {
+    let of = l.inputs[tiles];
+    let params = params(of.with_c(of.c / 2), 0, of, pixels);
+    let bindings = [("tiles_in", Input(tiles)), ("channel_stats", stats)];
+    l.dispatch((&SHADER, "reduce"), &[], &bindings, &params, workgroups(of.c / 2, of.n));
+}
+
+/// What `channel_mlp.wgsl` reads: statistics, and M's four weights from input `first` on.
+pub(super) fn mlp_bindings(stats: Operand, first: usize) -> [(&'static str, Operand); 5] {
+    let [w1, b1, w2, b2] = [0, 1, 2, 3].map(|i| Input(first + i));
+    [("channel_stats_in", stats), ("fc1w", w1), ("fc1b", b1), ("fc2w", w2), ("fc2b", b2)]
 }
 
 /// ReLU(fc1 v), (K).
@@ -307,19 +318,18 @@ impl Operator for ChannelGateBackward {
     fn gpu(&self, l: &mut Lowering) {
         let (gate, k) = (l.inputs[4], l.inputs[1].n);
         let params = params(gate, k, Shape::SCALAR, 0);
-        let hidden = [
-            ("stats_in", Input(0)),
-            ("fc1w", Input(1)),
-            ("fc1b", Input(2)),
-            ("gate_in", Input(4)),
-            ("dgate_in", Input(5)),
-        ];
-        let fc2w = ("fc2w", Input(3));
-        let mut run = |entry, bindings: &[_], grid| {
-            l.dispatch((&SHADER, entry), &[], &[&hidden[..], bindings].concat(), &params, grid);
+        let (stats, of_hidden) = (("channel_stats_in", Input(0)), l.scratch(gate.n * 3 * k));
+        let gates = [("gate_in", Input(4)), ("dgate_in", Input(5))];
+        let mut run = |entry, bindings: &[&[_]], grid| {
+            l.dispatch((&SHADER, entry), &[], &bindings.concat(), &params, grid);
         };
-        run("backward_stats", &[fc2w, ("dstats", Output(0))], workgroups(gate.n, 1));
-        run("backward_fc1", &[fc2w, ("dfc1w", Output(1)), ("dfc1b", Output(2))], workgroups(k, 1));
-        run("backward_fc2", &[("dfc2w", Output(3)), ("dfc2b", Output(4))], workgroups(k, 1));
+        let weights = [("fc1w", Input(1)), ("fc1b", Input(2)), ("fc2w", Input(3))];
+        let out = [("dstats", Output(0)), ("of_hidden", of_hidden)];
+        run("backward_stats", &[&[stats], &weights, &gates, &out], workgroups(gate.n, 1));
+        let of_hidden = ("of_hidden_in", of_hidden);
+        let out = [("dfc1w", Output(1)), ("dfc1b", Output(2))];
+        run("backward_fc1", &[&[stats, of_hidden], &out], Grid::Linear(k * (gate.c + 1)));
+        let out = [("dfc2w", Output(3)), ("dfc2b", Output(4))];
+        run("backward_fc2", &[&gates, &[of_hidden], &out], Grid::Linear(gate.c * (k + 1)));
     }
 }

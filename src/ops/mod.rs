@@ -205,7 +205,7 @@ operators! {
     rtv_weights::RtvWeights,
     sigmoid_gate::SigmoidGate, sigmoid_gate::SigmoidGateBackward,
     spatial_attention::SpatialStats, spatial_attention::SpatialStatsBackward,
-    spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
+    spatial_attention::ChannelGateAndSpatialStats, spatial_attention::SpatialGate, spatial_attention::SpatialGateBackward,
     running_stats::RunningStats,
     squared_loss::SquaredLoss, squared_loss::SquaredLossBackward,
     ssim::Products, ssim::ProductsBackward, ssim::Squares, ssim::SsimLoss, ssim::SsimLossBackward,

@@ -2,12 +2,13 @@
 //! gate = sigmoid(conv7x7([max_c z, mean_c z]) + b), zero padding 3, of z = r cgate, the map behind the channel gate.
 //!
 //! Two operators: [`SpatialStats`] pools the channels, [`SpatialGate`] makes the gates; [`super::gate::Gate`] applies
-//! them.
+//! them. On GPUs [`ChannelGateAndSpatialStats`] makes the channel gates where it pools.
 //!
 //! Gradients: dpre = dgate gate (1 - gate); dstats = dpre convolved with the flipped kernel; dw = correlation of stats
 //! with dpre, db = sum dpre; with c running over the F channels of a pixel, dz = dmean / F + (c is the maximum's ? dmax
 //! : 0), the first channel winning ties, dr = dz cgate, and dcgate = the sum over a channel's pixels of dz r.
 
+use super::channel_attention::{self, ChannelGate};
 #[cfg(feature = "cpu")]
 use super::cpu::*;
 use super::{Graph, Node, Operator, arity, check};
@@ -23,6 +24,27 @@ use crate::tensor::Shape;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpatialStats;
 
+/// [`ChannelGate`] and [`SpatialStats`] of the map that it gates, in one kernel behind the reduction: (r (N, F, h, w), tiles,
+/// fc1.weight, fc1.bias, fc2.weight, fc2.bias) -> maxima and means (N, 2, h, w), cgate (N, F), channel stats (N, 2F).
+///
+/// [`crate::plan::fuse`] makes it, behind the gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelGateAndSpatialStats {
+    /// Pixels of the whole map, h w.
+    pub pixels: usize,
+}
+
+impl ChannelGateAndSpatialStats {
+    fn gate(&self) -> ChannelGate {
+        ChannelGate { pixels: self.pixels }
+    }
+
+    /// Tells whether there is a kernel for so many hidden values.
+    pub(crate) fn takes(kernels: Kernels, hidden: usize) -> bool {
+        kernels != Kernels::SoftwareSimd && hidden <= channel_attention::MAX_HIDDEN
+    }
+}
+
 /// (r, cgate, dstats (N, 2, h, w)) -> dr, dcgate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpatialStatsBackward;
@@ -37,17 +59,21 @@ pub struct SpatialGateBackward;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader {
+    prelude: channel_attention::MLP,
     unchecked: Some(
-        "a pixel's row and column are below the map's, or cut off there, before they are an index, a channel below `f`, a \
-         tile of pixels below their number and a split below `splits`, which is the grid; tiles in workgroup memory are 22 x \
-         22 for 16 x 16 pixels and 7 x 7 taps; loops count up to a parameter or a constant",
+        "a pixel's row and column are below the map's, or cut off there, before they are an index, a channel below `f`, or \
+         cut off there, a tile of pixels below their number and a split below `splits`, which is the grid; tiles in workgroup \
+         memory are 22 x 22 for 16 x 16 pixels and 7 x 7 taps, and what is loaded for more elements is not put there; gates \
+         are there of 64 channels at a time; of the hidden layer as in `channel_attention`; loops count up to a parameter or \
+         a constant",
     ),
     ..Shader::new("spatial_attention", include_str!("../../shaders/spatial_attention.wgsl"))
 };
 
 /// Parameters of all kernels.
-fn params(map: Shape, splits: usize) -> [(&'static str, Param); 5] {
-    [("n", map.n), ("f", map.c), ("h", map.h), ("w", map.w), ("splits", splits)].map(|(name, v)| (name, v.into()))
+fn params(map: Shape, splits: usize, k: usize) -> [(&'static str, Param); 6] {
+    let sizes = [("n", map.n), ("f", map.c), ("h", map.h), ("w", map.w), ("splits", splits), ("k", k)];
+    sizes.map(|(name, v)| (name, v.into()))
 }
 
 /// A workgroup for 16 x 16 pixels.
@@ -117,15 +143,54 @@ impl Operator for SpatialStats {
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
         let bindings = [("r", Input(0)), ("cgate", Input(1)), ("stats", Output(0))];
-        let (kernel, grid) = if l.kernels == Kernels::SoftwareSimd {
-            ("pool_rows", squares(r))
-        } else {
-            // 64 pixels a workgroup, of which a dimension has no more than 65,535.
-            let groups = r.plane().div_ceil(64);
-            let down = groups.div_ceil(65_535);
-            ("pool", Grid::Workgroups(glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32)))
+        let (kernel, grid) = match l.kernels {
+            Kernels::SoftwareSimd => ("pool_rows", squares(r)),
+            _ => ("pool", pixels(r)),
         };
-        l.dispatch((&SHADER, kernel), &[], &bindings, &params(r, 0), grid);
+        l.dispatch((&SHADER, kernel), &[], &bindings, &params(r, 0, 0), grid);
+    }
+}
+
+/// A workgroup for 64 pixels, of which a dimension has no more than 65,535.
+fn pixels(r: Shape) -> Grid {
+    let groups = r.plane().div_ceil(64);
+    let down = groups.div_ceil(65_535);
+    Grid::Workgroups(glam::UVec3::new(groups.div_ceil(down) as u32, down as u32, r.n as u32))
+}
+
+impl Operator for ChannelGateAndSpatialStats {
+    fn name(&self) -> &'static str {
+        "attention.gate_and_stats"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let [r, gated @ ..] = inputs else { return Err("takes a map".into()) };
+        let gated = self.gate().infer(gated)?;
+        Ok([SpatialStats.infer(&[*r, gated[0]])?, gated].concat())
+    }
+
+    fn macs(&self, inputs: &[Shape], outputs: &[Shape]) -> u64 {
+        self.gate().macs(&inputs[1..], &outputs[1..])
+    }
+
+    fn accepts_f16(&self, _: usize, operand: Operand) -> bool {
+        operand == Input(0)
+    }
+
+    #[cfg(feature = "cpu")]
+    fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], cpu: &Cpu<T>) {
+        let (pooled, gated) = out.split_at_mut(1);
+        self.gate().cpu(&x[1..], gated, cpu);
+        let gate = In { shape: gated[0].shape, data: gated[0].data };
+        SpatialStats.cpu(&[In { ..x[0] }, gate], pooled, cpu);
+    }
+
+    fn gpu(&self, l: &mut Lowering) {
+        let r = l.inputs[0];
+        channel_attention::lower_reduce(l, 1, self.pixels, Output(2));
+        let own = [("r", Input(0)), ("stats", Output(0)), ("cgate_out", Output(1))];
+        let bindings = [&own[..], &channel_attention::mlp_bindings(Output(2), 2)].concat();
+        l.dispatch((&SHADER, "gate_and_pool"), &[], &bindings, &params(r, 0, l.inputs[2].n), pixels(r));
     }
 }
 
@@ -182,7 +247,7 @@ impl Operator for SpatialStatsBackward {
 
     fn gpu(&self, l: &mut Lowering) {
         let r = l.inputs[0];
-        let params = params(r, 0);
+        let params = params(r, 0, 0);
         let argmax = l.scratch(r.n * r.plane());
         let (r_in, dstats) = (("r", Input(0)), ("dstats_in", Input(2)));
         let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
@@ -244,7 +309,7 @@ impl Operator for SpatialGate {
         let stats = l.inputs[0];
         let bindings = [("stats_in", Input(0)), ("w", Input(1)), ("b", Input(2)), ("gate", Output(0))];
         let kernel = if l.kernels == Kernels::SoftwareSimd { "gates_rows" } else { "gates" };
-        l.dispatch((&SHADER, kernel), &[], &bindings, &params(stats, 0), squares(stats));
+        l.dispatch((&SHADER, kernel), &[], &bindings, &params(stats, 0, 0), squares(stats));
     }
 }
 
@@ -329,13 +394,12 @@ impl Operator for SpatialGateBackward {
         let gate = l.inputs[2];
         // Workgroups that share the 16 x 16 tiles of pixels: enough to fill a large GPU.
         let splits = (gate.n * gate.h.div_ceil(16) * gate.w.div_ceil(16)).clamp(1, 512);
-        let params = params(gate, splits);
+        let params = params(gate, splits, 0);
         let sums = l.scratch(splits * 99);
-        let pixels = Grid::Threads(glam::UVec3::new(gate.w as u32, gate.h as u32, gate.n as u32));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
         let dpre = [("gate_in", Input(2)), ("dgate", Input(3))];
         let mut run = |entry, bindings: &[_], grid| l.dispatch((&SHADER, entry), &[], bindings, &params, grid);
-        run("backward_stats", &[&dpre[..], &[("w", Input(1)), ("dstats", Output(0))]].concat(), pixels);
+        run("backward_stats", &[&dpre[..], &[("w", Input(1)), ("dstats", Output(0))]].concat(), squares(gate));
         run("backward_weight", &[&dpre[..], &[("stats_in", Input(0)), ("sums", sums)]].concat(), groups(splits));
         run("reduce_weight", &[("sums_in", sums), ("dw", Output(1)), ("db", Output(2))], groups(99));
     }

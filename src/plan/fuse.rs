@@ -7,6 +7,7 @@
 //! And what g3 goes on from would lie in memory while g2 runs: 12.6 MB more in f32 at 512x384, 6.3 MB in f16, where the
 //! peaks are 41.4 and 26.8 MB (`tests/plans.rs` asks for 48 and 30).
 
+mod attention;
 mod channel_stats;
 mod epilogue;
 mod gates;
@@ -23,6 +24,7 @@ pub fn fuse(graph: &Graph, kernels: Option<Kernels>) -> Vec<Node> {
     let reads = Reads::of(graph);
     let nodes = gates::fuse(graph, kernels, &reads, nodes);
     let nodes = channel_stats::fuse(graph, kernels, nodes);
+    let nodes = attention::fuse(graph, kernels, nodes);
     epilogue::fuse(&reads, nodes)
 }
 

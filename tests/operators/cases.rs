@@ -189,6 +189,20 @@ pub fn channel_attention((n, f, k, h, w): (usize, usize, usize, usize, usize), t
     })
 }
 
+/// Channel gates and the spatial statistics behind them: batch, channels, hidden width, rows, columns.
+pub fn gate_and_stats((n, f, k, h, w): (usize, usize, usize, usize, usize)) -> Case {
+    let mut random = Random::new(n * f * h * w + k);
+    let shapes = [(n, f, h, w), (k, f, 1, 1), (1, k, 1, 1), (f, k, 1, 1), (1, f, 1, 1)];
+    let shapes = shapes.map(|(n, c, h, w)| Shape::new(n, c, h, w));
+    let inputs = shapes.map(|shape| (shape, random.vec(shape.len()))).to_vec();
+    Case::of("spatial_attention", "channel gates and spatial statistics".into(), inputs, &[true; 5], 1, |g, x| {
+        let tiles = g.apply1("stats", ChannelStats, &x[..1]).unwrap();
+        let gate = ChannelGate { pixels: h * w };
+        let gated = g.apply("gate", gate, &[&[tiles], &x[1..]].concat()).unwrap();
+        vec![g.apply1("pool", SpatialStats, &[x[0], gated[0]]).unwrap(), gated[0], gated[1]]
+    })
+}
+
 /// Batch, channels, rows, columns.
 pub fn spatial_attention((n, f, h, w): (usize, usize, usize, usize), ties: bool) -> [Case; 2] {
     let mut random = Random::new(n * f * h * w);
@@ -577,6 +591,9 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         cases.extend(sizes.into_iter().flat_map(|size| spatial_attention(size, ties)));
         if !ties {
             cases.extend(sizes.map(gate));
+            let sizes =
+                [(1, 1, 1, 1, 1), (3, 64, 4, 9, 17), (2, 65, 7, 16, 13), (1, 130, 64, 5, 31), (2, 12, 3, 40, 33)];
+            cases.extend(sizes.map(gate_and_stats));
         }
     }
     for len in [1, 255, 256, 257, 4097, 1_052_677] {
