@@ -7,6 +7,7 @@ it is measured: whoever quotes it says so. It needs Python alone.
 Options of `sasnet plan` that choose the network may follow, as --blocks 4 --features 48; without: the paper's.
 
   --half      maps of all features are stored in f16, as the kernels `tiles-f16` do
+  --matrix    the same, and the convolutions among many features are on cooperative matrices, as the kernels `matrix` do
   --measured  what `sasnet bench --layers` printed on a device: its times beside the model's, of that device or the one named
 
 A kernel takes the longest of
@@ -15,10 +16,9 @@ A kernel takes the longest of
                  loop, and what is staged around it (a table of `tools/gpu_compile/`); workgroups that do not fill
                  all cores in their last round count as if they did
   memory         its maps in and out, by the rate of the cache where they fit in half of it, else of the memory
-  latency        the compiler's own cycles of what is one chain of loads, where its table has them
+  latency        the loads that an invocation waits for one after the other, where they are many
 
-and a fixed time for each dispatch with its barrier. Each is a least time: the one GPU measured so far, an H200, took 18.3 ms, 1.8
-times the model (64 to 64 1.5 times, thin convolutions 2.8, attention 2.0; benches/record).
+and a fixed time for each dispatch with its barrier. Each is a least time; docs/kernels.md sets it beside the one GPU measured so far.
 """
 
 import argparse
@@ -35,7 +35,8 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass
 class Device:
-    """A data sheet: what makers publish, but for the microseconds of a dispatch, which are assumed."""
+    """A data sheet: what makers publish, but for a dispatch's microseconds and a load's nanoseconds, which are assumed: of
+    Hopper's second cache microbenchmarks have some 270 cycles, of other GPUs' 100 to 300 ns."""
 
     table: str  # the target of tools/gpu_compile/ whose compiler is nearest
     cores: int  # SM, CU, cores, subslices
@@ -45,34 +46,53 @@ class Device:
     cache: float  # MB of the last level
     cache_rate: float  # GB/s
     dispatch: float  # microseconds
+    load: float  # nanoseconds that an invocation waits for a load from the cache
+    matrix: int = 0  # multiply-adds of a core's matrix unit in a cycle, f16 into f32; 0: the kernels take none
+    schedulers: int = 4  # subgroups of a core that issue an instruction in a cycle
     share: float = 0.85  # of multiply-adds in the inner loop where there is no table that tells
 
 
 DEVICES = {
-    # GH100 whitepaper; the table is an Ampere's.
-    "H100": Device("0x172", 132, 128, 1.98, 3350, 50, 5500, 2.0),
-    "H200": Device("0x172", 132, 128, 1.98, 4800, 50, 5500, 2.0),
-    "RTX 4060": Device("0x172", 24, 128, 2.46, 272, 24, 1500, 2.0),
+    # GH100 whitepaper; the table is an Ampere's. Of the matrix units' rate without sparsity, which takes instructions that
+    # no shading language has, half is to be had by others.
+    "H100": Device("0x172", 132, 128, 1.98, 3350, 50, 5500, 2.0, 150, 1024),
+    "H200": Device("0x172", 132, 128, 1.98, 4800, 50, 5500, 2.0, 150, 1024),
+    "RTX 4060": Device("0x172", 24, 128, 2.46, 272, 24, 1500, 2.0, 120, 256),
     # Two multiply-adds in a cycle only where the compiler pairs them, which it does not.
-    "Radeon 780M": Device("phoenix", 12, 64, 2.7, 90, 2, 700, 3.0),
+    "Radeon 780M": Device("phoenix", 12, 64, 2.7, 90, 2, 700, 3.0, 120, 256, 2),
     # Its compiler shows no machine code.
-    "M2": Device("m1", 10, 128, 1.4, 100, 8, 250, 4.0),
-    "Iris Xe": Device("tgl", 6, 128, 1.3, 68, 3.8, 200, 4.0),
-    "Adreno 730": Device("730", 4, 256, 0.82, 51, 1, 150, 10.0),
+    "M2": Device("m1", 10, 128, 1.4, 100, 8, 250, 4.0, 200),
+    "Iris Xe": Device("tgl", 6, 128, 1.3, 68, 3.8, 200, 4.0, 200),
+    "Adreno 730": Device("730", 4, 256, 0.82, 51, 1, 150, 10.0, 300),
 }
 
-# Operators of the plan: kernels in the table (regular expressions, by channels out: few, many), dispatches, pixels a workgroup.
+
+@dataclass
+class Kernel:
+    """What the model knows of an operator's kernels."""
+
+    row: str  # of the table: a regular expression, with the groups of output channels in it
+    dispatches: int = 1
+    pixels: int | None = None  # of a workgroup
+    loads: int = 0  # that an invocation waits for one after the other with 64 channels, as the shaders have them
+
+
 KERNELS = {
-    "conv3x3": (r"conv3x3\.forward GROUPS={groups} .*GATED=0", 1, 128),
-    "conv3x3.with_stats": (r"conv3x3\.forward_stats GROUPS={groups} ", 1, 128),
-    "conv3x3.gated": (r"conv3x3\.forward GROUPS={groups} .*GATED=1", 1, 128),
-    "spatial_attention.stats": (r"spatial_attention\.pool ", 1, 64),
-    "spatial_attention.gate": (r"spatial_attention\.gates ", 1, 256),
-    "channel_attention.gate": (r"channel_attention\.(mlp|reduce) ", 2, None),
+    "conv3x3": Kernel(r"conv3x3\.forward GROUPS={groups} .*GATED=0", pixels=128),
+    "conv3x3.with_stats": Kernel(r"conv3x3\.forward_stats GROUPS={groups} ", pixels=128),
+    "conv3x3.gated": Kernel(r"conv3x3\.forward GROUPS={groups} .*GATED=1", pixels=128),
+    # Two rounds of tiles, then the hidden layer, the gates and four times 16 channels.
+    "attention.gate_and_stats": Kernel(r"spatial_attention\.gate_and_pool ", dispatches=2, pixels=64, loads=8),
+    "spatial_attention.gate": Kernel(r"spatial_attention\.gates ", pixels=256, loads=1),
 }
 # What is staged around the inner loop, in parts of it: instructions of a chunk, as counted for sm_90.
 STAGED = {8: 0.06, 3: 0.30, 1: 0.30}
-CHAINS = ("channel_attention.gate", "spatial_attention.gate", "spatial_attention.stats")
+
+# The kernel on matrices: multiply-adds of a turn of a subgroup's loop (8 products of 16x16x16), what is staged around it, in
+# parts of it (by 0x172's code), and loads that an invocation waits for: of four chunks three times inputs, and each tap's weights.
+MATRIX = Kernel(r"conv3x3_matrix16\.forward_hidden(_stats)? ", pixels=128, loads=48)
+MATRIX_TURN = 8 * 16**3
+MATRIX_STAGED = 2.9
 
 
 @dataclass
@@ -111,43 +131,50 @@ def plan(sasnet, size, half, options):
     return steps, text[text.index("\n\n") :].strip()
 
 
-def table(target):
-    """Rows of a target's table, f32: kernel -> (cycles, instructions of the loop, multiply-adds of it), None = not said."""
-    text = (HERE / "gpu_compile" / f"{target}.md").read_text().split("\n## ")[1]
+def table(target, family=None):
+    """Rows of a target's table, those of a family or f32's: kernel -> (instructions of the loop, multiply-adds of it), None =
+    not said."""
+    text = (HERE / "gpu_compile" / f"{target}.md").read_text()
+    parts = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
     number = lambda cell: None if cell == "-" else float(cell)
     rows = {}
-    for line in text.splitlines():
+    for line in parts.get(family or next(iter(parts)), "").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 14 and "." in cells[0]:
-            rows[cells[0] + " "] = tuple(number(cells[i]) for i in (6, 7, 8))
+            rows[cells[0] + " "] = tuple(number(cells[i]) for i in (7, 8))
     assert rows, f"{target}.md has no kernels: has its form changed?"
     return rows
 
 
-def milliseconds(step, device, rows):
-    """What each bound alone takes, and all together."""
-    pattern, dispatches, pixels = KERNELS.get(step.op, (None, 1, None))
+def milliseconds(step, device, rows, matrices):
+    """What all bounds together take, and the name of the longest. On matrices where rows of them are given."""
+    kernel = KERNELS.get(step.op, Kernel(""))
     _, channels, height, width = step.shape
     groups = 8 if channels > 16 else 3 if channels > 4 else 1
-    if pattern:
-        # Narrow tiles have twice the groups.
-        pattern = pattern.format(groups="(8|16)" if groups == 8 else groups)
+    on_matrices = matrices and step.op == "conv3x3.with_stats"
+    if on_matrices:
+        kernel, rows = MATRIX, matrices
+    # Narrow tiles have twice the groups.
+    pattern = kernel.row.format(groups="(8|16)" if groups == 8 else groups)
     found = [row for name, row in rows.items() if pattern and re.match(pattern, name)]
     if not found and rows and pattern:
         raise SystemExit(f"no kernel of {device.table}.md is like {pattern}")
-    cycles, loop, products = found[0] if found else (None, None, None)
-    bounds = {"multiply-adds": 0.0, "memory": 0.0, "latency": 0.0, "dispatch": dispatches * device.dispatch / 1e3}
+    loop, products = found[0] if found else (None, None)
+    bounds = {"multiply-adds": 0.0, "memory": 0.0, "dispatch": kernel.dispatches * device.dispatch / 1e3}
     if step.macs:
-        share = products / loop if loop else device.share
-        share /= 1 + STAGED[groups] if step.op.startswith("conv3x3") else 1
-        peak = device.cores * device.lanes * device.ghz * 1e9
-        workgroups = math.ceil(height * width / pixels) if pixels else 1
+        # Multiply-adds of a core in a cycle.
+        if on_matrices:
+            issued = device.schedulers * MATRIX_TURN / (loop * (1 + MATRIX_STAGED))
+            rate = min(issued, device.matrix)
+        else:
+            staged = STAGED[groups] if step.op.startswith("conv3x3") else 0
+            rate = device.lanes * (products / loop if loop else device.share) / (1 + staged)
+        workgroups = math.ceil(height * width / kernel.pixels) if kernel.pixels else 1
         filled = workgroups / (math.ceil(workgroups / device.cores) * device.cores)
-        bounds["multiply-adds"] = 1e3 * step.macs / (peak * share * filled)
+        bounds["multiply-adds"] = 1e3 * step.macs / (device.cores * device.ghz * 1e9 * rate * filled)
     rate = device.cache_rate if step.bytes < device.cache * 1e6 / 2 else device.memory
     bounds["memory"] = step.bytes / (rate * 1e6)
-    if step.op in CHAINS:
-        bounds["latency"] = sum(row[0] or 0 for row in found) / (device.ghz * 1e6)
+    bounds["latency"] = kernel.loads * device.load / 1e6
     longest = max((v, name) for name, v in bounds.items() if name != "dispatch")
     total = longest[0] + bounds["dispatch"]
     return total, longest[1] if longest[0] > bounds["dispatch"] else "dispatch"
@@ -177,6 +204,7 @@ def main():
     parser.add_argument("--sasnet", default=HERE.parent / "target/release/sasnet")
     parser.add_argument("--size", default="512x384")
     parser.add_argument("--half", action="store_true")
+    parser.add_argument("--matrix", action="store_true")
     parser.add_argument("--device", action="append", choices=DEVICES)
     parser.add_argument("--measured")
     args, options = parser.parse_known_args()
@@ -187,14 +215,19 @@ def main():
         if args.device == [None]:
             nearest = f"name the nearest by --device: {', '.join(DEVICES)}"
             parser.error(f"there is no data sheet of the device of {args.measured}; {nearest}")
-    steps, said = plan(args.sasnet, args.size, args.half, options)
-    print(f"A model, not a measurement. {said.splitlines()[0]}{', maps in f16' if args.half else ''}\n")
-    dispatches = sum(KERNELS.get(step.op, (None, 1, None))[1] for step in steps)
+    steps, said = plan(args.sasnet, args.size, args.half or args.matrix, options)
+    how = ", on matrices of f16" if args.matrix else ", maps in f16" if args.half else ""
+    print(f"A model, not a measurement. {said.splitlines()[0]}{how}\n")
+    dispatches = sum(KERNELS.get(step.op, Kernel("")).dispatches for step in steps)
     for name in args.device or DEVICES:
         device, rows = DEVICES[name], table(DEVICES[name].table)
+        if args.matrix and not device.matrix:
+            print(f"## {name}: left out, no table has its matrices\n")
+            continue
+        matrices = table(device.table, "matrix") if args.matrix else {}
         sums = defaultdict(lambda: [0, 0.0, defaultdict(float)])
         for step in steps:
-            total, bound = milliseconds(step, device, rows)
+            total, bound = milliseconds(step, device, rows, matrices)
             entry = sums[kind(step)]
             entry[0] += 1
             entry[1] += total
