@@ -1,6 +1,6 @@
 // A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 // transforms. Two channels are one complex plane z, b[first] + i b[first + plane].
-// One invocation: one value; of `radix2`, 3, 4, 5 and 8 so many values.
+// One invocation: one value; of `radix2`, 3, 4, 5, 6 and 8 so many values.
 
 struct Params {
     h: u32,
@@ -153,6 +153,14 @@ fn dft4(x: array<vec2f, 4>) -> array<vec2f, 4> {
     return array(even[0] + odd[0], even[1] + turned, even[0] - odd[0], even[1] - turned);
 }
 
+fn dft6(x: array<vec2f, 6>) -> array<vec2f, 6> {
+    let even = dft3(array(x[0], x[2], x[4]));
+    let odd = dft3(array(x[1], x[3], x[5]));
+    let o1 = 0.5 * odd[1] + 0.8660254037844386 * quarter(odd[1]);
+    let o2 = 0.8660254037844386 * quarter(odd[2]) - 0.5 * odd[2];
+    return array(even[0] + odd[0], even[1] + o1, even[2] + o2, even[0] - odd[0], even[1] - o1, even[2] - o2);
+}
+
 fn dft8(x: array<vec2f, 8>) -> array<vec2f, 8> {
     let even = dft4(array(x[0], x[2], x[4], x[6]));
     let odd = dft4(array(x[1], x[3], x[5], x[7]));
@@ -267,6 +275,29 @@ fn radix5(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     put_of(b, 2u, times(y[2], w2));
     put_of(b, 3u, times(y[3], w3));
     put_of(b, 4u, times(y[4], w4));
+}
+
+@compute @workgroup_size(256)
+fn radix6(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 6u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 6u);
+    let y = dft6(array(
+        value_of(b, 0u), value_of(b, 1u), value_of(b, 2u), value_of(b, 3u), value_of(b, 4u), value_of(b, 5u),
+    ));
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    let w3 = times(w1, w2);
+    let w4 = times(w2, w2);
+    let w5 = times(w2, w3);
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
+    put_of(b, 3u, times(y[3], w3));
+    put_of(b, 4u, times(y[4], w4));
+    put_of(b, 5u, times(y[5], w5));
 }
 
 @compute @workgroup_size(256)

@@ -271,6 +271,7 @@ impl Pass {
             3 => ("radix3", 3),
             4 => ("radix4", 4),
             5 => ("radix5", 5),
+            6 => ("radix6", 6),
             8 => ("radix8", 8),
             _ => ("transform", 1),
         }
@@ -278,7 +279,11 @@ impl Pass {
 
     /// Those of lines of length n, one at least.
     fn all(n: usize, down: bool, inverse: bool) -> impl Iterator<Item = Pass> {
-        let radices = if n == 1 { vec![1] } else { radices(n) };
+        let mut radices = if n == 1 { vec![1] } else { radices(n) };
+        // One pass of what would be two: they wait for memory.
+        if let Some(i) = radices.windows(2).position(|two| two == [2, 3]) {
+            radices.splice(i..i + 2, [6]);
+        }
         radices.into_iter().scan(1, move |done, radix| {
             let s = std::mem::replace(done, *done * radix);
             Some(Pass::new(n / s, s, radix, n, down, inverse))

@@ -79,6 +79,8 @@ pub const MUTATIONS: &[Mutation] = &[
     ("periodic_solve", "radix4", "times(y[3], w3)", "times(y[3], w1)"),
     ("periodic_solve", "radix5", "s2 * difference1 - s1", "s2 * difference1 + s1"),
     ("periodic_solve", "radix5", "times(y[4], w4)", "y[4]"),
+    ("periodic_solve", "radix6", "0.5 * odd[1] + 0.866", "0.5 * odd[1] - 0.866"),
+    ("periodic_solve", "radix6", "times(y[5], w5)", "y[5]"),
     ("periodic_solve", "radix8", "quarter(odd[3]) - odd[3]", "quarter(odd[3]) + odd[3]"),
     ("periodic_solve", "radix8", "times(y[7], w7)", "y[7]"),
     ("periodic_solve", "transform", "select(-sine, sine", "select(sine, sine"),
