@@ -232,7 +232,7 @@ impl Operator for PeriodicSolve {
                         ("z", z[1]),
                     ];
                     let params = sizes.iter().chain(&pass.params).map(|(name, v)| (*name, Param::from(*v)));
-                    let params: Vec<_> = params.chain(numbers.clone()).collect();
+                    let params: Vec<_> = params.chain(numbers).collect();
                     let (entry, values) = pass.kernel();
                     l.dispatch((&SHADER, entry), &constants, &bindings, &params, Grid::Linear(plane / values));
                     z.reverse();
