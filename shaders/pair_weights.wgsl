@@ -1,12 +1,13 @@
 // Weights of the pairs of 8-neighbours: d = squared distance of their features, scaled so that its least and greatest
 // value over all pairs become 0 and 1; w = factor (exp(-bandwidth d) + floor), times another weight where there is one.
-// `extremes`: a workgroup finds the least and the greatest of a strided share of pixels; `range`: one workgroup of all;
+// `extremes`: a workgroup finds the least and the greatest of a share of pixels; `range`: one workgroup of all;
 // `weights`: one invocation for a pixel's four pairs.
 
 struct Params {
     h: u32,
     w: u32,
     parts: u32, // workgroups of `extremes`
+    lanes: u32, // their invocations that take pixels side by side
     product: u32, // 1: times another weight
     bandwidth: f32,
     factor: f32,
@@ -25,20 +26,29 @@ struct Params {
 // Larger than any distance.
 const NONE = 3e38;
 
-// Squared distance of a pixel and its neighbour of kind `pair`, right, below, right below, left below; NONE where that
-// is outside.
-fn distance_of(i: u32, pair: u32) -> f32 {
-    let here = quotient(i, p.w);
-    let row = here + select(0u, 1u, pair > 0u);
-    let column = i - here * p.w + select(0u, 1u, pair == 0u || pair == 2u) - select(0u, 1u, pair == 3u);
-    // One left of the first column is a large number.
-    if row >= p.h || column >= p.w {
-        return NONE;
-    }
+fn features(i: u32) -> vec3f {
     let plane = p.h * p.w;
-    let j = row * p.w + column;
-    let d = vec3f(x[i], x[i + plane], x[i + 2u * plane]) - vec3f(x[j], x[j + plane], x[j + 2u * plane]);
-    return dot(d, d);
+    return vec3f(x[i], x[i + plane], x[i + 2u * plane]);
+}
+
+fn square(v: vec3f) -> f32 {
+    return dot(v, v);
+}
+
+// Squared distances of a pixel and its neighbours right, below, right below, left below; NONE where one is outside.
+fn distances_of(i: u32) -> vec4f {
+    let row = quotient(i, p.w);
+    let column = i - row * p.w;
+    let right = select(0u, 1u, column + 1u < p.w);
+    let left = select(0u, 1u, column > 0u);
+    let below = i + select(0u, p.w, row + 1u < p.h);
+    let here = features(i);
+    let d = vec4f(
+        square(features(i + right) - here), square(features(below) - here),
+        square(features(below + right) - here), square(features(below - left) - here),
+    );
+    let is_inside = vec4<bool>(right == 1u, below > i, right == 1u && below > i, left == 1u && below > i);
+    return select(vec4f(NONE), d, is_inside);
 }
 
 var<workgroup> both: array<vec2f, 256>;
@@ -60,13 +70,13 @@ fn extremes_of(lane: u32, v: vec2f) -> vec2f {
 @compute @workgroup_size(256)
 fn extremes(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     var v = vec2f(NONE, -NONE);
-    for (var i = group.x * 256u + lane; i < p.h * p.w; i += p.parts * 256u) {
-        for (var pair = 0u; pair < 4u; pair++) {
-            let d = distance_of(i, pair);
-            if d < NONE {
-                v = vec2f(min(v.x, d), max(v.y, d));
-            }
-        }
+    let steps = (p.h * p.w + p.parts * 256u - 1u) / (p.parts * 256u);
+    let first = (group.x * 256u + lane / p.lanes * p.lanes) * steps;
+    for (var i = first + lane % p.lanes; i < min(first + steps * p.lanes, p.h * p.w); i += p.lanes) {
+        let d = distances_of(i);
+        let greatest = select(d, vec4f(-NONE), d == vec4f(NONE));
+        v.x = min(v.x, min(min(d.x, d.y), min(d.z, d.w)));
+        v.y = max(v.y, max(max(greatest.x, greatest.y), max(greatest.z, greatest.w)));
     }
     v = extremes_of(lane, v);
     if lane == 0u {
@@ -96,12 +106,12 @@ fn weights(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) g
     if i >= p.h * p.w {
         return;
     }
+    let distances = distances_of(i);
     for (var pair = 0u; pair < 4u; pair++) {
-        let d = distance_of(i, pair);
         let at = pair * p.h * p.w + i;
         var weight = 0.0;
-        if d < NONE {
-            weight = p.factor * (exp(-p.bandwidth * ((d - scale_in[0].x) * scale_in[0].y)) + p.floor);
+        if distances[pair] < NONE {
+            weight = p.factor * (exp(-p.bandwidth * ((distances[pair] - scale_in[0].x) * scale_in[0].y)) + p.floor);
             if p.product == 1u {
                 weight *= other[at];
             }

@@ -1,394 +1,406 @@
 // Conjugate gradients for A u = f, (A u)_i = u_i + sum_j w_ij (u_i - u_j) over the pairs of neighbours, preconditioned by
 // the diagonal; three channels, each with numbers of its own:
-// q = A p, alpha = r.z / p.q, u += alpha p, r -= alpha q, z = r / diagonal, beta = new r.z / old, p = z + beta p.
-// r, p, q and the diagonal are stored by twos of pixels side by side, which begin at even columns; beyond the picture's
-// last column of an odd number lies 0.
-// `start`, `multiply`: an invocation goes down strips of two columns, a few rows each; `update`: it takes a strided share
-// of the twos; a workgroup sums up what its invocations have. `begin`, `alpha`, `beta`: one workgroup adds the workgroups'
-// sums, in a fixed order. `copy`, `direction`: one invocation, one two. Iterations after all channels are done have
-// nothing to do, and change nothing.
+// q = A p, alpha = r.z / p.q, u += alpha p, r -= alpha q, z = r / diagonal, p = z + beta p, where beta, new r.z / old, is
+// alpha^2 (q.q / diagonal) / old - 1, since p.q is z.q: so it is there before r is.
+// Weights, r, p, q and the diagonal are stored by fours of pixels side by side, which begin at columns that 4 divides;
+// beyond the picture's last column lies 0. A pair's weight is 0 where one of its pixels is outside: what is loaded for that
+// one is any other pixel.
+// `pack`: one invocation, one four. `start`, `multiply`, `update`: an invocation takes a share of the fours, and a
+// workgroup adds up what its invocations have, in a fixed order. What all have each workgroup of the next kernel adds up
+// for itself, and one alone in `settle`, for the next run, which begins with `resume`. Iterations after all channels are
+// done have nothing to do, and change nothing.
 
 struct Params {
     h: u32,
     w: u32,
-    twos: u32, // of a row: w / 2, rounded up
-    rows: u32, // of a strip
+    fours: u32, // of a row: w / 4, rounded up
     pairs: u32, // 2: right, below; 4: right below, left below, too
     parts: u32, // workgroups that sum
+    from_part: u32, // of the sums: the first that is read
+    to_part: u32, // the first that is written
+    lanes: u32, // invocations of a workgroup that take fours side by side
+    from_f: u32, // 1: u begins as f
     limit: f32, // least |r|^2 / |f|^2
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // (pairs, h, w), at the pair's upper or left pixel, 0 where it has no other
+@group(0) @binding(2) var<storage, read> pairs: array<f32>; // (pairs, h, w): weights, at the pair's upper or left pixel, 0 where it has no other
 @group(0) @binding(3) var<storage, read> f: array<f32>; // (3, h, w)
-@group(0) @binding(4) var<storage, read> x: array<Pair>; // (3, h, twos): u, or the direction p
-@group(0) @binding(5) var<storage, read_write> r: array<Pair>; // (3, h, twos)
-@group(0) @binding(6) var<storage, read_write> d: array<Pair>; // (3, h, twos): the direction p
-@group(0) @binding(7) var<storage, read_write> inverse: array<Pair>; // (h, twos): 1 / diagonal
-@group(0) @binding(8) var<storage, read_write> sums: array<f32>; // (3, parts, 3): sum, share, channel
-@group(0) @binding(9) var<storage, read> sums_in: array<f32>;
-@group(0) @binding(10) var<storage, read_write> numbers: array<f32>; // (4, 3): r.z, alpha, beta, least |r|^2; channel
-@group(0) @binding(11) var<storage, read> numbers_in: array<f32>;
-@group(0) @binding(12) var<storage, read_write> running: array<f32>; // (3): 1 until a channel is done
-@group(0) @binding(13) var<storage, read_write> u: array<f32>; // (3, h, w)
-@group(0) @binding(14) var<storage, read_write> q: array<Pair>; // (3, h, twos)
-@group(0) @binding(15) var<storage, read> q_in: array<Pair>;
-@group(0) @binding(16) var<storage, read> inverse_in: array<Pair>; // (h, twos)
-@group(0) @binding(17) var<storage, read> r_in: array<Pair>;
-@group(0) @binding(18) var<storage, read> running_in: array<f32>;
+@group(0) @binding(4) var<storage, read_write> u: array<f32>; // (3, h, w)
+@group(0) @binding(5) var<storage, read_write> u4: array<Quad>; // (3, h, fours)
+@group(0) @binding(6) var<storage, read_write> packed: array<Quad>; // (pairs, h, fours): the weights
+@group(0) @binding(7) var<storage, read> weights: array<Quad>;
+@group(0) @binding(8) var<storage, read> x: array<Quad>; // (3, h, fours): u, or the direction p
+@group(0) @binding(9) var<storage, read_write> r: array<Quad>; // (3, h, fours)
+@group(0) @binding(10) var<storage, read> r_in: array<Quad>;
+@group(0) @binding(11) var<storage, read_write> d: array<Quad>; // (3, h, fours): the direction p
+@group(0) @binding(12) var<storage, read_write> inverse: array<Quad>; // (h, fours): 1 / diagonal
+@group(0) @binding(13) var<storage, read> inverse_in: array<Quad>;
+@group(0) @binding(14) var<storage, read_write> q: array<Quad>; // (3, h, fours)
+@group(0) @binding(15) var<storage, read> q_in: array<Quad>;
+@group(0) @binding(16) var<storage, read_write> sums: array<f32>; // (3 parts, 3, 3): share, channel, sum. p.q, q.q / diagonal; twice r.z, r.r, least r.r
+@group(0) @binding(17) var<storage, read_write> numbers: array<f32>; // (3, 3): channel; r.z, r.r, least r.r
+@group(0) @binding(18) var<storage, read> numbers_in: array<f32>;
+@group(0) @binding(19) var<storage, read_write> running: array<f32>; // (3): 1 until a channel is done
 
-fn done() -> bool {
-    return running_in[0] + running_in[1] + running_in[2] == 0.0;
-}
-
-// x of two pixels a and b, and of those left and right of them.
-struct Row {
-    left: vec3f,
-    a: vec3f,
-    b: vec3f,
-    right: vec3f,
-}
-
-// A pair of columns, some rows long, from above to below.
-struct Strip {
-    row: u32,
-    end: u32,
-    i: u32, // pixel a
-    j: u32, // the two
-    has_left: bool,
-    has_b: bool,
-    has_right: bool,
-    above: Row,
-    here: Row,
-    up: vec4f, // weights of pairs that end here: below of a and b, right below of a, left below of b
-}
-
-// The row around the two j.
-fn row_of(s: Strip, j: u32) -> Row {
-    let n = p.h * p.twos;
-    let red = two(x[j]);
-    let green = two(x[j + n]);
-    let blue = two(x[j + 2u * n]);
-    var row = Row(vec3f(), vec3f(red.x, green.x, blue.x), vec3f(red.y, green.y, blue.y), vec3f());
-    if s.has_left {
-        row.left = vec3f(two(x[j - 1u]).y, two(x[j + n - 1u]).y, two(x[j + 2u * n - 1u]).y);
-    }
-    if s.has_right {
-        row.right = vec3f(two(x[j + 1u]).x, two(x[j + n + 1u]).x, two(x[j + 2u * n + 1u]).x);
-    }
-    return row;
-}
-
-// Weights of the pairs that go down from a and b: below of both, right below of a, left below of b.
-fn down_of(i: u32) -> vec4f {
-    let plane = p.h * p.w;
-    var down = vec4f(weights[plane + i], weights[plane + i + 1u], 0.0, 0.0);
-    if p.pairs == 4u {
-        down = vec4f(down.xy, weights[2u * plane + i], weights[3u * plane + i + 1u]);
-    }
-    return down;
-}
-
-fn strips() -> u32 {
-    return p.twos * ((p.h + p.rows - 1u) / p.rows);
-}
-
-fn strip_of(index: u32) -> Strip {
-    let number = quotient(index, p.twos);
-    let column = 2u * (index - number * p.twos);
-    let row = number * p.rows;
-    var s = Strip();
-    s.row = row;
-    s.end = min(row + p.rows, p.h);
-    s.i = row * p.w + column;
-    s.j = row * p.twos + column / 2u;
-    s.has_left = column > 0u;
-    s.has_b = column + 1u < p.w;
-    s.has_right = column + 2u < p.w;
-    s.here = row_of(s, s.j);
-    if row > 0u {
-        s.above = row_of(s, s.j - p.twos);
-        s.up = down_of(s.i - p.w);
-    }
-    return s;
-}
-
-// A x and the diagonal at two pixels.
-struct Product {
-    a: vec3f,
-    b: vec3f,
-    diagonal: vec2f,
-}
-
-// The product at the strip's next row.
-fn product(strip: ptr<function, Strip>) -> Product {
-    let s = *strip;
-    let plane = p.h * p.w;
-    var below = Row();
-    if s.row + 1u < p.h {
-        below = row_of(s, s.j + p.twos);
-    }
-    let here = s.here;
-    let down = down_of(s.i);
-    let right = vec2f(weights[s.i], weights[s.i + 1u]); // of a, of b
-    var left = 0.0; // of a
-    if s.has_left {
-        left = weights[s.i - 1u];
-    }
-    var y = Product();
-    y.a = here.a + right.x * (here.a - here.b) + left * (here.a - here.left);
-    y.a += down.x * (here.a - below.a) + s.up.x * (here.a - s.above.a);
-    y.b = here.b + right.y * (here.b - here.right) + right.x * (here.b - here.a);
-    y.b += down.y * (here.b - below.b) + s.up.y * (here.b - s.above.b);
-    y.diagonal = 1.0 + right + vec2f(left, right.x) + down.xy + s.up.xy;
-    if p.pairs == 4u {
-        // Of a left below and left above, of b right below and right above.
-        let down_left = weights[3u * plane + s.i];
-        let down_right = weights[2u * plane + s.i + 1u];
-        var up_left = 0.0;
-        var up_right = 0.0;
-        if s.row > 0u && s.has_left {
-            up_left = weights[2u * plane + s.i - p.w - 1u];
-        }
-        if s.row > 0u && s.has_right {
-            up_right = weights[3u * plane + s.i - p.w + 2u];
-        }
-        y.a += down.z * (here.a - below.b) + up_left * (here.a - s.above.left);
-        y.a += down_left * (here.a - below.left) + s.up.w * (here.a - s.above.b);
-        y.b += down_right * (here.b - below.right) + s.up.z * (here.b - s.above.a);
-        y.b += down.w * (here.b - below.a) + up_right * (here.b - s.above.right);
-        y.diagonal += vec2f(down.z + up_left + down_left + s.up.w, down_right + s.up.z + down.w + up_right);
-    }
-    if !s.has_b {
-        y.b = vec3f();
-    }
-    (*strip).row += 1u;
-    (*strip).i += p.w;
-    (*strip).j += p.twos;
-    (*strip).above = here;
-    (*strip).here = below;
-    (*strip).up = down;
-    return y;
-}
-
-var<workgroup> tree3: array<vec3f, 256>;
-
-// As tree_sum, of three channels.
-fn tree_sum3(lane: u32, value: vec3f) -> vec3f {
-    workgroupBarrier(); // an earlier call's result has been read
-    tree3[lane] = value;
-    workgroupBarrier();
-    for (var width = 128u; width > 0u; width /= 2u) {
-        if lane < width {
-            tree3[lane] += tree3[lane + width];
-        }
-        workgroupBarrier();
-    }
-    return tree3[0];
-}
-
-// Puts sum number n of this workgroup's share where it belongs.
-fn put_sum(lane: u32, group: u32, n: u32, value: vec3f) {
-    let sum = tree_sum3(lane, value);
-    if lane < 3u {
-        sums[(n * p.parts + group) * 3u + lane] = sum[lane];
-    }
-}
-
-// Sum number n of all shares.
-fn total(lane: u32, n: u32) -> vec3f {
-    var sum = vec3f();
-    for (var i = lane; i < p.parts; i += 256u) {
-        let at = (n * p.parts + i) * 3u;
-        sum += vec3f(sums_in[at], sums_in[at + 1u], sums_in[at + 2u]);
-    }
-    return tree_sum3(lane, sum);
-}
-
-// The pixel a of a two, and whether b is in the picture.
-struct Place {
-    i: u32,
-    has_b: bool,
-}
-
-fn place(j: u32) -> Place {
-    let row = quotient(j, p.twos);
-    let column = 2u * (j - row * p.twos);
-    return Place(row * p.w + column, column + 1u < p.w);
-}
-
-// q = f, by twos
+// Weights, r = f and x = u by fours; u = f where it begins so.
 @compute @workgroup_size(256)
-fn copy(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let j = linear_index(gid, groups, 256u);
-    let n = p.h * p.twos;
+    let n = p.h * p.fours;
     if j >= n {
         return;
     }
-    let to = place(j);
-    for (var c = 0u; c < 3u; c++) {
-        let at = c * p.h * p.w + to.i;
-        var b = 0.0;
-        if to.has_b {
-            b = f[at + 1u];
+    let row = quotient(j, p.fours);
+    let column = 4u * (j - row * p.fours);
+    let inside = min(p.w - column, 4u);
+    for (var pair = 0u; pair < p.pairs; pair++) {
+        var v = vec4f();
+        for (var k = 0u; k < inside; k++) {
+            v[k] = pairs[(pair * p.h + row) * p.w + column + k];
         }
-        q[c * n + j] = pair(vec2f(f[at], b));
+        packed[pair * n + j] = quad(v);
+    }
+    for (var c = 0u; c < 3u; c++) {
+        var f4 = vec4f();
+        var solution = vec4f();
+        for (var k = 0u; k < inside; k++) {
+            let i = (c * p.h + row) * p.w + column + k;
+            f4[k] = f[i];
+            if p.from_f == 1u {
+                u[i] = f[i];
+            }
+            solution[k] = u[i];
+        }
+        r[c * n + j] = quad(f4);
+        q[c * n + j] = quad(solution);
     }
 }
 
-fn f3(i: u32) -> vec3f {
-    let plane = p.h * p.w;
-    return vec3f(f[i], f[i + plane], f[i + 2u * plane]);
+// The four j, and its neighbours.
+struct Place {
+    j: u32,
+    left: u32, // 1: there is a four to the left
+    right: u32, // to the right
+    above: u32, // that above, or j itself
+    below: u32,
 }
 
-// u = x, r = f - A u, p = z; sums r.z, r.r, f.f
+fn place(j: u32) -> Place {
+    let row = quotient(j, p.fours);
+    let column = j - row * p.fours;
+    let left = select(0u, 1u, column > 0u);
+    let right = select(0u, 1u, column + 1u < p.fours);
+    return Place(j, left, right, j - select(0u, p.fours, row > 0u), j + select(0u, p.fours, row + 1u < p.h));
+}
+
+// A channel's values at four pixels, and at those left and right of each.
+struct Line {
+    left: vec4f,
+    own: vec4f,
+    right: vec4f,
+}
+
+// x of the four j of a plane, which is that of the place, or above or below it.
+fn line(plane: u32, j: u32, at: Place) -> Line {
+    let own = four(x[plane + j]);
+    let left = four(x[plane + j - at.left]).w;
+    let right = four(x[plane + j + at.right]).x;
+    return Line(vec4f(left, own.xyz), own, vec4f(own.yzw, right));
+}
+
+// Weights of the pairs of four pixels, by where the other pixel is.
+struct Weights {
+    left: vec4f,
+    right: vec4f,
+    above: vec4f,
+    below: vec4f,
+    above_left: vec4f,
+    above_right: vec4f,
+    below_left: vec4f,
+    below_right: vec4f,
+}
+
+fn weights_of(at: Place) -> Weights {
+    let n = p.h * p.fours;
+    let has_left = at.left == 1u;
+    let has_right = at.right == 1u;
+    let has_above = at.above < at.j;
+    var w = Weights();
+    w.right = four(weights[at.j]);
+    w.left = vec4f(select(0.0, four(weights[at.j - at.left]).w, has_left), w.right.xyz);
+    w.below = four(weights[n + at.j]);
+    w.above = select(vec4f(), four(weights[n + at.above]), has_above);
+    if p.pairs == 4u {
+        let to_right = 2u * n + at.above;
+        let to_left = 3u * n + at.above;
+        w.below_right = four(weights[2u * n + at.j]);
+        w.below_left = four(weights[3u * n + at.j]);
+        let first = select(0.0, four(weights[to_right - at.left]).w, has_left);
+        let last = select(0.0, four(weights[to_left + at.right]).x, has_right);
+        w.above_left = select(vec4f(), vec4f(first, four(weights[to_right]).xyz), has_above);
+        w.above_right = select(vec4f(), vec4f(four(weights[to_left]).yzw, last), has_above);
+    }
+    return w;
+}
+
+// 1 + the sum of the weights
+fn diagonal(w: Weights) -> vec4f {
+    let straight = w.left + w.right + w.above + w.below;
+    return 1.0 + straight + (w.above_left + w.above_right + w.below_left + w.below_right);
+}
+
+// x and A x of a channel.
+struct Product {
+    x: vec4f,
+    y: vec4f,
+}
+
+fn product(plane: u32, at: Place, w: Weights) -> Product {
+    let here = line(plane, at.j, at);
+    let above = line(plane, at.above, at);
+    let below = line(plane, at.below, at);
+    let x = here.own;
+    var y = x + w.right * (x - here.right) + w.left * (x - here.left);
+    y += w.below * (x - below.own) + w.above * (x - above.own);
+    if p.pairs == 4u {
+        y += w.below_left * (x - below.left) + w.below_right * (x - below.right);
+        y += w.above_left * (x - above.left) + w.above_right * (x - above.right);
+    }
+    return Product(x, y);
+}
+
+// The fours that an invocation takes: every p.lanes-th from `first` to before `end`.
+struct Share {
+    first: u32,
+    end: u32,
+}
+
+fn share(lane: u32, group: u32) -> Share {
+    let n = p.h * p.fours;
+    let steps = (n + p.parts * 256u - 1u) / (p.parts * 256u);
+    let first = (group * 256u + lane / p.lanes * p.lanes) * steps;
+    return Share(first + lane % p.lanes, min(first + steps * p.lanes, n));
+}
+
+const NUMBERS = 9u; // three sums of three channels
+const SLICES = 28u; // that a workgroup has invocations for
+
+var<workgroup> terms: array<f32, 2304>; // of 256 invocations
+var<workgroup> slices: array<f32, 256>;
+var<workgroup> added: array<f32, NUMBERS>;
+
+// Adds up `count` slices of each number.
+fn add_slices(lane: u32, count: u32, slice: f32) {
+    slices[lane] = slice;
+    workgroupBarrier();
+    if lane < NUMBERS {
+        var sum = 0.0;
+        for (var i = 0u; i < count; i++) {
+            sum += slices[i * NUMBERS + lane];
+        }
+        added[lane] = sum;
+    }
+    workgroupBarrier();
+}
+
+// Puts the sums of this workgroup where they belong.
+fn put_sums(lane: u32, group: u32, red: vec3f, green: vec3f, blue: vec3f) {
+    for (var i = 0u; i < 3u; i++) {
+        terms[lane * NUMBERS + i] = red[i];
+        terms[lane * NUMBERS + 3u + i] = green[i];
+        terms[lane * NUMBERS + 6u + i] = blue[i];
+    }
+    workgroupBarrier();
+    var slice = 0.0;
+    if lane < 16u * NUMBERS {
+        for (var i = lane / NUMBERS; i < 256u; i += 16u) {
+            slice += terms[i * NUMBERS + lane % NUMBERS];
+        }
+    }
+    add_slices(lane, 16u, slice);
+    if lane < NUMBERS {
+        sums[(p.to_part + group) * NUMBERS + lane] = added[lane];
+    }
+}
+
+// Adds up the shares of all workgroups, which begin with share `first`.
+fn add_shares(lane: u32, first: u32) {
+    var slice = 0.0;
+    if lane < SLICES * NUMBERS {
+        for (var i = lane / NUMBERS; i < p.parts; i += SLICES) {
+            slice += sums[(first + i) * NUMBERS + lane % NUMBERS];
+        }
+    }
+    add_slices(lane, SLICES, slice);
+}
+
+fn channel_runs(c: u32) -> bool {
+    return added[c * 3u + 1u] > added[c * 3u + 2u];
+}
+
+var<workgroup> runs: bool;
+
+// Whether a channel is not done, once the residuals are added up.
+fn any_runs(lane: u32) -> bool {
+    if lane == 0u {
+        runs = channel_runs(0u) || channel_runs(1u) || channel_runs(2u);
+    }
+    return workgroupUniformLoad(&runs);
+}
+
+// What `start` makes of a channel's four: sums r.z, r.r, least r.r.
+fn start_of(at: u32, product: vec4f, inverse4: vec4f) -> vec3f {
+    let f4 = four(r[at]);
+    let residual = f4 - product;
+    let z = residual * inverse4;
+    r[at] = quad(residual);
+    d[at] = quad(z);
+    return vec3f(dot(residual, z), dot(residual, residual), p.limit * dot(f4, f4));
+}
+
+// r = f - A u, p = z
 @compute @workgroup_size(256)
 fn start(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    let plane = p.h * p.w;
-    let n = p.h * p.twos;
-    var rz = vec3f();
-    var rr = vec3f();
-    var ff = vec3f();
-    for (var index = group.x * 256u + lane; index < strips(); index += p.parts * 256u) {
-        var strip = strip_of(index);
-        while strip.row < strip.end {
-            let i = strip.i;
-            let j = strip.j;
-            let own = strip.here;
-            let y = product(&strip);
-            let fa = f3(i);
-            var fb = vec3f();
-            if strip.has_b {
-                fb = f3(i + 1u);
-            }
-            let inverse2 = 1.0 / y.diagonal;
-            inverse[j] = pair(inverse2);
-            for (var c = 0u; c < 3u; c++) {
-                let residual = vec2f(fa[c] - y.a[c], fb[c] - y.b[c]);
-                let z = residual * inverse2;
-                r[c * n + j] = pair(residual);
-                d[c * n + j] = pair(z);
-                u[c * plane + i] = own.a[c];
-                if strip.has_b {
-                    u[c * plane + i + 1u] = own.b[c];
-                }
-                rz[c] += dot(residual, z);
-                rr[c] += dot(residual, residual);
-            }
-            ff += fa * fa + fb * fb;
-        }
+    let n = p.h * p.fours;
+    var red = vec3f();
+    var green = vec3f();
+    var blue = vec3f();
+    let range = share(lane, group.x);
+    for (var j = range.first; j < range.end; j += p.lanes) {
+        let at = place(j);
+        let w = weights_of(at);
+        let inverse4 = 1.0 / diagonal(w);
+        inverse[j] = quad(inverse4);
+        red += start_of(j, product(0u, at, w).y, inverse4);
+        green += start_of(j + n, product(n, at, w).y, inverse4);
+        blue += start_of(j + 2u * n, product(2u * n, at, w).y, inverse4);
     }
-    put_sum(lane, group.x, 0u, rz);
-    put_sum(lane, group.x, 1u, rr);
-    put_sum(lane, group.x, 2u, ff);
+    put_sums(lane, group.x, red, green, blue);
 }
 
+// The shares that all workgroups would have left.
 @compute @workgroup_size(256)
-fn begin(@builtin(local_invocation_index) lane: u32) {
-    let rz = total(lane, 0u);
-    let rr = total(lane, 1u);
-    let ff = total(lane, 2u);
-    if lane < 3u {
-        let limit = p.limit * ff[lane];
-        numbers[lane] = rz[lane];
-        numbers[3u + lane] = 0.0;
-        numbers[6u + lane] = 0.0;
-        numbers[9u + lane] = limit;
-        running[lane] = select(1.0, 0.0, rr[lane] <= limit);
+fn resume(@builtin(local_invocation_index) lane: u32) {
+    for (var i = lane; i < p.parts * NUMBERS; i += 256u) {
+        sums[p.to_part * NUMBERS + i] = select(0.0, numbers_in[min(i, NUMBERS - 1u)], i < NUMBERS);
     }
 }
 
-// q = A p; sums p.q
+// Which channels are done, and the sums.
+@compute @workgroup_size(256)
+fn settle(@builtin(local_invocation_index) lane: u32) {
+    add_shares(lane, p.from_part);
+    if lane < NUMBERS {
+        numbers[lane] = added[lane];
+    }
+    if lane < 3u {
+        running[lane] = select(0.0, 1.0, channel_runs(lane));
+    }
+}
+
+// q = A p of a channel's four; sums p.q, q.q / diagonal
+fn multiplied(plane: u32, at: Place, w: Weights, inverse4: vec4f) -> vec2f {
+    let v = product(plane, at, w);
+    q[plane + at.j] = quad(v.y);
+    return vec2f(dot(v.x, v.y), dot(v.y * v.y, inverse4));
+}
+
+// q = A p; sums p.q, q.q / diagonal
 @compute @workgroup_size(256)
 fn multiply(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    if done() {
+    add_shares(lane, p.from_part);
+    if !any_runs(lane) {
         return;
     }
-    let n = p.h * p.twos;
-    var pq = vec3f();
-    for (var index = group.x * 256u + lane; index < strips(); index += p.parts * 256u) {
-        var strip = strip_of(index);
-        while strip.row < strip.end {
-            let j = strip.j;
-            let own = strip.here;
-            let y = product(&strip);
-            pq += own.a * y.a + own.b * y.b;
-            q[j] = pair(vec2f(y.a.x, y.b.x));
-            q[j + n] = pair(vec2f(y.a.y, y.b.y));
-            q[j + 2u * n] = pair(vec2f(y.a.z, y.b.z));
-        }
+    let n = p.h * p.fours;
+    let range = share(lane, group.x);
+    var red = vec2f();
+    var green = vec2f();
+    var blue = vec2f();
+    for (var j = range.first; j < range.end; j += p.lanes) {
+        let at = place(j);
+        let w = weights_of(at);
+        let inverse4 = 1.0 / diagonal(w);
+        red += multiplied(0u, at, w, inverse4);
+        green += multiplied(n, at, w, inverse4);
+        blue += multiplied(2u * n, at, w, inverse4);
     }
-    put_sum(lane, group.x, 0u, pq);
+    put_sums(lane, group.x, vec3f(red, 0.0), vec3f(green, 0.0), vec3f(blue, 0.0));
 }
 
-@compute @workgroup_size(256)
-fn alpha(@builtin(local_invocation_index) lane: u32) {
-    let pq = total(lane, 0u);
-    if lane < 3u {
-        numbers[3u + lane] = 0.0;
-        if running[lane] != 0.0 {
-            numbers[3u + lane] = numbers[lane] / pq[lane];
-        }
+override WHOLE: bool = true; // 4 divides w: u is an array of fours
+
+// u += change, of a channel's four.
+fn add_to_u(c: u32, j: u32, change: vec4f) {
+    if WHOLE {
+        let at = c * p.h * p.fours + j;
+        u4[at] = quad(four(u4[at]) + change);
+        return;
+    }
+    let row = quotient(j, p.fours);
+    let column = 4u * (j - row * p.fours);
+    for (var k = 0u; k < min(p.w - column, 4u); k++) {
+        u[(c * p.h + row) * p.w + column + k] += change[k];
     }
 }
 
-// r -= alpha q; sums r.z, r.r
+// What `update` makes of a channel's four.
+struct Step {
+    change: vec4f, // of u
+    sums: vec3f, // r.z, r.r
+}
+
+fn step(at: u32, factors: vec2f, inverse4: vec4f) -> Step {
+    let before = four(d[at]);
+    let residual = four(r[at]) - factors.x * four(q_in[at]);
+    let z = residual * inverse4;
+    r[at] = quad(residual);
+    d[at] = quad(z + factors.y * before);
+    return Step(factors.x * before, vec3f(dot(residual, z), dot(residual, residual), 0.0));
+}
+
+// alpha and beta of a channel, 0 where it is done: r.z, r.r, least r.r; p.q, q.q / diagonal
+fn factors(residuals: vec3f, products: vec2f) -> vec2f {
+    let alpha = residuals.x / products.x;
+    return select(vec2f(), vec2f(alpha, alpha * alpha * products.y / residuals.x - 1.0), residuals.y > residuals.z);
+}
+
+// u += alpha p, r -= alpha q, p = z + beta p; sums r.z, r.r
 @compute @workgroup_size(256)
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    if done() {
+    add_shares(lane, p.from_part);
+    if !any_runs(lane) {
+        if lane < NUMBERS {
+            sums[(p.to_part + group.x) * NUMBERS + lane] = select(0.0, added[lane], group.x == 0u);
+        }
         return;
     }
-    let n = p.h * p.twos;
-    var rz = vec3f();
-    var rr = vec3f();
-    for (var j = group.x * 256u + lane; j < n; j += p.parts * 256u) {
-        let inverse2 = two(inverse_in[j]);
-        for (var c = 0u; c < 3u; c++) {
-            let at = c * n + j;
-            let v = two(r[at]) - numbers_in[3u + c] * two(q_in[at]);
-            r[at] = pair(v);
-            rz[c] += dot(v * v, inverse2);
-            rr[c] += dot(v, v);
-        }
+    let residuals0 = vec3f(added[0], added[1], added[2]);
+    let residuals1 = vec3f(added[3], added[4], added[5]);
+    let residuals2 = vec3f(added[6], added[7], added[8]);
+    add_shares(lane, 0u);
+    let factors0 = factors(residuals0, vec2f(added[0], added[1]));
+    let factors1 = factors(residuals1, vec2f(added[3], added[4]));
+    let factors2 = factors(residuals2, vec2f(added[6], added[7]));
+    let n = p.h * p.fours;
+    let range = share(lane, group.x);
+    // Carries the least r.r along.
+    let first = select(0.0, 1.0, group.x == 0u && lane == 0u);
+    var red = vec3f(0.0, 0.0, first * residuals0.z);
+    var green = vec3f(0.0, 0.0, first * residuals1.z);
+    var blue = vec3f(0.0, 0.0, first * residuals2.z);
+    for (var j = range.first; j < range.end; j += p.lanes) {
+        let inverse4 = four(inverse_in[j]);
+        let s0 = step(j, factors0, inverse4);
+        let s1 = step(j + n, factors1, inverse4);
+        let s2 = step(j + 2u * n, factors2, inverse4);
+        add_to_u(0u, j, s0.change);
+        add_to_u(1u, j, s1.change);
+        add_to_u(2u, j, s2.change);
+        red += s0.sums;
+        green += s1.sums;
+        blue += s2.sums;
     }
-    put_sum(lane, group.x, 0u, rz);
-    put_sum(lane, group.x, 1u, rr);
-}
-
-@compute @workgroup_size(256)
-fn beta(@builtin(local_invocation_index) lane: u32) {
-    let rz = total(lane, 0u);
-    let rr = total(lane, 1u);
-    if lane < 3u {
-        numbers[6u + lane] = 0.0;
-        if running[lane] != 0.0 {
-            numbers[6u + lane] = rz[lane] / numbers[lane];
-            running[lane] = select(1.0, 0.0, rr[lane] <= numbers[9u + lane]);
-        }
-        numbers[lane] = rz[lane];
-    }
-}
-
-// u += alpha p, p = z + beta p. Here and not where r is updated, since p is read and written anyway. Channels that were
-// done before have alpha 0.
-@compute @workgroup_size(256)
-fn direction(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let j = linear_index(gid, groups, 256u);
-    let n = p.h * p.twos;
-    if j >= n || all(vec3f(numbers_in[3], numbers_in[4], numbers_in[5]) == vec3f()) {
-        return;
-    }
-    let to = place(j);
-    let inverse2 = two(inverse_in[j]);
-    for (var c = 0u; c < 3u; c++) {
-        let at = c * n + j;
-        let before = two(d[at]);
-        let change = numbers_in[3u + c] * before;
-        let i = c * p.h * p.w + to.i;
-        u[i] += change.x;
-        if to.has_b {
-            u[i + 1u] += change.y;
-        }
-        d[at] = pair(inverse2 * two(r_in[at]) + numbers_in[6u + c] * before);
-    }
+    put_sums(lane, group.x, red, green, blue);
 }

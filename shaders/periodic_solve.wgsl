@@ -1,6 +1,6 @@
 // A screened Poisson equation where opposite borders meet: y = u + k P(b), P(b) = (1 + a (Dx'Dx + Dy'Dy))^-1 b, by Fourier
 // transforms. Two channels are one complex plane z, b[first] + i b[first + plane].
-// One invocation: one value; of `radix2`, 3, 4, 5 and 8 so many values.
+// One invocation: one value; of `radix2`, 3, 4, 5, 6 and 8 so many values.
 
 struct Params {
     h: u32,
@@ -28,21 +28,50 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> z: array<Pair>; // (h, w)
 @group(0) @binding(4) var<storage, read> z_in: array<Pair>; // (h, w)
 @group(0) @binding(5) var<storage, read> roots: array<f32>; // (3, root): cos, sin of 2 pi t / root, 4 sin^2(pi t / root)
-@group(0) @binding(6) var<storage, read> roots_down: array<f32>; // the same of h
+@group(0) @binding(6) var<storage, read> roots_across: array<f32>; // the same of w
 @group(0) @binding(7) var<storage, read> u: array<f32>; // (n, c, h, w)
 @group(0) @binding(8) var<storage, read_write> y: array<f32>; // (n, c, h, w)
 
-@compute @workgroup_size(256)
-fn pack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    if i >= p.plane {
-        return;
+// What the first pass begins with, and the last of the passes there and of those back end with.
+override FROM_B: bool = false; // z is made of b
+override DIVIDES: bool = false; // by the divisor
+override TO_Y: bool = false; // z makes y
+
+fn value(i: u32) -> vec2f {
+    if !FROM_B {
+        return two(z_in[i]);
     }
     var second = 0.0;
     if p.pair == 1u {
         second = b[p.first + p.plane + i];
     }
-    z[i] = pair(vec2f(b[p.first + i], second));
+    return vec2f(b[p.first + i], second);
+}
+
+// 4 sin^2 of a column's frequency, where it is needed.
+fn square(column: u32) -> f32 {
+    if !DIVIDES {
+        return 0.0;
+    }
+    return roots_across[2u * p.w + column];
+}
+
+// Puts a value at place i; in a row, and in a column with this square.
+fn put(i: u32, row: u32, square: f32, v: vec2f) {
+    if TO_Y {
+        let at = p.first + i;
+        y[at] = select(0.0, u[at], p.add == 1u) + v.x;
+        if p.pair == 1u {
+            y[at + p.plane] = select(0.0, u[at + p.plane], p.add == 1u) + v.y;
+        }
+        return;
+    }
+    if DIVIDES {
+        let factor = p.scale / (1.0 + p.a * (square + roots[2u * p.root + row]));
+        z[i] = pair(v * select(factor, p.mean, i == 0u));
+        return;
+    }
+    z[i] = pair(v);
 }
 
 // w^t of a line's length, conjugate on the way there.
@@ -76,11 +105,11 @@ fn transform(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups)
     var sum = vec2f();
     var t = 0u; // r k mod p
     for (var r = 0u; r < p.radix; r++) {
-        sum += times(two(z_in[line + (q + p.s * (j + p.m * r)) * step]), root(t * p.share));
+        sum += times(value(line + (q + p.s * (j + p.m * r)) * step), root(t * p.share));
         t += k;
         t -= select(0u, p.radix, t >= p.radix);
     }
-    z[i] = pair(times(sum, root(j * k * p.turn)));
+    put(i, row, square(column), times(sum, root(j * k * p.turn)));
 }
 
 fn dft2(x: array<vec2f, 2>) -> array<vec2f, 2> {
@@ -124,6 +153,14 @@ fn dft4(x: array<vec2f, 4>) -> array<vec2f, 4> {
     return array(even[0] + odd[0], even[1] + turned, even[0] - odd[0], even[1] - turned);
 }
 
+fn dft6(x: array<vec2f, 6>) -> array<vec2f, 6> {
+    let even = dft3(array(x[0], x[2], x[4]));
+    let odd = dft3(array(x[1], x[3], x[5]));
+    let o1 = 0.5 * odd[1] + 0.8660254037844386 * quarter(odd[1]);
+    let o2 = 0.8660254037844386 * quarter(odd[2]) - 0.5 * odd[2];
+    return array(even[0] + odd[0], even[1] + o1, even[2] + o2, even[0] - odd[0], even[1] - o1, even[2] - o2);
+}
+
 fn dft8(x: array<vec2f, 8>) -> array<vec2f, 8> {
     let even = dft4(array(x[0], x[2], x[4], x[6]));
     let odd = dft4(array(x[1], x[3], x[5], x[7]));
@@ -144,6 +181,8 @@ struct Butterfly {
     y: u32, // of k = 0
     y_step: u32,
     j: u32,
+    row: u32, // of k = 0, in the last pass along columns
+    square: f32,
 }
 
 fn butterfly(i: u32, radix: u32) -> Butterfly {
@@ -157,7 +196,16 @@ fn butterfly(i: u32, radix: u32) -> Butterfly {
     let step = select(1u, p.w, columns);
     let j = quotient(e, p.s);
     let q = e - j * p.s;
-    return Butterfly(line + e * step, p.s * p.m * step, line + (q + p.s * radix * j) * step, p.s * step, j);
+    let y = line + (q + p.s * radix * j) * step;
+    return Butterfly(line + e * step, p.s * p.m * step, y, p.s * step, j, e, square(line));
+}
+
+fn value_of(b: Butterfly, r: u32) -> vec2f {
+    return value(b.x + r * b.x_step);
+}
+
+fn put_of(b: Butterfly, k: u32, v: vec2f) {
+    put(b.y + k * b.y_step, b.row + k * p.s, b.square, v);
 }
 
 @compute @workgroup_size(256)
@@ -167,9 +215,9 @@ fn radix2(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let b = butterfly(i, 2u);
-    let y = dft2(array(two(z_in[b.x]), two(z_in[b.x + b.x_step])));
-    z[b.y] = pair(y[0]);
-    z[b.y + b.y_step] = pair(times(y[1], root(b.j * p.turn)));
+    let y = dft2(array(value_of(b, 0u), value_of(b, 1u)));
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], root(b.j * p.turn)));
 }
 
 // Powers of a root are products: reading each of them from the table takes longer.
@@ -180,12 +228,12 @@ fn radix3(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
         return;
     }
     let b = butterfly(i, 3u);
-    let y = dft3(array(two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step])));
+    let y = dft3(array(value_of(b, 0u), value_of(b, 1u), value_of(b, 2u)));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
-    z[b.y] = pair(y[0]);
-    z[b.y + b.y_step] = pair(times(y[1], w1));
-    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
 }
 
 @compute @workgroup_size(256)
@@ -196,15 +244,15 @@ fn radix4(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 4u);
     let y = dft4(array(
-        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
+        value_of(b, 0u), value_of(b, 1u), value_of(b, 2u), value_of(b, 3u),
     ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
     let w3 = times(w1, w2);
-    z[b.y] = pair(y[0]);
-    z[b.y + b.y_step] = pair(times(y[1], w1));
-    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
-    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
+    put_of(b, 3u, times(y[3], w3));
 }
 
 @compute @workgroup_size(256)
@@ -215,18 +263,41 @@ fn radix5(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 5u);
     let y = dft5(array(
-        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
-        two(z_in[b.x + 4u * b.x_step]),
+        value_of(b, 0u), value_of(b, 1u), value_of(b, 2u), value_of(b, 3u),
+        value_of(b, 4u),
     ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
     let w3 = times(w1, w2);
     let w4 = times(w2, w2);
-    z[b.y] = pair(y[0]);
-    z[b.y + b.y_step] = pair(times(y[1], w1));
-    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
-    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
-    z[b.y + 4u * b.y_step] = pair(times(y[4], w4));
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
+    put_of(b, 3u, times(y[3], w3));
+    put_of(b, 4u, times(y[4], w4));
+}
+
+@compute @workgroup_size(256)
+fn radix6(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear_index(gid, groups, 256u);
+    if i * 6u >= p.plane {
+        return;
+    }
+    let b = butterfly(i, 6u);
+    let y = dft6(array(
+        value_of(b, 0u), value_of(b, 1u), value_of(b, 2u), value_of(b, 3u), value_of(b, 4u), value_of(b, 5u),
+    ));
+    let w1 = root(b.j * p.turn);
+    let w2 = times(w1, w1);
+    let w3 = times(w1, w2);
+    let w4 = times(w2, w2);
+    let w5 = times(w2, w3);
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
+    put_of(b, 3u, times(y[3], w3));
+    put_of(b, 4u, times(y[4], w4));
+    put_of(b, 5u, times(y[5], w5));
 }
 
 @compute @workgroup_size(256)
@@ -237,9 +308,9 @@ fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     }
     let b = butterfly(i, 8u);
     let y = dft8(array(
-        two(z_in[b.x]), two(z_in[b.x + b.x_step]), two(z_in[b.x + 2u * b.x_step]), two(z_in[b.x + 3u * b.x_step]),
-        two(z_in[b.x + 4u * b.x_step]), two(z_in[b.x + 5u * b.x_step]), two(z_in[b.x + 6u * b.x_step]),
-        two(z_in[b.x + 7u * b.x_step]),
+        value_of(b, 0u), value_of(b, 1u), value_of(b, 2u), value_of(b, 3u),
+        value_of(b, 4u), value_of(b, 5u), value_of(b, 6u),
+        value_of(b, 7u),
     ));
     let w1 = root(b.j * p.turn);
     let w2 = times(w1, w1);
@@ -248,36 +319,12 @@ fn radix8(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) gr
     let w5 = times(w2, w3);
     let w6 = times(w3, w3);
     let w7 = times(w3, w4);
-    z[b.y] = pair(y[0]);
-    z[b.y + b.y_step] = pair(times(y[1], w1));
-    z[b.y + 2u * b.y_step] = pair(times(y[2], w2));
-    z[b.y + 3u * b.y_step] = pair(times(y[3], w3));
-    z[b.y + 4u * b.y_step] = pair(times(y[4], w4));
-    z[b.y + 5u * b.y_step] = pair(times(y[5], w5));
-    z[b.y + 6u * b.y_step] = pair(times(y[6], w6));
-    z[b.y + 7u * b.y_step] = pair(times(y[7], w7));
-}
-
-@compute @workgroup_size(256)
-fn divide(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    if i >= p.plane {
-        return;
-    }
-    let row = quotient(i, p.w);
-    let squares = roots[2u * p.w + i - row * p.w] + roots_down[2u * p.h + row];
-    z[i] = pair(two(z_in[i]) * select(p.scale / (1.0 + p.a * squares), p.mean, i == 0u));
-}
-
-@compute @workgroup_size(256)
-fn unpack(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    if i >= p.plane {
-        return;
-    }
-    let at = p.first + i;
-    y[at] = select(0.0, u[at], p.add == 1u) + two(z_in[i]).x;
-    if p.pair == 1u {
-        y[at + p.plane] = select(0.0, u[at + p.plane], p.add == 1u) + two(z_in[i]).y;
-    }
+    put_of(b, 0u, y[0]);
+    put_of(b, 1u, times(y[1], w1));
+    put_of(b, 2u, times(y[2], w2));
+    put_of(b, 3u, times(y[3], w3));
+    put_of(b, 4u, times(y[4], w4));
+    put_of(b, 5u, times(y[5], w5));
+    put_of(b, 6u, times(y[6], w6));
+    put_of(b, 7u, times(y[7], w7));
 }

@@ -7,8 +7,8 @@ const COMMON: &str = include_str!("../../shaders/common.wgsl");
 
 /// A shader: its text, and all that is known of it without a device.
 ///
-/// A shader that names the type `Act` comes with activations in f32 and in f16, one that names `Pair` with and without
-/// 64-bit integers ([`Variant`]).
+/// A shader that names the type `Act` comes with activations in f32 and in f16, one that names `Pair` or `Quad` with and
+/// without 64-bit integers ([`Variant`]).
 pub struct Shader {
     /// Stem of the file in `shaders/`, and its name.
     pub stem: &'static str,
@@ -30,7 +30,7 @@ pub struct Shader {
 pub struct Variant {
     /// Activations (`Act`) are f16.
     pub half: bool,
-    /// Pairs of f32 are 64-bit integers.
+    /// Pairs of f32 are 64-bit integers, and fours are two of them.
     pub wide: bool,
 }
 
@@ -47,7 +47,7 @@ impl Shader {
 
     /// Depends on whether there are 64-bit integers.
     pub fn has_pairs(&self) -> bool {
-        self.text.contains("Pair>")
+        self.text.contains("Pair>") || self.text.contains("Quad>")
     }
 
     /// All texts that it comes in.
@@ -78,8 +78,8 @@ fn activations(half: bool) -> String {
     format!("{enable}alias Act = {ty};\nfn to_act(v: f32) -> Act {{\n    return {rounded};\n}}\n{COMMON}")
 }
 
-/// The type of pairs: two f32 side by side in memory. Mesa's software driver loads and stores them at once where they are
-/// a 64-bit integer, and one by one as a vector.
+/// The types of pairs and fours: f32 side by side in memory. Mesa's software driver loads and stores two at once where they
+/// are a 64-bit integer, and one by one as a vector.
 fn pairs(wide: bool) -> String {
     let (ty, two, pair) = match wide {
         true => (
@@ -89,9 +89,15 @@ fn pairs(wide: bool) -> String {
         ),
         false => ("vec2f", "v", "v"),
     };
+    let (quad_ty, four, quad) = match wide {
+        true => ("vec2<u64>", "vec4f(two(v.x), two(v.y))", "vec2<u64>(pair(v.xy), pair(v.zw))"),
+        false => ("vec4f", "v", "v"),
+    };
     format!(
         "alias Pair = {ty};\nfn two(v: Pair) -> vec2f {{\n    return {two};\n}}\n\
-         fn pair(v: vec2f) -> Pair {{\n    return {pair};\n}}\n"
+         fn pair(v: vec2f) -> Pair {{\n    return {pair};\n}}\n\
+         alias Quad = {quad_ty};\nfn four(v: Quad) -> vec4f {{\n    return {four};\n}}\n\
+         fn quad(v: vec4f) -> Quad {{\n    return {quad};\n}}\n"
     )
 }
 

@@ -123,9 +123,9 @@ impl Operator for PairWeights {
 
     fn gpu(&self, l: &mut Lowering) {
         let Shape { h, w, .. } = l.inputs[0];
-        let parts = (h * w).div_ceil(256).clamp(1, 1024);
+        let (parts, lanes) = l.kernels.shares(h * w);
         let (found, range) = (l.scratch(2 * parts), l.scratch(2));
-        let sizes = [("h", h), ("w", w), ("parts", parts), ("product", l.inputs.len() - 1)];
+        let sizes = [("h", h), ("w", w), ("parts", parts), ("lanes", lanes), ("product", l.inputs.len() - 1)];
         let numbers = [("bandwidth", self.bandwidth), ("factor", self.factor), ("floor", FLOOR)];
         let numbers = numbers.map(|(name, v)| (name, (v as f32).into()));
         let params = [&sizes.map(|(name, v)| (name, v.into()))[..], &numbers].concat();

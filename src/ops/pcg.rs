@@ -5,6 +5,8 @@
 //!   q = A p, alpha = r.z / p.q, u += alpha p, r -= alpha q, z = r / diagonal, beta = new r.z / old, p = z + beta p
 //! and runs again until every channel has |r| <= tolerance |f|, in 2-norms of the residual that is carried along. The three
 //! channels share A, each with its own alpha and beta. One that is done has alpha 0: that others go on does it no harm.
+//! GPUs have beta before r is there, so that p is made where r is: new r.z = alpha^2 (q.q / diagonal) - r.z, since p.q is
+//! z.q (Saad 1985); r.z itself is summed up anew, so that rounding does not add up (Meurant 1987).
 //! Multigrid is not needed, and f32 takes as many iterations as f64 down to a tolerance of 1e-6.
 //! For filters only: they have no gradient.
 
@@ -20,15 +22,23 @@ use crate::kernel::{Grid, Kernels, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
-pub static SHADER: Shader = Shader::new("pcg", include_str!("../../shaders/pcg.wgsl"));
+pub static SHADER: Shader = Shader {
+    unchecked: Some(
+        "fours are taken up to their number, and of those around one that are outside itself is read; pixels of `f` and \
+         `u` are read up to column `w`; workgroups are `parts`, of which the sums have room for three times as many; \
+         loops count up to a parameter or a constant",
+    ),
+    ..Shader::new("pcg", include_str!("../../shaders/pcg.wgsl"))
+};
 
 /// Iterations from one look at the residual to the next.
 pub const ITERATIONS: usize = 32;
 /// Iterations at most: what is asked of f32 takes some hundreds.
 const MOST: usize = 5120;
 
-/// (weights (1, 2 or 4, H, W), 0 for pairs of which a pixel is outside, f (1, 3, H, W)) -> 1 / diagonal (1, 1, H, W').
-/// Updates u (1, 3, H, W), r and p (1, 3, H, W'), the `State` and what is running. W' is W, or one more where that is odd.
+/// (weights (1, 2 or 4, H, W), 0 for pairs of which a pixel is outside, f (1, 3, H, W)) -> weights (1, 2 or 4, H, W'),
+/// 1 / diagonal (1, 1, H, W'). Updates u (1, 3, H, W), r and p (1, 3, H, W'), the `State` and what is running. W' is the
+/// next multiple of 4.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PcgStart {
     /// Begin with u = f instead of the u that is there.
@@ -50,14 +60,16 @@ pub struct Solution {
     state: [Value; 5],
 }
 
-/// Of each channel: r.z, alpha, beta, the least |r|^2.
-const NUMBERS: usize = 4;
+/// Of each channel: r.z, |r|^2, the least |r|^2.
+const NUMBERS: usize = 3;
+/// Sums of a workgroup's share, of three channels: products, residuals, and those of the iteration before.
+const SUMS: usize = 3 * 3 * NUMBERS;
 
 impl Solution {
     /// Room for solutions of this shape.
     pub fn new(g: &mut Graph, shape: Shape) -> Solution {
         let u = g.persistent("u", shape);
-        let [r, p] = ["r", "p"].map(|name| g.persistent(name, by_twos(shape)));
+        let [r, p] = ["r", "p"].map(|name| g.persistent(name, by_fours(shape)));
         let numbers = g.persistent("numbers", Shape::new(1, 1, 1, NUMBERS * shape.c));
         let running = g.persistent("running", Shape::new(1, 1, 1, shape.c));
         Solution { u, state: [u, r, p, numbers, running] }
@@ -68,35 +80,45 @@ impl Solution {
     /// # Errors
     /// [`crate::Error::Invalid`] for other shapes.
     pub fn solve(&self, g: &mut Graph, weights: Value, f: Value, start: PcgStart) -> GraphResult<()> {
-        let inverse = g.apply_in_place("solve", start, &[weights, f], &self.state)?[0];
-        g.apply_in_place("solve", PcgIterate, &[weights, inverse], &self.state)?;
+        let system = g.apply_in_place("solve", start, &[weights, f], &self.state)?;
+        g.apply_in_place("solve", PcgIterate, &system, &self.state)?;
         Ok(())
     }
 }
 
-/// Room for maps that GPUs store by twos of pixels side by side: rows of an even number. The CPU lays them out without
+/// Room for maps that GPUs store by fours of pixels side by side: rows of whole fours. The CPU lays them out without
 /// gaps.
-fn by_twos(shape: Shape) -> Shape {
-    Shape { w: shape.w.next_multiple_of(2), ..shape }
+fn by_fours(shape: Shape) -> Shape {
+    Shape { w: shape.w.next_multiple_of(4), ..shape }
 }
 
-/// Rows that an invocation goes down: what it has loaded of one row it has for the next. GPUs have caches for that, and
-/// want more invocations.
-fn rows(kernels: Kernels) -> usize {
-    if kernels == Kernels::SoftwareSimd { 16 } else { 1 }
+/// Fours of a map.
+fn fours(shape: Shape) -> usize {
+    by_fours(shape).plane() / 4
 }
 
-/// Workgroups that each sum up a share of the pixels.
-fn parts(kernels: Kernels, Shape { h, w, .. }: Shape) -> usize {
-    (w.div_ceil(2) * h.div_ceil(rows(kernels))).div_ceil(256).clamp(1, 1024)
-}
-
-fn params(kernels: Kernels, weights: Shape, tolerance: f64) -> Vec<(&'static str, Param)> {
-    let Shape { c, h, w, .. } = weights;
-    let (parts, rows) = (parts(kernels, weights), rows(kernels));
-    let sizes = [("h", h), ("w", w), ("twos", w.div_ceil(2)), ("rows", rows), ("pairs", c), ("parts", parts)];
-    let sizes = sizes.map(|(name, v)| (name, v.into()));
-    [&sizes[..], &[("limit", ((tolerance * tolerance) as f32).into())]].concat()
+fn params(
+    kernels: Kernels,
+    shape: Shape,
+    pairs: usize,
+    start: &PcgStart,
+    [from, to]: [usize; 2],
+) -> Vec<(&'static str, Param)> {
+    let Shape { h, w, .. } = shape;
+    let (parts, lanes) = kernels.shares(fours(shape));
+    let sizes = [
+        ("h", h),
+        ("w", w),
+        ("fours", w.div_ceil(4)),
+        ("pairs", pairs),
+        ("parts", parts),
+        ("lanes", lanes),
+        ("from_f", usize::from(start.from_f)),
+        ("from_part", from),
+        ("to_part", to),
+    ];
+    let limit = (start.tolerance * start.tolerance) as f32;
+    sizes.iter().map(|(name, v)| (*name, Param::from(*v))).chain([("limit", limit.into())]).collect()
 }
 
 fn check_weights(weights: Shape, x: Shape) -> Result<(), String> {
@@ -168,7 +190,7 @@ impl Operator for PcgStart {
         let [weights, f] = arity(inputs)?;
         check_weights(weights, f)?;
         check!((f.n, f.c) == (1, 3), "f is {f}, not 1x3 channels");
-        Ok(vec![by_twos(f.with_c(1))])
+        Ok(vec![by_fours(weights), by_fours(f.with_c(1))])
     }
 
     fn macs(&self, inputs: &[Shape], _: &[Shape]) -> u64 {
@@ -179,8 +201,9 @@ impl Operator for PcgStart {
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let (weights, f) = (x[0], x[1]);
         let Shape { c, h, w, .. } = f.shape;
-        let [inverse, u, r, p, numbers, running] = y else { unreachable!("one output, five values updated") };
+        let [system, inverse, u, r, p, numbers, running] = y else { unreachable!("two outputs, five values updated") };
         let [inverse, r, p] = [(inverse, 1), (r, c), (p, c)].map(|(map, c)| &mut map.data[..c * h * w]);
+        system.data[..weights.data.len()].copy_from_slice(weights.data);
         if self.from_f {
             u.data.copy_from_slice(f.data);
         }
@@ -219,33 +242,23 @@ impl Operator for PcgStart {
         );
         for (channel, [rz, rr, ff]) in all.into_iter().enumerate() {
             let limit = T::of(self.tolerance * self.tolerance) * ff;
-            let values = [rz, T::zero(), T::zero(), limit];
-            (0..NUMBERS).for_each(|n| numbers.data[n * c + channel] = values[n]);
+            numbers.data[channel * NUMBERS..][..NUMBERS].copy_from_slice(&[rz, rr, limit]);
             running.data[channel] = if rr <= limit { T::zero() } else { T::one() };
         }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], self.tolerance));
-        let (maps, parts) = (by_twos(l.inputs[1]), parts(l.kernels, weights));
-        let (x, sums) = (l.scratch(maps.len()), l.scratch(3 * 3 * parts));
-        let (u, r, p, numbers, running) = (Output(1), Output(2), Output(3), Output(4), Output(5));
+        let (weights, f) = (l.inputs[0], l.inputs[1]);
+        let (params, parts) = (params(l.kernels, f, weights.c, self, [0, 0]), l.kernels.shares(fours(f)).0);
+        let (x, sums) = (l.scratch(by_fours(f).len()), l.scratch(SUMS * parts));
+        let (u, r, p, numbers, running) = (Output(2), Output(3), Output(4), Output(5), Output(6));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
-        let from = if self.from_f { Input(1) } else { u };
-        l.dispatch((&SHADER, "copy"), &[], &[("f", from), ("q", x)], &params, Grid::Linear(maps.plane() / 2));
-        let bindings = [
-            ("weights", Input(0)),
-            ("f", Input(1)),
-            ("x", x),
-            ("r", r),
-            ("d", p),
-            ("inverse", Output(0)),
-            ("sums", sums),
-            ("u", u),
-        ];
+        let bindings = [("pairs", Input(0)), ("f", Input(1)), ("u", u), ("packed", Output(0)), ("r", r), ("q", x)];
+        l.dispatch((&SHADER, "pack"), &[], &bindings, &params, Grid::Linear(fours(f)));
+        let bindings = [("weights", Output(0)), ("x", x), ("r", r), ("d", p), ("inverse", Output(1)), ("sums", sums)];
         l.dispatch((&SHADER, "start"), &[], &bindings, &params, groups(parts));
-        let bindings = [("sums_in", sums), ("numbers", numbers), ("running", running)];
-        l.dispatch((&SHADER, "begin"), &[], &bindings, &params, groups(1));
+        let bindings = [("sums", sums), ("numbers", numbers), ("running", running)];
+        l.dispatch((&SHADER, "settle"), &[], &bindings, &params, groups(1));
     }
 }
 
@@ -256,8 +269,8 @@ impl Operator for PcgIterate {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
         let [weights, inverse] = arity(inputs)?;
-        let want = by_twos(weights.with_c(1));
-        check_weights(weights, weights)?;
+        let want = weights.with_c(1);
+        check_weights(weights, by_fours(weights))?;
         check!(inverse == want, "1 / diagonal is {inverse}, it must be {want}");
         Ok(vec![])
     }
@@ -277,9 +290,10 @@ impl Operator for PcgIterate {
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let (weights, inverse) = (x[0], x[1].data);
-        let Shape { h, w, .. } = weights.shape;
         let [u, r, p, numbers, running] = y else { unreachable!("five values updated") };
-        let (c, plane) = (u.shape.c, h * w);
+        let Shape { c, h, w, .. } = u.shape;
+        let (plane, pairs) = (h * w, weights.shape.c);
+        let weights = In { shape: u.shape.with_c(pairs), data: &weights.data[..pairs * plane] };
         let [r, p] = [r, p].map(|map| &mut map.data[..c * plane]);
         let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
         let q = &mut shared[..c * plane];
@@ -299,7 +313,7 @@ impl Operator for PcgIterate {
                 },
             );
             let alpha: Vec<T> = (0..c)
-                .map(|i| if running.data[i].is_zero() { T::zero() } else { numbers.data[i] / pq[i][0] })
+                .map(|i| if running.data[i].is_zero() { T::zero() } else { numbers.data[i * NUMBERS] / pq[i][0] })
                 .collect();
             let rows = u.data.chunks_exact_mut(w).zip(r.chunks_exact_mut(w)).collect();
             let q = &*q;
@@ -317,14 +331,18 @@ impl Operator for PcgIterate {
                     [sum_products(r, r, inverse), dot(r, r)]
                 },
             );
+            let mut beta = vec![T::zero(); c];
             for (i, [rz, rr]) in all.into_iter().enumerate() {
-                let (old, limit) = (numbers.data[i], numbers.data[3 * c + i]);
-                let is_running = !running.data[i].is_zero();
-                let values = [rz, alpha[i], if is_running { rz / old } else { T::zero() }];
-                (0..3).for_each(|n| numbers.data[n * c + i] = values[n]);
-                running.data[i] = if !is_running || rr <= limit { T::zero() } else { T::one() };
+                let numbers = &mut numbers.data[i * NUMBERS..][..NUMBERS];
+                if !running.data[i].is_zero() {
+                    beta[i] = rz / numbers[0];
+                }
+                (numbers[0], numbers[1]) = (rz, rr);
+                if rr <= numbers[2] {
+                    running.data[i] = T::zero();
+                }
             }
-            let (beta, r) = (&numbers.data[2 * c..3 * c], &*r);
+            let (beta, r) = (&beta, &*r);
             p.par_chunks_mut(plane).enumerate().for_each(|(channel, p)| {
                 p.par_chunks_mut(CHUNK).enumerate().for_each(|(i, p)| {
                     let (at, beta) = (i * CHUNK, beta[channel]);
@@ -339,29 +357,36 @@ impl Operator for PcgIterate {
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let (weights, params) = (l.inputs[0], params(l.kernels, l.inputs[0], 0.0));
-        let (maps, parts) = (l.inputs[1].with_c(3), parts(l.kernels, weights));
-        let (q, sums) = (l.scratch(maps.len()), l.scratch(3 * 3 * parts));
-        let (u, r, p, numbers, running) = (Output(0), Output(1), Output(2), Output(3), Output(4));
-        let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
-        let finish = [("sums_in", sums), ("numbers", numbers), ("running", running)];
+        let (weights, u_shape) = (l.inputs[0], l.outputs[0]);
+        let (maps, parts) = (by_fours(u_shape), l.kernels.shares(fours(u_shape)).0);
+        let (q, sums, unused) = (l.scratch(maps.len()), l.scratch(SUMS * parts), l.scratch(4));
+        let [r, p, numbers, running] = [Output(1), Output(2), Output(3), Output(4)];
+        let whole = u_shape.w.is_multiple_of(4);
+        let (u, u4) = if whole { (unused, Output(0)) } else { (Output(0), unused) };
+        let mut dispatch = |(entry, from, to): (&'static str, usize, usize), bindings: &[_], workgroups: usize| {
+            let start = PcgStart { from_f: false, tolerance: 0.0 }; // which is over
+            let params = params(l.kernels, u_shape, weights.c, &start, [from * parts, to * parts]);
+            let constants: &[_] = if entry == "update" { &[("WHOLE", f64::from(u8::from(whole)))] } else { &[] };
+            l.dispatch(
+                (&SHADER, entry),
+                constants,
+                bindings,
+                &params,
+                Grid::Workgroups(glam::UVec3::new(workgroups as u32, 1, 1)),
+            );
+        };
+        // Products, residuals, next residuals.
+        let mut parts_of = [1, 2];
+        dispatch(("resume", 0, 1), &[("numbers_in", numbers), ("sums", sums)], 1);
         for _ in 0..ITERATIONS {
-            let bindings = [("running_in", running), ("weights", Input(0)), ("x", p), ("q", q), ("sums", sums)];
-            l.dispatch((&SHADER, "multiply"), &[], &bindings, &params, groups(parts));
-            l.dispatch((&SHADER, "alpha"), &[], &finish, &params, groups(1));
-            let bindings = [
-                ("running_in", running),
-                ("numbers_in", numbers),
-                ("q_in", q),
-                ("inverse_in", Input(1)),
-                ("r", r),
-                ("sums", sums),
-            ];
-            l.dispatch((&SHADER, "update"), &[], &bindings, &params, groups(parts));
-            l.dispatch((&SHADER, "beta"), &[], &finish, &params, groups(1));
-            let bindings = [("numbers_in", numbers), ("r_in", r), ("inverse_in", Input(1)), ("d", p), ("u", u)];
-            l.dispatch((&SHADER, "direction"), &[], &bindings, &params, Grid::Linear(maps.plane() / 2));
+            let [now, next] = parts_of;
+            dispatch(("multiply", now, 0), &[("weights", Input(0)), ("x", p), ("q", q), ("sums", sums)], parts);
+            let bindings =
+                [("q_in", q), ("inverse_in", Input(1)), ("r", r), ("d", p), ("u", u), ("u4", u4), ("sums", sums)];
+            dispatch(("update", now, next), &bindings, parts);
+            parts_of.reverse();
         }
+        dispatch(("settle", parts_of[0], 0), &[("sums", sums), ("numbers", numbers), ("running", running)], 1);
     }
 }
 

@@ -14,7 +14,7 @@
 use super::cpu::*;
 use super::{Graph, Node, Operator, Workspace, arity, check};
 use crate::graph::Value;
-use crate::kernel::{Grid, Lowering, Operand, Operand::*, Param, Shader};
+use crate::kernel::{Grid, Lowering, Operand::*, Param, Shader};
 use crate::tensor::Shape;
 
 /// Its kernels.
@@ -200,36 +200,44 @@ impl Operator for PeriodicSolve {
         let Shape { n, c, h, w } = l.inputs[0];
         let (plane, b) = (h * w, Self::b(l.inputs.len()));
         let (rows, columns) = (Input(b + 1), Input(b + 2));
+        let numbers = {
+            let scale = self.k / plane as f64;
+            let mean = if self.mean { scale } else { 0.0 };
+            [("a", self.a), ("scale", scale), ("mean", mean)].map(|(name, v)| (name, Param::from(v as f32)))
+        };
         // Two channels after the other, so that a complex plane lies there twice and not more.
         let mut z = [l.scratch(2 * plane), l.scratch(2 * plane)];
         for (image, channel) in (0..n).flat_map(|image| (0..c).step_by(2).map(move |channel| (image, channel))) {
             let (first, pair) = ((image * c + channel) * plane, usize::from(channel + 1 < c));
-            let dispatch = |l: &mut Lowering, (entry, values), bindings: &[(&'static str, Operand)], pass: &Pass| {
-                let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
-                let sizes = sizes.iter().chain(&pass.params).map(|(name, v)| (*name, Param::from(*v)));
-                let scale = self.k / plane as f64;
-                let mean = if self.mean { scale } else { 0.0 };
-                let numbers =
-                    [("a", self.a), ("scale", scale), ("mean", mean)].map(|(name, v)| (name, Param::from(v as f32)));
-                let params: Vec<_> = sizes.chain(numbers).collect();
-                l.dispatch((&SHADER, entry), &[], bindings, &params, Grid::Linear(plane / values));
-            };
-            dispatch(l, ("pack", 1), &[("b", Input(b)), ("z", z[0])], &Pass::NONE);
-            for (side, roots, down, inverse) in
-                [(w, rows, false, false), (h, columns, true, false), (h, columns, true, true), (w, rows, false, true)]
-            {
-                if down && inverse {
-                    let bindings = [("z_in", z[0]), ("roots", rows), ("roots_down", columns), ("z", z[1])];
-                    dispatch(l, ("divide", 1), &bindings, &Pass::NONE);
-                    z.reverse();
-                }
-                for pass in Pass::all(side, down, inverse) {
-                    dispatch(l, pass.kernel(), &[("z_in", z[0]), ("roots", roots), ("z", z[1])], &pass);
+            let sizes = [("h", h), ("w", w), ("plane", plane), ("first", first), ("pair", pair), ("add", b)];
+            let ways = [(w, false, false), (h, true, false), (h, true, true), (w, false, true)];
+            for (way, (side, down, inverse)) in ways.into_iter().enumerate() {
+                let count = Pass::all(side, down, inverse).count();
+                for (i, pass) in Pass::all(side, down, inverse).enumerate() {
+                    let is_last = i + 1 == count;
+                    let constants = [
+                        ("FROM_B", way == 0 && i == 0),
+                        ("DIVIDES", way == 1 && is_last),
+                        ("TO_Y", way == 3 && is_last),
+                    ]
+                    .map(|(name, is)| (name, f64::from(u8::from(is))));
+                    // Without u its binding is b, which is not read.
+                    let bindings = [
+                        ("b", Input(b)),
+                        ("u", Input(0)),
+                        ("y", Output(0)),
+                        ("roots", if down { columns } else { rows }),
+                        ("roots_across", rows),
+                        ("z_in", z[0]),
+                        ("z", z[1]),
+                    ];
+                    let params = sizes.iter().chain(&pass.params).map(|(name, v)| (*name, Param::from(*v)));
+                    let params: Vec<_> = params.chain(numbers).collect();
+                    let (entry, values) = pass.kernel();
+                    l.dispatch((&SHADER, entry), &constants, &bindings, &params, Grid::Linear(plane / values));
                     z.reverse();
                 }
             }
-            // Without u its binding is b, which is not read.
-            dispatch(l, ("unpack", 1), &[("z_in", z[0]), ("u", Input(0)), ("y", Output(0))], &Pass::NONE);
         }
     }
 }
@@ -241,11 +249,8 @@ struct Pass {
 }
 
 impl Pass {
-    /// Of kernels that are no pass.
-    const NONE: Pass = Pass::new(1, 1, 1, 1, false, false);
-
-    const fn new(n: usize, s: usize, radix: usize, root: usize, down: bool, inverse: bool) -> Pass {
-        let (down, inverse) = (down as usize, inverse as usize);
+    fn new(n: usize, s: usize, radix: usize, root: usize, down: bool, inverse: bool) -> Pass {
+        let (down, inverse) = (usize::from(down), usize::from(inverse));
         let params = [
             ("m", n / radix),
             ("s", s),
@@ -266,14 +271,20 @@ impl Pass {
             3 => ("radix3", 3),
             4 => ("radix4", 4),
             5 => ("radix5", 5),
+            6 => ("radix6", 6),
             8 => ("radix8", 8),
             _ => ("transform", 1),
         }
     }
 
-    /// Those of lines of length n.
+    /// Those of lines of length n, one at least.
     fn all(n: usize, down: bool, inverse: bool) -> impl Iterator<Item = Pass> {
-        radices(n).into_iter().scan(1, move |done, radix| {
+        let mut radices = if n == 1 { vec![1] } else { radices(n) };
+        // One pass of what would be two: they wait for memory.
+        if let Some(i) = radices.windows(2).position(|two| two == [2, 3]) {
+            radices.splice(i..i + 2, [6]);
+        }
+        radices.into_iter().scan(1, move |done, radix| {
             let s = std::mem::replace(done, *done * radix);
             Some(Pass::new(n / s, s, radix, n, down, inverse))
         })

@@ -26,14 +26,21 @@ fn linear_index(gid: vec3u, groups: vec3u, workgroup_size: u32) -> u32 {
     return gid.x + gid.y * groups.x * workgroup_size;
 }
 
+// The integer nearest to v, |v| < 2^22. Mesa's software driver converts the lanes of a vector one by one.
+fn nearest(v: f32) -> i32 {
+    return bitcast<i32>(v + 12582912.0) - 0x4b400000; // 1.5 * 2^23, and its bits
+}
+
 // a / b, rounded down, a < 2^31, b < 2^30: integers are divided in some twenty instructions on GPUs, and one after the other
-// on CPUs. The quotient of floating-point numbers is near; that of what it leaves is off by 1 at most, and put right.
+// on CPUs. The quotient of floating-point numbers is near in steps of 4096; that of what it leaves is off by 1 at most, and
+// put right.
 fn quotient(a: u32, b: u32) -> u32 {
     let divisor = f32(i32(b));
-    let first = u32(i32(f32(i32(a)) / divisor));
-    let near = first + u32(i32(floor(f32(i32(a - first * b)) / divisor)));
-    let rest = i32(a - near * b);
-    return near + select(0u, 1u, rest >= i32(b)) - select(0u, 1u, rest < 0);
+    let first = 4096 * nearest(f32(i32(a)) / divisor * (1.0 / 4096.0));
+    let rest = i32(a) - first * i32(b);
+    let second = nearest(floor(f32(rest) / divisor));
+    let left = rest - second * i32(b);
+    return u32(first + second + select(0, 1, left >= i32(b)) - select(0, 1, left < 0));
 }
 
 var<workgroup> tree: array<f32, 256>;

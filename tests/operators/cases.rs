@@ -606,8 +606,8 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     }
     cases.extend(PICTURES.into_iter().flat_map(filters));
     // Lengths of all radices, and more workgroups than one adds up at once.
-    cases.extend([(8, 84), (55, 16), (341, 2), (3, 61)].into_iter().flat_map(splitting));
-    cases.extend(systems((70_001, 1)));
+    cases.extend([(8, 84), (55, 16), (341, 2), (3, 61), (48, 6)].into_iter().flat_map(splitting));
+    cases.extend(systems((120_001, 1)));
     cases.push(subnet("g1", 16, true, (1, 7, 13)));
     cases.push(subnet("g2", 17, true, (3, 5, 17)));
     cases.push(subnet("g1", 9, false, (3, 1, 11)));
