@@ -19,10 +19,13 @@ const BATCH = 16u; // channels that an invocation loads at once, so that it wait
 
 var<workgroup> cgates: array<f32, 64>; // gates of the channels at hand
 
-// The maximum (x) and the sum (y) of a pixel's channels, with `count` more, whose gates are in `cgates`: the first is at
-// `start`. Loads past the last one are of that one again.
-fn pooled(before: vec2f, start: u32, count: u32) -> vec2f {
+// The maximum (x) and the sum (y) of a pixel's channels, with up to 64 more from channel `c` on, whose gates a workgroup has
+// just put into `cgates`. Loads past the last channel are of that one again, and those past the last pixel of that one.
+fn pooled(before: vec2f, image: u32, c: u32, pixel: u32) -> vec2f {
+    workgroupBarrier();
     let plane = p.h * p.w;
+    let start = (image * p.f + c) * plane + min(pixel, plane - 1u);
+    let count = min(64u, p.f - c);
     var top = before.x;
     var sum = before.y;
     for (var first = 0u; first < count; first += BATCH) {
@@ -36,6 +39,7 @@ fn pooled(before: vec2f, start: u32, count: u32) -> vec2f {
             sum += select(0.0, v, first + i < count);
         }
     }
+    workgroupBarrier();
     return vec2f(top, sum);
 }
 
@@ -59,15 +63,12 @@ fn pool(
     @builtin(workgroup_id) group: vec3u,
 ) {
     let pixel = linear_index(gid, groups, 64u);
-    let plane = p.h * p.w;
     var v = vec2f(LOWEST, 0.0);
     for (var c = 0u; c < p.f; c += 64u) {
-        workgroupBarrier();
         if c + lane < p.f {
             cgates[lane] = cgate[group.z * p.f + c + lane];
         }
-        workgroupBarrier();
-        v = pooled(v, (group.z * p.f + c) * plane + min(pixel, plane - 1u), min(64u, p.f - c));
+        v = pooled(v, group.z, c, pixel);
     }
     put_stats(group.z, pixel, v);
 }
@@ -83,19 +84,16 @@ fn gate_and_pool(
     @builtin(workgroup_id) group: vec3u,
 ) {
     let pixel = linear_index(gid, groups, 64u);
-    let plane = p.h * p.w;
     put_hidden(lane, group.z);
     var v = vec2f(LOWEST, 0.0);
     for (var c = 0u; c < p.f; c += 64u) {
-        workgroupBarrier();
         if c + lane < p.f {
             cgates[lane] = gate_of(c + lane);
             if all(group.xy == vec2u(0u)) {
                 cgate_out[group.z * p.f + c + lane] = cgates[lane];
             }
         }
-        workgroupBarrier();
-        v = pooled(v, (group.z * p.f + c) * plane + min(pixel, plane - 1u), min(64u, p.f - c));
+        v = pooled(v, group.z, c, pixel);
     }
     put_stats(group.z, pixel, v);
 }

@@ -178,14 +178,6 @@ impl Kernels {
         self.family().half
     }
 
-    /// How a kernel that adds up n elements, or finds the greatest, shares them out: workgroups of 256 invocations, and how
-    /// many of these take elements side by side, and with their next step those behind. The lanes of a software driver's
-    /// vector read on where they were, which caches and memory like best; a GPU's workgroup reads all at once.
-    pub fn shares(self, n: usize) -> (usize, usize) {
-        let (elements, lanes) = if self == Kernels::SoftwareSimd { (16, 16) } else { (1, 256) };
-        (n.div_ceil(256 * elements).clamp(1, 1024), lanes)
-    }
-
     /// Have half as many sums an invocation of a convolution.
     pub fn narrow(self) -> bool {
         self.family().narrow

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "cpu")]
 use super::cpu::*;
+use super::sums::shares;
 use super::{Operator, check};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
@@ -123,7 +124,7 @@ impl Operator for PairWeights {
 
     fn gpu(&self, l: &mut Lowering) {
         let Shape { h, w, .. } = l.inputs[0];
-        let (parts, lanes) = l.kernels.shares(h * w);
+        let (parts, lanes) = shares(l.kernels, h * w);
         let (found, range) = (l.scratch(2 * parts), l.scratch(2));
         let sizes = [("h", h), ("w", w), ("parts", parts), ("lanes", lanes), ("product", l.inputs.len() - 1)];
         let numbers = [("bandwidth", self.bandwidth), ("factor", self.factor), ("floor", FLOOR)];

@@ -15,6 +15,7 @@ use super::cpu::*;
 use super::pair_weights::PAIRS;
 #[cfg(feature = "cpu")]
 use super::pair_weights::inside;
+use super::sums::shares;
 use super::{Graph, Operator, Workspace, arity, check};
 use crate::error::Result as GraphResult;
 use crate::graph::Value;
@@ -105,7 +106,7 @@ fn params(
     [from, to]: [usize; 2],
 ) -> Vec<(&'static str, Param)> {
     let Shape { h, w, .. } = shape;
-    let (parts, lanes) = kernels.shares(fours(shape));
+    let (parts, lanes) = shares(kernels, fours(shape));
     let sizes = [
         ("h", h),
         ("w", w),
@@ -249,7 +250,7 @@ impl Operator for PcgStart {
 
     fn gpu(&self, l: &mut Lowering) {
         let (weights, f) = (l.inputs[0], l.inputs[1]);
-        let (params, parts) = (params(l.kernels, f, weights.c, self, [0, 0]), l.kernels.shares(fours(f)).0);
+        let (params, parts) = (params(l.kernels, f, weights.c, self, [0, 0]), shares(l.kernels, fours(f)).0);
         let (x, sums) = (l.scratch(by_fours(f).len()), l.scratch(SUMS * parts));
         let (u, r, p, numbers, running) = (Output(2), Output(3), Output(4), Output(5), Output(6));
         let groups = |n: usize| Grid::Workgroups(glam::UVec3::new(n as u32, 1, 1));
@@ -358,7 +359,7 @@ impl Operator for PcgIterate {
 
     fn gpu(&self, l: &mut Lowering) {
         let (weights, u_shape) = (l.inputs[0], l.outputs[0]);
-        let (maps, parts) = (by_fours(u_shape), l.kernels.shares(fours(u_shape)).0);
+        let (maps, parts) = (by_fours(u_shape), shares(l.kernels, fours(u_shape)).0);
         let (q, sums, unused) = (l.scratch(maps.len()), l.scratch(SUMS * parts), l.scratch(4));
         let [r, p, numbers, running] = [Output(1), Output(2), Output(3), Output(4)];
         let whole = u_shape.w.is_multiple_of(4);
