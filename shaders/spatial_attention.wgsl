@@ -39,7 +39,6 @@ fn pooled(before: vec2f, image: u32, c: u32, pixel: u32) -> vec2f {
             sum += select(0.0, v, first + i < count);
         }
     }
-    workgroupBarrier();
     return vec2f(top, sum);
 }
 
@@ -65,6 +64,7 @@ fn pool(
     let pixel = linear_index(gid, groups, 64u);
     var v = vec2f(LOWEST, 0.0);
     for (var c = 0u; c < p.f; c += 64u) {
+        workgroupBarrier(); // the gates before these have been read
         if c + lane < p.f {
             cgates[lane] = cgate[group.z * p.f + c + lane];
         }
@@ -87,6 +87,7 @@ fn gate_and_pool(
     put_hidden(lane, group.z);
     var v = vec2f(LOWEST, 0.0);
     for (var c = 0u; c < p.f; c += 64u) {
+        workgroupBarrier(); // the gates before these have been read
         if c + lane < p.f {
             cgates[lane] = gate_of(c + lane);
             if all(group.xy == vec2u(0u)) {
