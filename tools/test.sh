@@ -50,6 +50,8 @@ has_mpi >/dev/null || install libopenmpi-dev openmpi-bin libclang-dev || {
   echo "NOT TESTED: training by several processes (tests/mpi.rs): there is no MPI, and it cannot be installed" >&2
   mpi=
 }
+# The page's tests take the program that is built here.
+export SASNET_CARGO="$mpi"
 # Tests leave no compiled kernels in the user's folder, and take none from there.
 export SASNET_CACHE=
 

@@ -12,6 +12,9 @@
 # The Rust toolchain in use compiles, if it has the target wasm32-unknown-unknown. Otherwise Debian's rustc-web is
 # unpacked into target/web/rust, without touching the system, and the standard library is built from its source.
 # Node's packages go into web/tests/node_modules.
+#
+# SASNET_CARGO="--features mpi" builds the program and its tests with these options of cargo: those of a build that is
+# there already, which it then takes.
 set -eu
 cd "$(dirname "$0")/.."
 web=$PWD/target/web
@@ -31,8 +34,9 @@ packages() { # Node's, for the tests
 dawn() {
   packages
   mkdir -p "$web"
-  SASNET_DAWN=$web/dawn.json cargo test --release --locked --test operators -- --ignored write_for_dawn >"$web/dawn.log" ||
-    { cat "$web/dawn.log" >&2; exit 1; }
+  # shellcheck disable=SC2086 # two words or none
+  SASNET_DAWN=$web/dawn.json cargo test --release --locked ${SASNET_CARGO:-} --test operators -- \
+    --ignored write_for_dawn >"$web/dawn.log" || { cat "$web/dawn.log" >&2; exit 1; }
   node web/tests/dawn.mjs "$web/dawn.json" compile
   tools/software-vulkan.sh target/software-vulkan
   target/software-vulkan/run "$(command -v node)" web/tests/dawn.mjs "$web/dawn.json" run
@@ -112,6 +116,11 @@ sizes() { # of what a page loads: bytes, gzip, brotli
   done
 }
 
+program() {
+  # shellcheck disable=SC2086 # two words or none
+  cargo build --release --locked ${SASNET_CARGO:-}
+}
+
 browser() {
   packages
   command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium" >&2; exit 1; }
@@ -119,7 +128,7 @@ browser() {
 
 compare() { # repeats, sizes
   browser
-  cargo build --release --locked
+  program
   [ -d "$web/sasnet/cpu" ] || build
   version=1.30.0
   if [ ! -d "$web/onnxruntime-$version" ]; then
@@ -153,7 +162,7 @@ test_page() {
   fi
   # What the worker asks of the engine, the page of the package, and the package of its own types.
   web/tests/node_modules/.bin/tsc -p web/tests
-  cargo build --release --locked
+  program
   SITE=$web/site SASNET=$PWD/target/release/sasnet node --test web/tests/page.test.mjs
 }
 
