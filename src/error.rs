@@ -126,6 +126,8 @@ pub struct TooLarge {
     pub available: u64,
     /// Of what.
     pub limit: Limit,
+    /// Tells whether it is the filter that finishes a network's result ([`crate::Smoother::with_finish`]).
+    pub finishing: bool,
     /// Width and height of the picture that does not fit.
     pub picture: Option<[usize; 2]>,
     /// Width and height of the largest picture of the same shape that does; None where not even a pixel does.
@@ -135,7 +137,7 @@ pub struct TooLarge {
 impl TooLarge {
     /// `what` needs so much, and there is so much.
     pub fn new(what: impl Into<String>, limit: Limit, needs: u64, available: u64) -> TooLarge {
-        TooLarge { what: what.into(), needs, available, limit, picture: None, largest: None }
+        TooLarge { what: what.into(), needs, available, limit, finishing: false, picture: None, largest: None }
     }
 }
 
@@ -151,6 +153,9 @@ impl fmt::Display for TooLarge {
         let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
         if let Some([w, h]) = self.picture {
             write!(f, "{w}x{h} pixels do not fit: ")?;
+        }
+        if self.finishing {
+            f.write_str("the finish by ")?;
         }
         match self.limit {
             Limit::Memory => {

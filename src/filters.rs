@@ -23,6 +23,7 @@ use crate::ops::{Graph, guided::RUN, rows::Rows};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
 use std::fmt;
+use std::str::FromStr;
 
 mod gf;
 mod ils;
@@ -148,6 +149,9 @@ impl fmt::Display for Domain {
     }
 }
 
+/// [`Filter::finish`], as its text.
+pub const FINISH: &str = "rtv,lambda=0.0005,sigma=0.5";
+
 /// The range of a residual at which iterations end.
 const TOLERANCE: [f64; 2] = [1e-12, 0.1];
 
@@ -180,6 +184,12 @@ impl Filter {
     pub fn universal(method: &str) -> Result<Filter> {
         let Filter { method, .. } = Filter::new(method)?;
         Ok(Filter { method, values: method.parameters.iter().map(|p| p.universal.unwrap_or(p.default)).collect() })
+    }
+
+    /// The weak filter that suits a network's result ([`crate::Smoother::with_finish`]): it takes away the faint unevenness
+    /// that is left of textures, and leaves edges (`weights/README.md` has what it gains).
+    pub fn finish() -> Filter {
+        FINISH.parse().expect("it is a filter")
     }
 
     /// All methods.
@@ -241,6 +251,20 @@ impl Filter {
             return Err(Error::Invalid(format!("the picture is {shape}; give 1x3 channels of one pixel or more")));
         }
         (self.method.build)(self, g, f)
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    /// Of `rtv,lambda=0.005,sigma=3`: a method's name, and values of parameters that are not its defaults.
+    fn from_str(text: &str) -> Result<Filter> {
+        let mut parts = text.split(',');
+        let method = Filter::new(parts.next().expect("a part at least"))?;
+        parts.try_fold(method, |filter, part| match part.split_once('=') {
+            Some((name, value)) => filter.with(name, value),
+            None => Err(Error::Invalid(format!("{part:?} is no parameter; give a name and a value, as in sigma=3"))),
+        })
     }
 }
 
@@ -327,6 +351,15 @@ mod tests {
         for (name, value) in [("r", "0"), ("r", "2.5"), ("eps", "NaN"), ("eps", "-1"), ("guide", "grey")] {
             let text = error(gf().with(name, value));
             assert!(text.contains(&format!("{name} of the method gf is {value}; give")), "{text}");
+        }
+        let parsed = "gf,r=2,guide=channel".parse::<Filter>();
+        assert_eq!(parsed.unwrap(), gf().with("r", 2).unwrap().with("guide", "channel").unwrap());
+        assert_eq!(Filter::finish().to_string(), "rtv lambda=0.0005 sigma=0.5 iterations=4 tolerance=0.00001");
+        for (text, why) in
+            [("", "no method ;"), ("gf,r", "\"r\" is no parameter"), ("gf,", "\"\" is no"), ("gf,r=", "r of")]
+        {
+            let text = error(text.parse());
+            assert!(text.contains(why), "{text}");
         }
         assert_eq!(gf().with("r", 2).unwrap().to_string(), "gf r=2 eps=0.01 guide=colour");
     }

@@ -18,78 +18,9 @@ use crate::tensor::{Shape, Tensor};
 use crate::upsample::{shrink, upsample};
 use crate::weights::Weights;
 
-/// How to smooth.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "lab", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct Options {
-    /// Scale of the noise in z's place, 0 = none; None = the scale that the weights were trained with.
-    pub noise: Option<f32>,
-    /// Seed of the noise.
-    pub seed: u64,
-    /// The mean of the eight flips and rotations, each with its own noise (the paper's self-ensemble), some shifted by a
-    /// pixel, so that the network's 2x2 blocks lie in all four ways (which the paper does not).
-    pub ensemble: bool,
-    /// How much of the result is smoothed, 0 to 1, the rest is the picture itself; None = 1.
-    pub amount: Option<f32>,
-    /// How much larger textures may be than those that the network knows, 1 to [`MAX_TEXTURE_SIZE`]; None = 1. Above 1
-    /// the picture is smoothed again smaller by 2, 4, ... up to this factor; small structure is lost, edges stay those of
-    /// the picture smoothed in full.
-    pub texture_size: Option<f32>,
-}
+mod options;
 
-/// The largest [`Options::texture_size`].
-pub const MAX_TEXTURE_SIZE: f32 = 8.0;
-
-impl Options {
-    /// With noise of this scale.
-    #[must_use]
-    pub fn with_noise(self, scale: f32) -> Options {
-        Options { noise: Some(scale), ..self }
-    }
-
-    /// With the noise of this seed.
-    #[must_use]
-    pub fn with_seed(self, seed: u64) -> Options {
-        Options { seed, ..self }
-    }
-
-    /// With the mean of the eight flips and rotations, or without.
-    #[must_use]
-    pub fn with_ensemble(self, ensemble: bool) -> Options {
-        Options { ensemble, ..self }
-    }
-
-    /// With this much of the result, 0 to 1; the rest is the picture itself.
-    #[must_use]
-    pub fn with_amount(self, amount: f32) -> Options {
-        Options { amount: Some(amount), ..self }
-    }
-
-    /// With textures that are larger by this factor, 1 to [`MAX_TEXTURE_SIZE`].
-    #[must_use]
-    pub fn with_texture_size(self, texture_size: f32) -> Options {
-        Options { texture_size: Some(texture_size), ..self }
-    }
-
-    /// Passes through the network that one picture takes.
-    pub fn passes(&self) -> usize {
-        self.flips() * (1 + self.factors().count())
-    }
-
-    /// Passes at one size.
-    fn flips(&self) -> usize {
-        if self.ensemble { Flip::COUNT } else { 1 }
-    }
-
-    /// By how much smaller the picture is smoothed, again and again: each result guides the next one, whose textures it
-    /// has lost.
-    fn factors(&self) -> impl Iterator<Item = f32> {
-        let size = self.texture_size.unwrap_or(1.0).min(MAX_TEXTURE_SIZE);
-        let doublings = [2.0, 4.0].into_iter().filter(move |factor| *factor < size);
-        doublings.chain((size > 1.0).then_some(size))
-    }
-}
+pub use options::{MAX_TEXTURE_SIZE, Options};
 
 /// Pixels of reflection that the network sees around a picture, cropped afterwards. Its convolutions see zeros beyond, black
 /// that is not there: without a border the shipped model frames a white picture by a coloured line, off by up to 16 of 255 (a
@@ -155,10 +86,11 @@ impl Model {
     }
 }
 
-/// A network or a filter on a device, ready for pictures of any size. Keeps what it built for the last two sizes: a
-/// picture and its rotation.
+/// A network or a filter on a device, ready for pictures of any size. Keeps what it built for the last two sizes, a
+/// picture and its rotation, and for what finishes results.
 pub struct Smoother {
-    model: Model,
+    /// What smooths, and what smooths its result once more.
+    stages: Vec<Model>,
     device: Device,
     max_memory: Option<u64>,
     #[cfg_attr(not(feature = "cpu"), expect(dead_code))]
@@ -172,13 +104,22 @@ pub struct Smoother {
 /// and a file when the first is no longer needed.
 const BESIDE: u64 = 32;
 
+/// Those of another stage, which has the result of the one before at hand, too.
+const BESIDE_FINISH: u64 = 12;
+
 /// Bytes that threads, their stacks and plans take from the first picture on: without them it would get more memory
 /// than a second one of its size.
 const OWN: u64 = 12_000_000;
 /// Bytes that it takes later, as nobody foresees: the program's own pages as they are read, and holes in the heap.
 const UNFORESEEN: u64 = 6_000_000;
 
+/// The stage that is the network, or the filter in its place.
+const MODEL: usize = 0;
+/// The stage that finishes its result.
+const FINISH: usize = 1;
+
 struct Built {
+    stage: usize,
     shape: Shape,
     exec: Executor,
     x: Vec<Value>,
@@ -211,8 +152,25 @@ fn smaller(shape: Shape, factor: f32) -> [usize; 2] {
 impl Smoother {
     /// Puts weights, or a filter, to use on a device.
     pub fn new(model: impl Into<Model>, device: Device) -> Smoother {
-        let model = model.into();
-        Smoother { model, device, max_memory: None, max_process_memory: None, own: OWN, built: vec![] }
+        let stages = vec![model.into()];
+        Smoother { stages, device, max_memory: None, max_process_memory: None, own: OWN, built: vec![] }
+    }
+
+    /// Smooths each result once more by a filter: by a weak one, the faint unevenness that a network leaves
+    /// ([`Filter::finish`]). With an ensemble that is done once, to the mean.
+    #[must_use]
+    pub fn with_finish(mut self, filter: Filter) -> Smoother {
+        self.stages.truncate(FINISH);
+        self.stages.push(filter.into());
+        Smoother { built: vec![], ..self }
+    }
+
+    /// What smooths each result once more.
+    pub fn finish(&self) -> Option<&Filter> {
+        match self.stages.get(FINISH) {
+            Some(Model::Filter(filter)) => Some(filter),
+            _ => None,
+        }
     }
 
     /// Takes no more than this many bytes of the device's memory (None: what it has). With the CPU that is beside the
@@ -230,9 +188,9 @@ impl Smoother {
         Smoother { max_process_memory, built: vec![], ..self }
     }
 
-    /// How the last picture was cut, and the plan that it ran by.
+    /// How the last picture was cut, and the plan that it ran by, but for what finished it.
     pub fn last_plan(&self) -> Option<(Cut, &Plan)> {
-        self.built.last().map(|b| (b.cut, b.exec.plan()))
+        self.built.iter().rfind(|b| b.stage == MODEL).map(|b| (b.cut, b.exec.plan()))
     }
 
     /// Replaces the weights by others of the same network, flat.
@@ -241,14 +199,15 @@ impl Smoother {
     /// [`Error::Invalid`] where there are not as many, or it is a filter, which has none.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn set_params(&mut self, params: &[f32]) -> Result<()> {
-        let Model::Network(weights) = &mut self.model else {
+        let Model::Network(weights) = &mut self.stages[MODEL] else {
             return Err(Error::Invalid("a filter has no weights to replace".into()));
         };
         weights.network.layout().check_params(params)?;
         weights.params.copy_from_slice(params);
         let folded = weights.folded();
         let value = Graph::new(folded.network.layout()).params();
-        self.built.iter_mut().try_for_each(|b| b.exec.write(value, &folded.params))
+        let mut built = self.built.iter_mut().filter(|b| b.stage == MODEL);
+        built.try_for_each(|b| b.exec.write(value, &folded.params))
     }
 
     /// Bytes allocated on the device for what is built.
@@ -258,7 +217,7 @@ impl Smoother {
 
     /// The weights in use; a filter has none.
     pub fn weights(&self) -> Option<&Weights> {
-        match &self.model {
+        match &self.stages[MODEL] {
             Model::Network(weights) => Some(weights),
             Model::Filter(_) => None,
         }
@@ -281,7 +240,8 @@ impl Smoother {
         if h == 0 || w == 0 || h.saturating_mul(w) > MOST_PIXELS {
             return Err(Error::Invalid(format!("the picture is {w}x{h}; give 1 to {MOST_PIXELS} pixels")));
         }
-        self.fits(h, w, memory).map_err(|error| self.too_large(h, w, memory, error))
+        let fits = |stage| self.fits(stage, h, w, memory).map_err(|error| self.too_large(stage, h, w, memory, error));
+        (MODEL..self.stages.len()).try_for_each(fits)
     }
 
     /// The same, and makes room: frees what is built for other pictures where this one, which is read next, would not
@@ -299,23 +259,31 @@ impl Smoother {
             self.built.clear();
             return self.check(h, w);
         }
-        let pictures = self.pictures(self.padded(h, w));
+        let pictures = self.pictures(self.padded(MODEL, h, w));
         if pictures > memory.saturating_sub(self.allocated_bytes()) {
             self.built.clear();
         }
         Ok(())
     }
 
-    /// Bytes of the device's memory that a picture of `h` x `w` takes, within what it may; allocates nothing.
+    /// Bytes of the device's memory that a picture of `h` x `w` takes, within what it may; allocates nothing. Where both
+    /// have room, that of a network and that of its finish.
     ///
     /// # Errors
     /// As [`Smoother::check`].
     pub fn estimate(&self, h: usize, w: usize) -> Result<u64> {
         let memory = self.memory(0);
         self.check_within(h, w, memory)?;
-        let shape = self.padded(h, w);
-        let (_, plan) = Cut::within(self.model.subject(), shape, self.device.target(), self.beside(shape, memory))?;
-        Ok(plan.peak_bytes())
+        let of = |stage: usize| -> Result<(u64, u64)> {
+            let shape = self.padded(stage, h, w);
+            let left = self.beside(shape, memory);
+            let (_, plan) = Cut::within(self.stages[stage].subject(), shape, self.device.target(), left)?;
+            Ok((plan.peak_bytes(), left))
+        };
+        let stages: Vec<(u64, u64)> = (MODEL..self.stages.len()).map(of).collect::<Result<_>>()?;
+        let all = stages.iter().map(|(bytes, _)| bytes).sum();
+        let most = stages.iter().map(|(bytes, _)| *bytes).max().expect("one stage at least");
+        Ok(if stages.iter().all(|(_, left)| all <= *left) { all } else { most })
     }
 
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1].
@@ -347,7 +315,7 @@ impl Smoother {
     /// # Errors
     /// As [`Smoother::smooth_observed`].
     pub async fn smooth_async(&mut self, x: &Tensor, options: &Options, observer: &mut dyn Observer) -> Result<Tensor> {
-        let noise = self.model.noise(options)?;
+        let noise = self.stages[MODEL].noise(options)?;
         let amount = options.amount.unwrap_or(1.0);
         if !(0.0..=1.0).contains(&amount) {
             return Err(Error::Invalid(format!("the amount is {amount}; give a number from 0 to 1")));
@@ -364,18 +332,25 @@ impl Smoother {
         }
         let smaller: Vec<[usize; 2]> = options.factors().map(|factor| smaller(x.shape, factor)).collect();
         let pixels = x.shape.plane() + smaller.iter().map(|[h, w]| h * w).sum::<usize>();
-        let mut watch = Watch { observer, done: 0, pass: 0, of: pixels * options.flips() };
+        let finishing = x.shape.plane() * (self.stages.len() - FINISH);
+        let mut watch = Watch { observer, done: 0, pass: 0, of: pixels * options.flips() + finishing };
         let mut y = self.smooth_once(x, options, noise, &mut watch).await?;
         for [h, w] in smaller {
             let coarse = self.smooth_once(&shrink(x, h, w), options, noise, &mut watch).await?;
             upsample(&coarse, &mut y, &mut || watch.tell(0.0))?;
+        }
+        if self.finish().is_some() {
+            let mut finished = Tensor::zeros(y.shape);
+            self.pass(FINISH, &y, Flip::new(0), &RunParams::with_noise(0, 0.0), (&mut finished, 1.0), &mut watch)
+                .await?;
+            y = self.clipped(FINISH, finished)?;
         }
         let blend = |(v, x): (&mut f32, &f32)| *v = (1.0 - amount) * x + amount * *v;
         y.data.iter_mut().zip(&x.data).for_each(blend);
         Ok(y)
     }
 
-    /// What the network or filter makes of x, clipped to [0, 1].
+    /// What the network, or the filter in its place, makes of x, clipped to [0, 1].
     async fn smooth_once(
         &mut self,
         x: &Tensor,
@@ -389,25 +364,30 @@ impl Smoother {
             // Each pass draws its own noise; the first is that of a single pass.
             let seed = options.seed.wrapping_add((i as u64) << 56);
             let run_params = RunParams::with_noise(seed, noise);
-            self.pass(x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), watch).await?;
-            watch.done += x.shape.plane();
+            self.pass(MODEL, x, flip, &run_params, (&mut mean, 1.0 / options.flips() as f32), watch).await?;
         }
-        if mean.data.iter().any(|v| !v.is_finite()) {
+        self.clipped(MODEL, mean)
+    }
+
+    /// A stage's result, clipped to [0, 1].
+    fn clipped(&self, stage: usize, mut y: Tensor) -> Result<Tensor> {
+        if y.data.iter().any(|v| !v.is_finite()) {
             let kernels = if self.device.is_half() { ", or too large for these kernels, which are in f16" } else { "" };
-            let why = match self.model {
+            let why = match self.stages[stage] {
                 Model::Network(_) => format!(": the weights are too large{kernels}, or the noise is"),
                 Model::Filter(_) => String::new(),
             };
             return Err(Error::Invalid(format!("the result has values that are not finite numbers{why}")));
         }
-        mean.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        Ok(mean)
+        y.data.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        Ok(y)
     }
 
-    /// Adds `share` of the flipped picture's result to `sum`. Slab by slab: a copy of a large picture is memory, too.
+    /// Adds `share` of a stage's result on the flipped picture to `sum`. Slab by slab: a copy of a large picture is memory, too.
     /// (With a GPU, wgpu has a copy of what is written until the run is submitted.)
     async fn pass(
         &mut self,
+        stage: usize,
         x: &Tensor,
         flip: Flip,
         run_params: &RunParams,
@@ -415,9 +395,9 @@ impl Smoother {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         watch.pass = x.shape.plane();
-        let (padding, (h, w)) = (self.model.padding(), flip.size(x.shape));
-        let padded = self.padded(h, w);
-        let Built { exec, x: slabs, y, .. } = self.built(padded, watch).await?;
+        let (padding, (h, w)) = (self.stages[stage].padding(), flip.size(x.shape));
+        let padded = self.padded(stage, h, w);
+        let Built { exec, x: slabs, y, .. } = self.built(stage, padded, watch).await?;
         let mut first = 0;
         for &slab in &*slabs {
             let rows = first..first + exec.shape(slab).h;
@@ -433,33 +413,36 @@ impl Smoother {
             first += part.shape.h;
             watch.tell(1.0)?;
         }
+        watch.done += x.shape.plane();
         Ok(())
     }
 
-    async fn built(&mut self, shape: Shape, watch: &mut Watch<'_>) -> Result<&mut Built> {
-        if let Some(i) = self.built.iter().position(|b| b.shape == shape) {
+    async fn built(&mut self, stage: usize, shape: Shape, watch: &mut Watch<'_>) -> Result<&mut Built> {
+        if let Some(i) = self.built.iter().position(|b| (b.stage, b.shape) == (stage, shape)) {
             let last = self.built.len() - 1;
             self.built.swap(i, last);
         } else {
-            let built = self.build(shape, watch).await?;
+            let built = self.build(stage, shape, watch).await?;
             self.built.push(built);
         }
         Ok(self.built.last_mut().expect("just put there"))
     }
 
     /// Plans and allocates for a shape, after making room.
-    async fn build(&mut self, shape: Shape, watch: &mut Watch<'_>) -> Result<Built> {
+    async fn build(&mut self, stage: usize, shape: Shape, watch: &mut Watch<'_>) -> Result<Built> {
         // The picture is there already.
         let there = shape.plane() as u64 * 12;
         let mut memory = self.memory(there);
         loop {
             let left = self.beside(shape, memory);
-            let border = 2 * self.model.padding().border;
-            let (cut_graph, plan) = Cut::within(self.model.subject(), shape, self.device.target(), left)
-                .map_err(|error| self.too_large(shape.h - border, shape.w - border, memory, error))?;
+            let border = 2 * self.stages[stage].padding().border;
+            let (cut_graph, plan) = Cut::within(self.stages[stage].subject(), shape, self.device.target(), left)
+                .map_err(|error| self.too_large(stage, shape.h - border, shape.w - border, memory, error))?;
             Executor::compile_async(&plan, &self.device, &mut || watch.tell(0.0)).await?;
             let planned = plan.peak_bytes();
-            while self.built.len() > 1 || !self.built.is_empty() && self.allocated_bytes() > left - planned {
+            while self.built.len() > self.stages.len()
+                || !self.built.is_empty() && self.allocated_bytes() > left - planned
+            {
                 self.built.remove(0);
             }
             let CutGraph { graph, x, y, cut } = cut_graph;
@@ -467,12 +450,13 @@ impl Smoother {
             match Executor::new_async(graph, &self.device).await {
                 Ok(mut exec) => {
                     self.own = UNFORESEEN;
-                    if let Model::Network(weights) = &self.model {
+                    if let Model::Network(weights) = &self.stages[stage] {
                         exec.write_async(params, &weights.folded().params).await?;
                     }
-                    return Ok(Built { shape, exec, x, y, cut });
+                    return Ok(Built { stage, shape, exec, x, y, cut });
                 }
                 // A GPU's free memory is known by trying only.
+                Err(Error::TooLarge(_)) if !self.built.is_empty() => self.built.clear(),
                 Err(Error::TooLarge(error)) if planned > 1 => {
                     log::info!("{error}; trying in half of the {planned} bytes");
                     memory = planned / 2 + self.pictures(shape);
@@ -499,7 +483,8 @@ impl Smoother {
 
     /// Bytes of that memory that a picture and its result take.
     fn pictures(&self, shape: Shape) -> u64 {
-        if matches!(self.device, Device::Gpu(_)) { 0 } else { shape.plane() as u64 * BESIDE }
+        let beside = BESIDE + BESIDE_FINISH * (self.stages.len() - FINISH) as u64;
+        if matches!(self.device, Device::Gpu(_)) { 0 } else { shape.plane() as u64 * beside }
     }
 
     /// What they leave for the network.
@@ -507,30 +492,30 @@ impl Smoother {
         memory.saturating_sub(self.pictures(shape)).min(self.max_memory.unwrap_or(u64::MAX))
     }
 
-    fn fits(&self, h: usize, w: usize, memory: u64) -> Result<()> {
-        let shape = self.padded(h, w);
-        Cut::fit(self.model.subject(), shape, self.device.target(), self.beside(shape, memory))
+    fn fits(&self, stage: usize, h: usize, w: usize, memory: u64) -> Result<()> {
+        let shape = self.padded(stage, h, w);
+        Cut::fit(self.stages[stage].subject(), shape, self.device.target(), self.beside(shape, memory))
     }
 
     /// The fewest bytes that a picture needs.
-    fn needs(&self, h: usize, w: usize) -> Result<u64> {
-        Cut::needs(self.model.subject(), self.padded(h, w), self.device.target())
+    fn needs(&self, stage: usize, h: usize, w: usize) -> Result<u64> {
+        Cut::needs(self.stages[stage].subject(), self.padded(stage, h, w), self.device.target())
     }
 
     /// The shape of a picture with the border that it gets.
-    fn padded(&self, h: usize, w: usize) -> Shape {
-        let padding = self.model.padding();
+    fn padded(&self, stage: usize, h: usize, w: usize) -> Shape {
+        let padding = self.stages[stage].padding();
         Shape::new(1, 3, padding.side(h), padding.side(w))
     }
 
-    /// The error for a picture that does not fit, with the largest of its shape that does. The memory is given: where
+    /// The error for a picture that does not fit, with the largest of its shape that does, at all stages. The memory is given: where
     /// it were asked for anew, what fitted a moment ago might not, as other programs take some.
-    fn too_large(&self, h: usize, w: usize, memory: u64, error: Error) -> Error {
+    fn too_large(&self, stage: usize, h: usize, w: usize, memory: u64, error: Error) -> Error {
         let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
         let fits = |part: f64| {
             let [h, w] = scaled(part);
-            self.fits(h, w, memory).is_ok()
+            (MODEL..self.stages.len()).all(|stage| self.fits(stage, h, w, memory).is_ok())
         };
         // Bisection of the sides' factor; 20 halvings find a side of a million pixels to the pixel.
         let (mut low, mut high) = (0.0, 1.0);
@@ -540,10 +525,10 @@ impl Smoother {
         }
         let largest = fits(low).then(|| scaled(low)).map(|[h, w]| [w, h]);
         let needs = match error.limit {
-            Limit::Memory => self.needs(h, w).unwrap_or(error.needs),
+            Limit::Memory => self.needs(stage, h, w).unwrap_or(error.needs),
             _ => error.needs,
         };
-        TooLarge { picture: Some([w, h]), largest, needs, ..error }.into()
+        TooLarge { finishing: stage == FINISH, picture: Some([w, h]), largest, needs, ..error }.into()
     }
 }
 

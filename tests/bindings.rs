@@ -118,7 +118,7 @@ fn python_smooths_as_the_command_does() {
     let test = format!("{ROOT}/bindings/python/test_sasnet.py");
     for device in ["cpu".to_string(), gpu()] {
         let ran = Ran::of(python().args([&test, &device]).args(words(env!("CARGO_BIN_EXE_sasnet")))).ok();
-        assert!(ran.stderr.contains("Ran 6 tests"), "{ran:?}");
+        assert!(ran.stderr.contains("Ran 7 tests"), "{ran:?}");
     }
     blocks("python").iter().for_each(|block| drop(Ran::of(python().args(["-c", block])).ok()));
 }

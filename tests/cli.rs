@@ -2,6 +2,7 @@
 
 mod support;
 
+use sasnet::filters::FINISH;
 use sasnet::image::{self, Picture, quantise};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::geometry::{Flip, crop};
@@ -72,6 +73,42 @@ fn classical_filters() {
             assert!(line.is_some_and(|line| line.contains(&parameter.domain.to_string())), "{own}");
         }
     }
+}
+
+#[test]
+fn a_weak_filter_finishes() {
+    let f = Folder::new(0.0);
+    f.picture("a.png", 23, 31);
+    let smooth = |command, arguments: &[&str]| {
+        let options = ["a.png", "--adapter", "cpu", "--weights", "w.safetensors", "-o", "b.png"];
+        Ran::of(f.command(command).args(options).args(arguments))
+    };
+    let x = image::read(f.path("a.png")).unwrap().tensor;
+    let want = |filter: &str| {
+        let smoother = Smoother::new(f.weights.clone(), Device::Cpu).with_finish(filter.parse().unwrap());
+        quantise(&{ smoother }.smooth(&x, &Options::default()).unwrap())
+    };
+    let cases = [("--finish", FINISH), ("--finish=gf,r=2", "gf,r=2"), ("--finish=rtv,sigma=2", "rtv,sigma=2")];
+    let results = cases.map(|(option, filter)| {
+        smooth("smooth", &[option]).ok();
+        let got = quantise(&image::read(f.path("b.png")).unwrap().tensor);
+        assert_eq!(got, want(filter), "{option}");
+        got
+    });
+    assert!(results[0] != results[1] && results[1] != results[2]);
+    smooth("enhance", &["--finish"]).ok();
+    // The value follows a =, so that a picture after it is a picture.
+    let ran = Ran::of(f.command("smooth").args(["--finish", "a.png", "-o", "c.png", "--adapter", "cpu"]));
+    assert!(ran.ok().stderr.contains("smoothed 1 of 1"));
+    smooth("smooth", &["--finish=gauss"]).fails(2, &["'--finish", "no method gauss; there are gf, "]);
+    smooth("smooth", &["--finish=gf,r=0"]).fails(2, &["r of the method gf is 0; give 1 to 256"]);
+    let both = ["a.png", "-o", "c.png", "--method", "gf", "--finish"];
+    Ran::of(f.command("smooth").args(both)).fails(2, &["cannot be used with", "--finish"]);
+    // What the network alone has room for, in slabs.
+    std::fs::write(f.path("large.png"), only_a_header(4000, 4000)).unwrap();
+    let ran = Ran::of(f.command("smooth").args(["large.png", "-o", "d.png", "--finish", "--max-memory", "1.5GB"]));
+    let leave = "or smaller, or leave --finish out, or give it gf, which takes slabs";
+    ran.fails(1, &["4000x4000 pixels do not fit: the finish by the method rtv", leave]);
 }
 
 #[test]
@@ -507,6 +544,7 @@ fn a_smoother_tells_how_far_it_is_and_can_be_stopped_within() {
         (network(Device::Cpu).with_max_memory(Some(less)), options.clone(), 20),
         (network(Device::Cpu), options.clone().with_ensemble(true).with_texture_size(2.0), 160),
         (filter(Device::Cpu), options.clone(), 10),
+        (network(Device::Cpu).with_finish(Filter::finish()), options.clone(), 20),
         (network(gpu()), options.clone(), 3),
         (filter(gpu()), options, 5),
     ];

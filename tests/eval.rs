@@ -298,8 +298,43 @@ fn filters_beside_a_network() {
     }
     assert_eq!(rows[2][3..], ["-", "-"], "a filter has no parameters that are trained");
     assert_eq!(table(&b.eval(&["--set", "traced", "--method", "gf"]).ok().stdout)[0], ["set", "input", "gf"]);
-    b.eval(&["--set", "traced", "--method", "gf,r"]).fails(1, &["--method gf,r: give a name and a value"]);
+    b.eval(&["--set", "traced", "--method", "gf,r"]).fails(1, &["--method gf,r: \"r\" is no", "as in sigma=3"]);
     b.eval(&["--set", "traced", "--method", "gauss"]).fails(1, &["no method gauss"]);
+}
+
+/// A finish is the networks', and part of the report; filters beside them are what they are.
+#[test]
+fn networks_are_finished() {
+    let b = Bench::new();
+    let set = ["--set", "traced", "--weights", "plain.safetensors", "--method", "gf"];
+    let run = |more: &[&str]| b.eval(&[&set[..], more].concat()).ok().stdout;
+    let plain = run(&["--json", "plain.json"]);
+    let finished = run(&["--finish=rtv,lambda=0.02,sigma=1", "--json", "finished.json"]);
+    let filter = "rtv,lambda=0.02,sigma=1".parse::<Filter>().unwrap();
+    assert!(finished.contains(&format!(", networks finished by {filter}.")) && !plain.contains("finished"));
+    let mut smoother = Smoother::new(b.networks[0].1.clone(), Device::Cpu).with_finish(filter.clone());
+    let y = smoother.smooth(&picture(13, 20, 2), &Options::default()).unwrap();
+    let (before, after) = (table(&plain), table(&finished));
+    assert_eq!(after[1][2], cell(&score(&y, &picture(13, 20, 7)).unwrap()));
+    assert!(after[1][2] != before[1][2] && after[1][3] == before[1][3]);
+    let [before, after] =
+        ["plain", "finished"].map(|name| -> Value { serde_json::from_str(&b.text(&format!("{name}.json"))).unwrap() });
+    assert_eq!(after["networks"][0]["finish"], filter.to_string());
+    assert!([&before["networks"][0], &after["networks"][1]].iter().all(|network| network.get("finish").is_none()));
+
+    // Shards of which one was finished are not of one evaluation.
+    let shard = |i: &str, more: &[&str]| {
+        b.eval(&[&BOTH_SETS[..], &BOTH_NETWORKS, &["--shard", i, "--json", "s.json"], more].concat()).ok();
+    };
+    shard("1/2", &[]);
+    shard("2/2", &["--finish"]);
+    let merge = || {
+        let arguments = ["eval", "--merge", "s-1-of-2.json", "s-2-of-2.json"];
+        Ran::of(sasnet().current_dir(b.folder.path()).args(arguments))
+    };
+    merge().fails(1, &["another networks"]);
+    shard("2/2", &[]);
+    merge().ok();
 }
 
 #[test]

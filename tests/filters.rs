@@ -9,7 +9,7 @@ use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::{Kernels, RunParams};
 use sasnet::low_level::ops::Graph;
 use sasnet::low_level::tensor::worst;
-use sasnet::{Filter, Options, Shape, Smoother, Tensor};
+use sasnet::{Error, Filter, Options, Shape, Smoother, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -202,6 +202,61 @@ fn slabs_are_the_whole() {
             assert!(one == 1 && many > 1 && fewer <= less, "{method}: {one}, {many}, {fewer} of {less}");
             assert!(whole == parts, "{method} on {}: slabs differ", device.describe());
         }
+    }
+}
+
+/// A network and the filter that finishes its result are the two one after the other, bit for bit: once for the mean of an
+/// ensemble, before the blend with the picture, and in any memory in which each of them fits.
+#[test]
+fn a_finish_comes_after_the_network() {
+    // High, so that slabs are little of it.
+    let (x, other) = (support::picture(600, 40, 3), support::picture(31, 64, 4));
+    let weights = support::small_weights(&[2], 8, true, 0.0);
+    let finish: Filter = "rtv,lambda=0.002,sigma=1".parse().unwrap();
+    for device in devices() {
+        let network = || Smoother::new(weights.clone(), device.clone());
+        let mut finished = network().with_finish(finish.clone());
+        assert!(finished.finish() == Some(&finish) && network().finish().is_none());
+        let all = Options::default().with_ensemble(true).with_texture_size(2.0).with_amount(0.7);
+        for (x, options) in [(&x, Options::default()), (&other, all.clone()), (&x, all)] {
+            let full = options.clone().with_amount(1.0);
+            let mut want = network().smooth(x, &full).unwrap();
+            let before = want.clone();
+            want = Smoother::new(finish.clone(), device.clone()).smooth(&want, &Options::default()).unwrap();
+            assert!(want != before);
+            if let Some(amount) = options.amount {
+                want.data.iter_mut().zip(&x.data).for_each(|(y, x)| *y = (1.0 - amount) * x + amount * *y);
+            }
+            assert!(finished.smooth(x, &options).unwrap() == want, "{options:?} on {}", device.describe());
+        }
+
+        let mut whole = network().with_finish(finish.clone());
+        let want = whole.smooth(&x, &Options::default()).unwrap();
+        let (h, w) = (x.shape.h, x.shape.w);
+        let both = whole.estimate(h, w).unwrap();
+        assert_eq!(both, whole.allocated_bytes(), "on {}", device.describe());
+        let alone = [network(), Smoother::new(finish.clone(), device.clone())].map(|s| s.estimate(h, w).unwrap());
+        assert_eq!(both, alone.iter().sum::<u64>(), "on {}", device.describe());
+        // Not both at once.
+        let less = both - 1;
+        let mut one = network().with_finish(finish.clone()).with_max_memory(Some(less));
+        assert!(one.smooth(&x, &Options::default()).unwrap() == want, "on {}", device.describe());
+        let estimated = one.estimate(h, w).unwrap();
+        assert!(one.allocated_bytes() <= less && estimated == *alone.iter().max().unwrap(), "{estimated} of {less}");
+
+        // Not even the filter, which takes the whole picture; one that takes slabs is fine.
+        let least = alone[1] - 1;
+        let little = network().with_finish(finish.clone()).with_max_memory(Some(least));
+        let Err(Error::TooLarge(error)) = little.check(h, w) else { panic!("on {}", device.describe()) };
+        assert!(error.finishing && error.needs == alone[1], "{error:?}");
+        assert!(error.to_string().contains("40x600 pixels do not fit: the finish by the method rtv"), "{error}");
+        let [w, h] = error.largest.unwrap();
+        little.check(h, w).unwrap();
+        let slabs = network().with_finish("gf,r=2,eps=0.0003".parse().unwrap());
+        let want = slabs.with_max_memory(None).smooth(&x, &Options::default()).unwrap();
+        let slabs = network().with_finish("gf,r=2,eps=0.0003".parse().unwrap());
+        let got = slabs.with_max_memory(Some(least)).smooth(&x, &Options::default()).unwrap();
+        assert!(got == want, "on {}", device.describe());
     }
 }
 

@@ -67,6 +67,7 @@ _FUNCTIONS = {
     "sasnet_filter_set_amount": (ctypes.c_int, [_POINTER, ctypes.c_double]),
     "sasnet_filter_set_texture_size": (ctypes.c_int, [_POINTER, ctypes.c_double]),
     "sasnet_filter_set_ensemble": (ctypes.c_int, [_POINTER, ctypes.c_int]),
+    "sasnet_filter_set_finish": (ctypes.c_int, [_POINTER, _TEXT]),
     "sasnet_filter_set_noise": (ctypes.c_int, [_POINTER, ctypes.c_double, ctypes.c_uint64]),
     "sasnet_filter_set_max_memory": (ctypes.c_int, [_POINTER, ctypes.c_uint64]),
     "sasnet_filter_estimate": (
@@ -124,11 +125,11 @@ class Smoother:
     device: "cpu", or a number in `devices()` or a part of a name; None = a real GPU, or the CPU where there is none.
     model: "small" or "soft". weights: a file of your own instead. method: a classical filter instead, by its name, with
     parameters of it as further arguments (docs/filters.md). amount, texture_size, ensemble, noise, seed, max_memory
-    (bytes): as the options of `sasnet smooth`.
+    (bytes): as the options of `sasnet smooth`. finish: True, or a method as "gf,r=2,eps=0.0003", for its --finish.
     """
 
     def __init__(self, model=None, *, device=None, weights=None, method=None, amount=1.0, texture_size=1.0,
-                 ensemble=False, noise=None, seed=0, max_memory=None, **parameters):  # fmt: skip
+                 ensemble=False, finish=None, noise=None, seed=0, max_memory=None, **parameters):  # fmt: skip
         if (model is not None) + (weights is not None) + (method is not None) > 1:
             raise ValueError("give one of model, weights, method")
         self._filter, self._lock = ctypes.c_void_p(), threading.Lock()
@@ -149,6 +150,8 @@ class Smoother:
         _check(_library.sasnet_filter_set_amount(filter, amount))
         _check(_library.sasnet_filter_set_texture_size(filter, texture_size))
         _check(_library.sasnet_filter_set_ensemble(filter, ensemble))
+        if finish:
+            _check(_library.sasnet_filter_set_finish(filter, b"" if finish is True else finish.encode()))
         _check(_library.sasnet_filter_set_max_memory(filter, max_memory or 0))
         if noise is not None:
             _check(_library.sasnet_filter_set_noise(filter, noise, seed))

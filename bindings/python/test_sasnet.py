@@ -92,6 +92,17 @@ class Smoothing(unittest.TestCase):
         [thread.start() for thread in threads], [thread.join() for thread in threads]
         numpy.testing.assert_array_equal(*results)
 
+    def test_finish(self):
+        array = picture(40, 50, numpy.float32)
+        network = sasnet.Smoother(device=DEVICE)(array)
+        for finish, values in [(True, {"lambda": 0.0005, "sigma": 0.5}), ("rtv,lambda=0.01", {"lambda": 0.01})]:
+            finished = sasnet.Smoother(device=DEVICE, finish=finish)(array)
+            numpy.testing.assert_array_equal(finished, sasnet.Smoother(device=DEVICE, method="rtv", **values)(network))
+            self.assertTrue((finished != network).any())
+        numpy.testing.assert_array_equal(sasnet.smooth(array, device=DEVICE, finish=False), network)
+        with self.assertRaisesRegex(sasnet.SasnetError, "no method gauss"):
+            sasnet.Smoother(device=DEVICE, finish="gauss")
+
     def test_memory(self):
         array = picture(400, 30, numpy.uint8)
         whole = sasnet.Smoother(device=DEVICE)

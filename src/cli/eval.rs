@@ -1,7 +1,6 @@
 //! `sasnet eval`
 
 use super::data::PairByOrder;
-use super::methods::{filter, parse_setting};
 use super::output::is_stdout;
 use super::shard::Sharding;
 use super::stop::Stop;
@@ -239,12 +238,12 @@ impl Eval {
 
 /// Label, setting and filter of `[LABEL=]NAME[,PARAMETER=VALUE]`.
 fn method(text: &str) -> Result<(String, String, Model)> {
-    let mut parts = text.split(',');
-    let name = parts.next().expect("a part at least");
-    let (label, name) = name.split_once('=').map_or((name, name), |(label, name)| (label, name));
-    let wrong = |why: &str| Error::Invalid(format!("--method {text}: {why}"));
-    let settings: Vec<_> = parts.map(parse_setting).collect::<Result<_, _>>().map_err(wrong)?;
-    let filter = filter(name, &settings)?;
+    let name = text.split(',').next().expect("a part at least");
+    let (label, setting) = match name.split_once('=') {
+        Some((label, _)) => (label, &text[label.len() + 1..]),
+        None => (name, text),
+    };
+    let filter: Filter = setting.parse().map_err(|why| Error::Invalid(format!("--method {text}: {why}")))?;
     Ok((label.into(), filter.to_string(), filter.into()))
 }
 

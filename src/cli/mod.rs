@@ -25,6 +25,7 @@ pub mod weights;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
+use sasnet::filters::FINISH;
 use sasnet::lab::shard::local_rank;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::low_level::exec::{Device, DeviceOptions};
@@ -32,7 +33,7 @@ use sasnet::low_level::net;
 use sasnet::low_level::smooth::{MAX_TEXTURE_SIZE, Options, Smoother};
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::{MODELS, Weights};
-use sasnet::{Error, Limit, Model, Network, Progress, Result, Sizes, TooLarge};
+use sasnet::{Error, Filter, Limit, Model, Network, Progress, Result, Sizes, TooLarge};
 use std::path::{Path, PathBuf};
 
 /// How to smooth, and on which device: the same for `smooth`, what is made of it, and `eval`.
@@ -55,6 +56,12 @@ pub struct Smoothing {
     /// a number from 1 to 8. Small structure goes with them, edges stay sharp [default: fine]
     #[arg(long, value_name = "SIZE", value_parser = parse_texture_size, allow_negative_numbers = true)]
     texture_size: Option<f32>,
+    /// Smooth the network's result once more by a weak classical filter, which takes the faint unevenness away that is left:
+    /// more decibels, less texture, for its time and memory (that of the whole picture at once, with rtv). `--finish` alone is
+    /// rtv,lambda=0.0005,sigma=0.5; `--finish=gf,r=2,eps=0.0003` is quick and takes slabs; `sasnet methods` lists all
+    #[arg(long, value_name = "NAME[,PARAMETER=VALUE]", num_args = 0..=1, require_equals = true,
+        default_missing_value = FINISH)]
+    finish: Option<Filter>,
     /// Most memory to use, as in 800MB, 2GB or 512MiB: with the CPU that of the whole process, with a GPU that of the
     /// network on it. Large pictures then go through in slabs, with the same result [default: what there is, by the
     /// machine's, the container's and ulimit's limits]
@@ -80,7 +87,14 @@ impl Smoothing {
             Device::Cpu => (self.max_memory.map(|bytes| bytes / of), self.max_memory),
             _ => (self.max_memory.map(|bytes| bytes / of), None),
         };
-        Smoother::new(model, device).with_max_memory(network).with_max_process_memory(process)
+        let model = model.into();
+        // Filters are what they are.
+        let finish = self.finish.clone().filter(|_| matches!(model, Model::Network(_)));
+        let smoother = Smoother::new(model, device).with_max_memory(network).with_max_process_memory(process);
+        match finish {
+            Some(filter) => smoother.with_finish(filter),
+            None => smoother,
+        }
     }
 }
 
@@ -309,6 +323,9 @@ fn cache_folder() -> Option<PathBuf> {
 /// Which option helps, behind an error's message.
 pub fn hint(error: &Error) -> &'static str {
     match error.root() {
+        Error::TooLarge(TooLarge { finishing: true, .. }) => {
+            ", or leave --finish out, or give it gf, which takes slabs"
+        }
         Error::TooLarge(TooLarge { limit: Limit::Binding | Limit::Elements | Limit::Device, .. }) => {
             ", or use --adapter cpu"
         }

@@ -50,7 +50,7 @@ struct SmoothsBy {
     weights: Option<PathBuf>,
     /// Classical filter to smooth with instead of a network (`sasnet methods` lists them)
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Filter::methods().iter().map(|m| m.name)),
-        conflicts_with_all = ["model", "weights", "ensemble", "noise", "seed"])]
+        conflicts_with_all = ["model", "weights", "ensemble", "noise", "seed", "finish"])]
     method: Option<String>,
     /// Value of a parameter of the method (`sasnet methods` lists them); several: --set sigma=3 --set lambda=0.01
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method")]

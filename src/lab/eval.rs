@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::file::atomic_write;
+use crate::filters::Filter;
 use crate::lab::dataset::pairs::Pair;
 use crate::lab::metrics::{Row, Scores, score};
 use crate::lab::shard::Shard;
@@ -97,6 +98,9 @@ pub struct Network {
     pub gmac: f64,
     /// Scale of the noise that it smoothed with.
     pub noise: f32,
+    /// The filter that finished its results, with its parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<String>,
     /// The file's metadata: architecture, training.
     pub metadata: BTreeMap<String, String>,
 }
@@ -250,8 +254,8 @@ impl Network {
     fn of(candidate: &Candidate, options: &Options) -> Result<Network> {
         let (label, file) = (candidate.label.clone(), candidate.file.clone());
         let Some(weights) = candidate.smoother.weights() else {
-            let (parameters, gmac, noise, metadata) = Default::default();
-            return Ok(Network { label, file, parameters, gmac, noise, metadata });
+            let (parameters, gmac, noise, finish, metadata) = Default::default();
+            return Ok(Network { label, file, parameters, gmac, noise, finish, metadata });
         };
         Ok(Network {
             label,
@@ -259,6 +263,7 @@ impl Network {
             parameters: weights.network.layout().parameters(),
             gmac: full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9,
             noise: options.noise.map_or_else(|| weights.noise(), Ok)?,
+            finish: candidate.smoother.finish().map(Filter::to_string),
             metadata: weights.header(),
         })
     }

@@ -153,11 +153,14 @@ SasnetStatus sasnet_filter_set_ensemble(SasnetFilter *filter, int ensemble);
 // the shipped ones) and seed. Networks that were trained with noise only.
 SasnetStatus sasnet_filter_set_noise(SasnetFilter *filter, double scale, uint64_t seed);
 
+// Smooths each result once more by a classical method, as "gf,r=2,eps=0.0003" (docs/filters.md), which takes the faint
+// unevenness away that a network leaves; "" = the one that suits the shipped networks, NULL (the default) = none.
+SasnetStatus sasnet_filter_set_finish(SasnetFilter *filter, const char *method);
+
 // Lets the filter take no more than so many bytes of the device's memory; 0 (the default) = what there is. On the CPU
-// that is beside 32 bytes a pixel. A picture for which that is too little goes through in slabs, with the same result bit
-// for bit.
-SasnetStatus sasnet_filter_set_max_memory(SasnetFilter *filter,
-                                          uint64_t bytes);
+// that is beside 32 bytes a pixel, 44 with a finish. A picture for which that is too little goes through in slabs, with
+// the same result bit for bit.
+SasnetStatus sasnet_filter_set_max_memory(SasnetFilter *filter, uint64_t bytes);
 
 // Says how many bytes of the device's memory a picture of this size takes, within what is allowed; allocates nothing.
 // SASNET_STATUS_TOO_LARGE where it does not fit, with the largest size that does in the message.

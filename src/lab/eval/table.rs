@@ -40,7 +40,9 @@ impl Report {
     pub(in crate::lab) fn means(&self) -> String {
         let counts: Vec<String> = self.sets.iter().map(|s| format!("{} of {}", s.images.len(), s.name)).collect();
         let ensemble = if self.options.ensemble { ", networks by the mean of eight flips and rotations" } else { "" };
-        format!("PSNR in dB / SSIM of the 8-bit pictures, means over {}{ensemble}.\n", counts.join(", "))
+        let finish = self.networks.iter().find_map(|network| network.finish.as_ref());
+        let finish = finish.map_or(String::new(), |filter| format!(", networks finished by {filter}"));
+        format!("PSNR in dB / SSIM of the 8-bit pictures, means over {}{ensemble}{finish}.\n", counts.join(", "))
     }
 
     fn table(&self, shown: TableOptions) -> String {
