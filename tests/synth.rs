@@ -124,8 +124,11 @@ fn folders_and_the_generator_are_mixed() {
         write_picture(dir.path().join(name), 20, 40, 3);
     }
     for (arguments, expected) in [
-        (&["--structures", "photos"][..], "structures photos (3); textures: synthetic"),
-        (&["--textures", "photos"], "synthetic structures; textures: photos (3)"),
+        (&["--structures", "photos"][..], "structures photos (3); textures: synthetic; augmented"),
+        (&["--textures", "photos"], "synthetic structures; textures: photos (3); augmented"),
+        (&["--textures", "photos", "--augment=false"], "synthetic structures; textures: photos (3)"),
+        (&["--textures", "photos", "--paper"], "synthetic structures; textures: photos (3)"),
+        (&["--augment"], "synthetic structures; textures: synthetic; augmented"),
         (
             &[
                 "--structures",
@@ -137,9 +140,9 @@ fn folders_and_the_generator_are_mixed() {
                 "--textures",
                 "odd=name=3",
             ],
-            "75 % structures photos (3), 25 % synthetic structures; textures: 25 % odd=name (2), 75 % odd=name (2)",
+            "75 % structures photos (3), 25 % synthetic structures; textures: 25 % odd=name (2), 75 % odd=name (2); augmented",
         ),
-        (&["--structures", "./synthetic"], "structures ./synthetic (1); textures: synthetic"),
+        (&["--structures", "./synthetic"], "structures ./synthetic (1); textures: synthetic; augmented"),
         (&["--inputs", "sps"], "pairs sps (1)"),
         (&["--inputs", "set", "--inputs", "sps=3"], "25 % pairs set (1), 75 % pairs sps (1)"),
         (&["--inputs", "set/images", "--truths", "set/gt"], "pairs set/images (1)"),

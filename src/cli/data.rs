@@ -55,7 +55,7 @@ pub struct Blended {
     #[serde(default)]
     blend: Option<BlendArg>,
     /// Draw structures and textures also in other colours and sizes, at other angles, negative, and of parts of two, so
-    /// that few pictures are not learnt by heart
+    /// that few pictures are not learnt by heart [default: train does so with folders, without --paper]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         help_heading = "Data")]
     #[serde(default)]
@@ -90,6 +90,14 @@ impl Blended {
     /// Blends so where it is not said how.
     pub fn or_blend(&mut self, blend: BlendArg) {
         self.blend.get_or_insert(blend);
+    }
+
+    /// What a new run does where nothing else is said.
+    fn or_defaults(&mut self, paper: bool) {
+        self.or_blend(if paper { BlendArg::Plain } else { BlendArg::Varied });
+        let mut given = self.structures.iter().chain(&self.textures);
+        let folders = given.any(|weighted| matches!(weighted.origin(), (Origin::Folder(_), _)));
+        self.augment.get_or_insert(folders && !paper);
     }
 
     /// Reads what is to be read, and says what it is.
@@ -162,12 +170,12 @@ impl PairByOrder {
 const FILE: &str = "data.json";
 
 impl Data {
-    /// Returns what is given, and for a run that goes on what it was trained on so far. `blend`: how a new run blends
-    /// where it is not said.
-    pub fn of_run(&self, folder: &Path, resume: bool, blend: BlendArg) -> Result<Data> {
+    /// Returns what is given, and for a run that goes on what it was trained on so far. `paper`: what is not said of a new
+    /// run is the paper's.
+    pub fn of_run(&self, folder: &Path, resume: bool, paper: bool) -> Result<Data> {
         let mut data = self.clone();
         if !resume {
-            data.blended.or_blend(blend);
+            data.blended.or_defaults(paper);
             return Ok(data);
         }
         let path = folder.join(FILE);

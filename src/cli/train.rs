@@ -1,6 +1,6 @@
 //! `sasnet train`
 
-use super::data::{BlendArg, Data};
+use super::data::Data;
 use super::parse_strength;
 use super::stop::Stop;
 use clap::Args;
@@ -256,8 +256,7 @@ impl Train {
         let lock = (leads && self.out.is_dir()).then(|| Lock::take(&self.out)).transpose()?;
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
-        let blend = if self.paper { BlendArg::Plain } else { BlendArg::Varied };
-        let data = self.data.of_run(&self.out, self.resume, blend)?;
+        let data = self.data.of_run(&self.out, self.resume, self.paper)?;
         let source = Arc::new(data.source(settings.strength)?.with_border(settings.border));
         let validation = match &self.validate {
             Some(inputs) if leads => self.data.order.find(inputs, self.validate_truths.as_deref())?,

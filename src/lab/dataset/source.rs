@@ -168,10 +168,13 @@ impl<T> std::fmt::Display for Mix<T> {
 }
 
 impl std::fmt::Display for Source {
-    /// Says in one line what is drawn from where, how often and from how many pictures.
+    /// Says in one line what is drawn from where, how often and from how many pictures, and whether it is augmented.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}", self.targets)?;
-        if self.textures.items.is_empty() { Ok(()) } else { write!(f, "; textures: {}", self.textures) }
+        if self.textures.items.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; textures: {}{}", self.textures, if self.augment { "; augmented" } else { "" })
     }
 }
 
