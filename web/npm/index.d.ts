@@ -31,6 +31,8 @@ export interface SmoothOptions {
   strength?: number;
   /** How much larger textures may be than those that the network knows, 1 to 8. */
   textureSize?: number;
+  /** A weak filter on the result: flat areas get even. `true`, or a classical method as `gf,r=2,eps=0.0003`. */
+  finish?: boolean | string;
   /** Scale of the noise of the network's latent part; default: that of training. */
   noise?: number;
   /** Seed of that noise, a whole number. */

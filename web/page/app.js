@@ -145,7 +145,8 @@ $('camera-take').onclick = async () => {
 function options() {
   const method = $('method').value;
   if (method === 'small' || method === 'soft') {
-    return { weights: method, ensemble: $('ensemble').checked, textureSize: Number($('texture').value) };
+    const [ensemble, finish] = ['ensemble', 'finish'].map(name => $(name).checked);
+    return { weights: method, ensemble, finish, textureSize: Number($('texture').value) };
   }
   const inputs = [...$('parameters').querySelectorAll('[name]')];
   return { method, values: Object.fromEntries(inputs.map(input => [input.name, input.type === 'number' ? Number(input.value) : input.value])) };

@@ -25,23 +25,38 @@ struct Wanted {
     /// Below 2^53.
     seed: u64,
     texture_size: f32,
+    finish: Finish,
+}
+
+/// Whether the usual filter finishes a result, or which one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Finish {
+    Usual(bool),
+    Method(String),
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Wanted { strength: 1.0, ensemble: false, noise: None, seed: 0, texture_size: 1.0 }
+        let finish = Finish::Usual(false);
+        Wanted { strength: 1.0, ensemble: false, noise: None, seed: 0, texture_size: 1.0, finish }
     }
 }
 
 impl Wanted {
-    fn parse(text: &str) -> Result<Options, JsError> {
+    /// The options, and the filter that finishes.
+    fn parse(text: &str) -> Result<(Options, Option<Filter>), JsError> {
         let wanted: Wanted = serde_json::from_str(text).map_err(|e| JsError::new(&format!("the options: {e}")))?;
         let options = Options::default()
             .with_amount(wanted.strength)
             .with_ensemble(wanted.ensemble)
             .with_seed(wanted.seed)
             .with_texture_size(wanted.texture_size);
-        Ok(wanted.noise.map_or(options.clone(), |noise| options.with_noise(noise)))
+        let finish = match wanted.finish {
+            Finish::Usual(wanted) => wanted.then(Filter::finish),
+            Finish::Method(text) => Some(text.parse().map_err(error)?),
+        };
+        Ok((wanted.noise.map_or(options.clone(), |noise| options.with_noise(noise)), finish))
     }
 }
 
@@ -56,7 +71,7 @@ pub struct Engine {
     max_memory: Option<u64>,
     device: Device,
     model: Option<Model>,
-    /// Of the model, from the first picture on.
+    /// Of the model and a finish, from the first picture on.
     smoother: Option<Smoother>,
 }
 
@@ -117,12 +132,21 @@ impl Engine {
 
     /// What a picture of this size takes, as JSON: bytes of device memory, multiply-accumulates, slabs of rows.
     pub fn estimate(&self, width: u32, height: u32, options: &str) -> Result<String, JsError> {
-        let passes = Wanted::parse(options)?.passes() as u64;
+        let (options, finish) = Wanted::parse(options)?;
         let within = self
             .max_memory
             .map_or_else(SessionOptions::default, |most| SessionOptions::default().with_max_memory(most));
-        let takes = estimate(self.model()?.clone(), [width, height], Precision::F32, &within).map_err(error)?;
-        Ok(json!({ "bytes": takes.bytes, "macs": takes.macs * passes, "slabs": takes.slabs }).to_string())
+        let of = |model: Model| estimate(model, [width, height], Precision::F32, &within).map_err(error);
+        let takes = of(self.model()?.clone())?;
+        let (mut bytes, mut macs) = (takes.bytes, takes.macs * options.passes() as u64);
+        if let Some(filter) = finish {
+            let finish = of(filter.into())?;
+            // Where both have no room, one makes it for the other.
+            let both = bytes + finish.bytes;
+            bytes = if self.max_memory.is_none_or(|most| both <= most) { both } else { bytes.max(finish.bytes) };
+            macs += finish.macs;
+        }
+        Ok(json!({ "bytes": bytes, "macs": macs, "slabs": takes.slabs }).to_string())
     }
 
     /// Smooths interleaved codes of 8 bits, RGB or RGBA; alpha is kept. `observe` hears the part that is done, 0 to 1, and
@@ -167,7 +191,7 @@ impl Engine {
         read: impl Fn(T) -> f32,
         write: impl Fn(f32) -> T,
     ) -> Result<Vec<T>, JsError> {
-        let options = Wanted::parse(options)?;
+        let (options, finish) = Wanted::parse(options)?;
         let plane = width * height;
         let channels = values.len().checked_div(plane).unwrap_or(0);
         if !matches!(channels, 3 | 4) || values.len() != channels * plane {
@@ -178,7 +202,7 @@ impl Engine {
         for (i, pixel) in values.chunks_exact(channels).enumerate() {
             (0..3).for_each(|c| x.data[c * plane + i] = read(pixel[c]));
         }
-        let y = self.smooth_tensor(&x, &options, &observe).await?;
+        let y = self.smooth_tensor(&x, &options, finish.as_ref(), &observe).await?;
         for (i, pixel) in values.chunks_exact_mut(channels).enumerate() {
             (0..3).for_each(|c| pixel[c] = write(y.data[c * plane + i]));
         }
@@ -190,6 +214,7 @@ impl Engine {
         &mut self,
         x: &Tensor,
         options: &Options,
+        finish: Option<&Filter>,
         observe: &js_sys::Function,
     ) -> Result<Tensor, JsError> {
         let mut observer = |progress: &Progress| {
@@ -199,20 +224,23 @@ impl Engine {
                 _ => ControlFlow::Continue(()),
             }
         };
-        let result = self.smoother()?.smooth_async(x, options, &mut observer).await;
+        let result = self.smoother(finish)?.smooth_async(x, options, &mut observer).await;
         let failed = match result {
             Err(failed @ (Error::Gpu(_) | Error::Lost(_))) => failed,
             other => return other.map_err(error),
         };
         self.smoother = None;
         self.device = open(self.adapter.as_deref()).await.map_err(|_| error(failed))?;
-        self.smoother()?.smooth_async(x, options, &mut observer).await.map_err(error)
+        self.smoother(finish)?.smooth_async(x, options, &mut observer).await.map_err(error)
     }
 
-    fn smoother(&mut self) -> Result<&mut Smoother, JsError> {
-        if self.smoother.is_none() {
-            let smoother = Smoother::new(self.model()?.clone(), self.device.clone());
-            self.smoother = Some(smoother.with_max_memory(self.max_memory));
+    fn smoother(&mut self, finish: Option<&Filter>) -> Result<&mut Smoother, JsError> {
+        if self.smoother.as_ref().is_none_or(|smoother| smoother.finish() != finish) {
+            let smoother = Smoother::new(self.model()?.clone(), self.device.clone()).with_max_memory(self.max_memory);
+            self.smoother = Some(match finish {
+                Some(filter) => smoother.with_finish(filter.clone()),
+                None => smoother,
+            });
         }
         Ok(self.smoother.as_mut().expect("just made"))
     }

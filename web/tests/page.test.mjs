@@ -137,8 +137,12 @@ test('the page', async t => {
       await page.getByLabel('Best quality').uncheck();
       await page.locator('#texture').fill('2');
     }, ['--texture-size', '2']],
-    ['the other model', async () => {
+    ['a finish', async () => {
       await page.locator('#texture').fill('1');
+      await page.getByLabel('Even out flat areas').check();
+    }, ['--finish']],
+    ['the other model', async () => {
+      await page.getByLabel('Even out flat areas').uncheck();
       await page.locator('#method').selectOption('soft');
     }, ['--model', 'soft']],
   ]) {
@@ -635,6 +639,13 @@ test('the package', async t => {
     const plan = await call('return sasnet.estimate({ width: 4000, height: 3000 })', null, { maxMemory: 512e6 });
     t.diagnostic(JSON.stringify(plan));
     assert.ok(plan.bytes <= 512e6);
+    const run = finish => call(`
+      const [size, options] = [{ width: 64, height: 64 }, { finish: ${finish} }];
+      const planned = await sasnet.estimate(size, options);
+      return [planned, (await sasnet.smooth({ data: new Uint8Array(given), ...size }, options)).memory];`, codes);
+    const [[alone], [both], [own]] = [await run(false), await run(true), await run('"gf,r=2"')];
+    t.diagnostic(JSON.stringify([alone, both, own]));
+    assert.ok(both.bytes > alone.bytes && own.bytes > alone.bytes && both.bytes !== own.bytes);
   });
 
   await t.test('with other weights, from an address or from memory', async () => {
@@ -666,6 +677,7 @@ test('the package', async t => {
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { method: "gauss" })'), /no method gauss/);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { strength: 2 })'), /amount is 2/);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { stength: 1 })'), /stength/);
+    assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { finish: "gauss" })'), /no method gauss/);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { weights: new Uint8Array(9) })'), /weights/);
     assert.match(await why('await sasnet.smooth({ data: new Uint8Array(12), width: 2, height: 2 }, { signal: AbortSignal.abort() })'), /abort/);
     assert.match(await why('await sasnet.smooth("picture")'), /ImageBitmap/);

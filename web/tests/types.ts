@@ -2,7 +2,7 @@
 import { open, type Method } from '../../target/web/site/sasnet/index.js';
 
 const sasnet = await open({ weights: 'soft', maxMemory: 5e8 });
-const image: ImageData = await sasnet.smooth(await createImageBitmap(new Blob()), { ensemble: true, signal: AbortSignal.timeout(1e4) });
+const image: ImageData = await sasnet.smooth(await createImageBitmap(new Blob()), { ensemble: true, finish: 'gf,r=2', signal: AbortSignal.timeout(1e4) });
 const floats: Float32Array = (await sasnet.smooth({ data: new Float32Array(12), width: 2, height: 2 })).data;
 const { time }: { time: number } = await sasnet.smooth(image, { method: 'gf', values: { r: 3 }, onProgress: part => part.toFixed() });
 const { slabs }: { slabs: number } = await sasnet.estimate({ width: 4000, height: 3000 });
