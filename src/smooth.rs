@@ -157,11 +157,11 @@ impl Smoother {
     }
 
     /// Smooths each result once more by a filter: by a weak one, the faint unevenness that a network leaves
-    /// ([`Filter::finish`]). With an ensemble that is done once, to the mean.
+    /// ([`Filter::finish`]; None: by none). With an ensemble that is done once, to the mean.
     #[must_use]
-    pub fn with_finish(mut self, filter: Filter) -> Smoother {
+    pub fn with_finish(mut self, filter: impl Into<Option<Filter>>) -> Smoother {
         self.stages.truncate(FINISH);
-        self.stages.push(filter.into());
+        self.stages.extend(filter.into().map(Model::Filter));
         Smoother { built: vec![], ..self }
     }
 
@@ -274,16 +274,15 @@ impl Smoother {
     pub fn estimate(&self, h: usize, w: usize) -> Result<u64> {
         let memory = self.memory(0);
         self.check_within(h, w, memory)?;
-        let of = |stage: usize| -> Result<(u64, u64)> {
+        let (mut stages, mut most) = (vec![], u64::MAX);
+        for (stage, model) in self.stages.iter().enumerate() {
             let shape = self.padded(stage, h, w);
             let left = self.beside(shape, memory);
-            let (_, plan) = Cut::within(self.stages[stage].subject(), shape, self.device.target(), left)?;
-            Ok((plan.peak_bytes(), left))
-        };
-        let stages: Vec<(u64, u64)> = (MODEL..self.stages.len()).map(of).collect::<Result<_>>()?;
-        let all = stages.iter().map(|(bytes, _)| bytes).sum();
-        let most = stages.iter().map(|(bytes, _)| *bytes).max().expect("one stage at least");
-        Ok(if stages.iter().all(|(_, left)| all <= *left) { all } else { most })
+            let (_, plan) = Cut::within(model.subject(), shape, self.device.target(), left)?;
+            stages.push(plan.peak_bytes());
+            most = most.min(left);
+        }
+        Ok(bytes_of_stages(&stages, most))
     }
 
     /// Smooths x (1, 3, H, W) of any size; the result is of the same shape, clipped to [0, 1].
@@ -332,7 +331,7 @@ impl Smoother {
         }
         let smaller: Vec<[usize; 2]> = options.factors().map(|factor| smaller(x.shape, factor)).collect();
         let pixels = x.shape.plane() + smaller.iter().map(|[h, w]| h * w).sum::<usize>();
-        let finishing = x.shape.plane() * (self.stages.len() - FINISH);
+        let finishing = if self.finish().is_some() { x.shape.plane() } else { 0 };
         let mut watch = Watch { observer, done: 0, pass: 0, of: pixels * options.flips() + finishing };
         let mut y = self.smooth_once(x, options, noise, &mut watch).await?;
         for [h, w] in smaller {
@@ -383,8 +382,8 @@ impl Smoother {
         Ok(y)
     }
 
-    /// Adds `share` of a stage's result on the flipped picture to `sum`. Slab by slab: a copy of a large picture is memory, too.
-    /// (With a GPU, wgpu has a copy of what is written until the run is submitted.)
+    /// Adds `share` of a stage's result on the flipped picture to `sum`. Slab by slab: a copy of a large picture is memory,
+    /// too. (With a GPU, wgpu has a copy of what is written until the run is submitted.)
     async fn pass(
         &mut self,
         stage: usize,
@@ -483,7 +482,7 @@ impl Smoother {
 
     /// Bytes of that memory that a picture and its result take.
     fn pictures(&self, shape: Shape) -> u64 {
-        let beside = BESIDE + BESIDE_FINISH * (self.stages.len() - FINISH) as u64;
+        let beside = BESIDE + if self.finish().is_some() { BESIDE_FINISH } else { 0 };
         if matches!(self.device, Device::Gpu(_)) { 0 } else { shape.plane() as u64 * beside }
     }
 
@@ -508,8 +507,8 @@ impl Smoother {
         Shape::new(1, 3, padding.side(h), padding.side(w))
     }
 
-    /// The error for a picture that does not fit, with the largest of its shape that does, at all stages. The memory is given: where
-    /// it were asked for anew, what fitted a moment ago might not, as other programs take some.
+    /// The error for a picture that does not fit, with the largest of its shape that does, at all stages. The memory is
+    /// given: where it were asked for anew, what fitted a moment ago might not, as other programs take some.
     fn too_large(&self, stage: usize, h: usize, w: usize, memory: u64, error: Error) -> Error {
         let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
@@ -530,6 +529,13 @@ impl Smoother {
         };
         TooLarge { finishing: stage == FINISH, picture: Some([w, h]), largest, needs, ..error }.into()
     }
+}
+
+/// Bytes that stages take which take so many each, within `most`: those of all of them, or where these have no room together
+/// of the largest, for which the others are freed.
+pub fn bytes_of_stages(stages: &[u64], most: u64) -> u64 {
+    let all = stages.iter().sum();
+    if all <= most { all } else { stages.iter().copied().max().unwrap_or(0) }
 }
 
 /// The graph that smooths a batch (N, 3, H, W) in one piece, its input and its output, both of this shape: H and W are

@@ -85,7 +85,7 @@ fn a_weak_filter_finishes() {
     };
     let x = image::read(f.path("a.png")).unwrap().tensor;
     let want = |filter: &str| {
-        let smoother = Smoother::new(f.weights.clone(), Device::Cpu).with_finish(filter.parse().unwrap());
+        let smoother = Smoother::new(f.weights.clone(), Device::Cpu).with_finish(filter.parse::<Filter>().unwrap());
         quantise(&{ smoother }.smooth(&x, &Options::default()).unwrap())
     };
     let cases = [("--finish", FINISH), ("--finish=gf,r=2", "gf,r=2"), ("--finish=rtv,sigma=2", "rtv,sigma=2")];

@@ -238,11 +238,9 @@ impl Eval {
 
 /// Label, setting and filter of `[LABEL=]NAME[,PARAMETER=VALUE]`.
 fn method(text: &str) -> Result<(String, String, Model)> {
-    let name = text.split(',').next().expect("a part at least");
-    let (label, setting) = match name.split_once('=') {
-        Some((label, _)) => (label, &text[label.len() + 1..]),
-        None => (name, text),
-    };
+    let name = text.split_once(',').map_or(text, |(name, _)| name);
+    let labelled = text.split_once('=').filter(|(label, _)| !label.contains(','));
+    let (label, setting) = labelled.unwrap_or((name, text));
     let filter: Filter = setting.parse().map_err(|why| Error::Invalid(format!("--method {text}: {why}")))?;
     Ok((label.into(), filter.to_string(), filter.into()))
 }

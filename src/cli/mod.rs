@@ -90,11 +90,8 @@ impl Smoothing {
         let model = model.into();
         // Filters are what they are.
         let finish = self.finish.clone().filter(|_| matches!(model, Model::Network(_)));
-        let smoother = Smoother::new(model, device).with_max_memory(network).with_max_process_memory(process);
-        match finish {
-            Some(filter) => smoother.with_finish(filter),
-            None => smoother,
-        }
+        let smoother = Smoother::new(model, device).with_finish(finish);
+        smoother.with_max_memory(network).with_max_process_memory(process)
     }
 }
 

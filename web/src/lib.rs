@@ -6,6 +6,7 @@
 use sasnet::embed::{SessionOptions, estimate};
 use sasnet::filters::Domain;
 use sasnet::low_level::gpu::Gpu;
+use sasnet::low_level::smooth::bytes_of_stages;
 use sasnet::{
     Device, DeviceOptions, Error, Filter, Model, Options, Precision, Progress, Shape, Smoother, Tensor, Weights,
 };
@@ -141,9 +142,7 @@ impl Engine {
         let (mut bytes, mut macs) = (takes.bytes, takes.macs * options.passes() as u64);
         if let Some(filter) = finish {
             let finish = of(filter.into())?;
-            // Where both have no room, one makes it for the other.
-            let both = bytes + finish.bytes;
-            bytes = if self.max_memory.is_none_or(|most| both <= most) { both } else { bytes.max(finish.bytes) };
+            bytes = bytes_of_stages(&[bytes, finish.bytes], self.max_memory.unwrap_or(u64::MAX));
             macs += finish.macs;
         }
         Ok(json!({ "bytes": bytes, "macs": macs, "slabs": takes.slabs }).to_string())
@@ -236,11 +235,8 @@ impl Engine {
 
     fn smoother(&mut self, finish: Option<&Filter>) -> Result<&mut Smoother, JsError> {
         if self.smoother.as_ref().is_none_or(|smoother| smoother.finish() != finish) {
-            let smoother = Smoother::new(self.model()?.clone(), self.device.clone()).with_max_memory(self.max_memory);
-            self.smoother = Some(match finish {
-                Some(filter) => smoother.with_finish(filter.clone()),
-                None => smoother,
-            });
+            let smoother = Smoother::new(self.model()?.clone(), self.device.clone()).with_finish(finish.cloned());
+            self.smoother = Some(smoother.with_max_memory(self.max_memory));
         }
         Ok(self.smoother.as_mut().expect("just made"))
     }

@@ -190,11 +190,8 @@ impl State {
     /// Takes the smoother out, or makes one: what panics leaves none.
     fn smoother(&mut self) -> Smoother {
         let new = || {
-            let smoother = Smoother::new(self.model.clone(), self.device.clone()).with_max_memory(self.max_memory);
-            match &self.finish {
-                Some(method) => smoother.with_finish(method.clone()),
-                None => smoother,
-            }
+            let smoother = Smoother::new(self.model.clone(), self.device.clone());
+            smoother.with_finish(self.finish.clone()).with_max_memory(self.max_memory)
         };
         self.smoother.take().unwrap_or_else(new)
     }
