@@ -2,7 +2,7 @@
 //! no device behind them: `pipelines KERNELS WIDTHxHEIGHT`. Prints a line for each, in the order that they are compiled
 //! in.
 
-use sasnet::lab::train::step::{Settings, Trainer};
+use sasnet::lab::train::step::{Optimizer, Settings, Trainer};
 use sasnet::low_level::exec::Executor;
 use sasnet::low_level::gpu::{AdapterChoice, Gpu, GpuOptions};
 use sasnet::low_level::kernel::Dispatch;
@@ -25,7 +25,8 @@ fn main() -> Result<()> {
     let weights = Weights::initial(&Network::default(), 1);
     let (graph, ..) = smooth::graph(&weights.network, shape)?;
     print(Executor::new(graph, &device)?.plan(), &mut known);
-    let settings = Settings::default().of(&weights.network);
+    // Muon's step has Adam's kernel, too.
+    let settings = Settings { optimizer: Optimizer::Muon, ..Settings::default() }.of(&weights.network);
     print(Trainer::new(&weights.network, &settings, &weights.params, &device)?.executor().plan(), &mut known);
     Ok(())
 }

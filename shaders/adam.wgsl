@@ -5,7 +5,8 @@
 // One invocation: one weight.
 
 struct Params {
-    len: u32,
+    first: u32, // weights from here
+    end: u32, // to here
     beta1: f32,
     rest1: f32, // 1 - beta1, rounded once: in f32 1 - 0.999 would be off by 1e-5
     beta2: f32,
@@ -22,8 +23,8 @@ struct Params {
 
 @compute @workgroup_size(256)
 fn adam(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear_index(gid, groups, 256u);
-    if i >= p.len {
+    let i = p.first + linear_index(gid, groups, 256u);
+    if i >= p.end {
         return;
     }
     let g = grad[i] * clip[1];

@@ -24,7 +24,7 @@ use sasnet::low_level::ops::{
     conv3x3::Conv3x3, conv3x3::Epilogue, conv3x3::GatedConv3x3, coupling::Coupling, exp_scale::ExpScale, gate::Gate,
     gaussian, gaussian::Border, gaussian::Gaussian, grad_norm::GradNorm, gradient_step::GradientStep,
     gradient_step::Penalty, guided::Guide, guided::Guided, haar::Haar, haar_inverse::HaarInverse,
-    joint_bilateral::JointBilateral, lab::Lab, loss::L1Loss, max_pool::MaxPool, noise::Noise,
+    joint_bilateral::JointBilateral, lab::Lab, loss::L1Loss, max_pool::MaxPool, muon::Matrix, muon::Muon, noise::Noise,
     pair_weights::PairWeights, pcg::PcgStart, pcg::Solution, periodic_solve, periodic_solve::PeriodicSolve,
     pixel_conv::PixelConv, rows::Rows, rtv_weights::RtvWeights, shader, sigmoid_gate::SigmoidGate,
     spatial_attention::SpatialGate, spatial_attention::SpatialStats,
@@ -474,6 +474,41 @@ fn gradients_agree_with_finite_differences() {
         }
     }
     report.finish("finite differences");
+}
+
+/// Against a singular value decomposition that is known beforehand: Muon keeps the vectors, and makes of each value what
+/// the polynomial makes of it five times.
+#[test]
+fn muon_changes_singular_values_alone() {
+    let values = [1.0, 0.5, 0.2, 0.05, 0.01, 0.003];
+    let (rows, columns) = (values.len(), 20);
+    // Row k of the orthonormal cosine transform of n numbers.
+    let cosine = |n: usize, k: usize, i: usize| {
+        let scale = if k == 0 { 1.0 } else { 2.0 } / n as f64;
+        scale.sqrt() * (std::f64::consts::PI * k as f64 * (i as f64 + 0.5) / n as f64).cos()
+    };
+    let matrix = |values: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        let element = |i: usize, j: usize| -> f64 {
+            (0..rows).map(|k| cosine(rows, k, i) * values(k) * cosine(columns, k, j)).sum()
+        };
+        (0..rows * columns).map(|at| element(at / columns, at % columns)).collect()
+    };
+    let norm = values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let near_1 = |value: f64| (0..5).fold(value, |v, _| v * (3.4445 + v * v * (-4.7750 + v * v * 2.0315)));
+    let changed = values.map(|value| near_1(value / norm));
+    assert!(changed.iter().all(|v| (0.68..1.21).contains(v)), "{changed:?}");
+
+    let case = muon(&[(rows, columns)], f32::INFINITY, 1, |_, len| vec![0.0; len]);
+    let mut exec = CpuExecutor::<f64>::new(case.graph.clone()).unwrap();
+    let first = places(&[(rows, columns)]).0[0].offset;
+    let grad = matrix(&|k| 1e-3 * values[k]);
+    exec.get_mut(case.inputs[0].0)[first..first + grad.len()].copy_from_slice(&grad);
+    exec.run(&case.runs[0]);
+    let got = exec.get(case.state[0].0)[first..first + grad.len()].to_vec();
+    let step = f64::from(case.runs[0].learning_rate) * 0.7 * (columns as f64).sqrt();
+    let want = matrix(&|k| -step * changed[k]);
+    let error = relative_error(&got, &want);
+    assert!(error < 1e-10, "{error:.1e}");
 }
 
 /// A comparison that nothing can fail proves nothing: each of the wrong kernels must fail it.

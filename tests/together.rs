@@ -7,13 +7,13 @@ use sasnet::Result;
 use sasnet::lab::dataset::source::Source;
 use sasnet::lab::train::group::{Exchange, Thread, threads};
 use sasnet::lab::train::run::{End, follow};
-use sasnet::lab::train::step::{Settings, Trainer};
+use sasnet::lab::train::step::{Optimizer, Settings, Trainer};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Network, Sasnet, Unet};
 use sasnet::low_level::weights::Weights;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use support::runs::{Data, settings, small};
+use support::runs::{Data, settings, small, wide};
 
 fn source(data: &Data, settings: &Settings) -> Arc<Source> {
     Arc::new(Source::blend(&data.path("structures"), &data.path("textures"), settings.strength).unwrap())
@@ -62,9 +62,11 @@ fn farthest(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn the_weights_are_those_of_one_process() {
     let keep = Sasnet::new(&[2], 8).unwrap().with_latent(sasnet::Latent::Keep);
-    for network in [small(2), Network::from(keep), Network::from(Unet::new(4, true).unwrap())] {
+    let unet = Network::from(Unet::new(4, true).unwrap());
+    let (adam, muon) = (Optimizer::Adam, Optimizer::Muon);
+    for (network, optimizer) in [(small(2), adam), (keep.into(), adam), (unet, adam), (wide(), muon)] {
         let crop = network.scale().max(16);
-        let settings = Settings { batch: 4, crop, ema: 0.9, seed: 1, ..settings(20) }.of(&network);
+        let settings = Settings { batch: 4, crop, ema: 0.9, seed: 1, optimizer, ..settings(20) }.of(&network);
         let (figures, alone) = trained(0, &network, &settings, &Device::Cpu).remove(0);
         for ranks in [1, 2, 4] {
             let all = trained(ranks, &network, &settings, &Device::Cpu);

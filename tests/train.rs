@@ -5,12 +5,12 @@ mod support;
 use sasnet::lab::dataset::source::Batch;
 use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::run::{CHECKPOINT, SAMPLES, WEIGHTS};
-use sasnet::lab::train::step::{Settings, Trainer};
+use sasnet::lab::train::step::{Optimizer, Settings, Trainer};
 use sasnet::low_level::exec::Device;
 use sasnet::low_level::net::{Network, Sasnet};
 use sasnet::low_level::tensor::Tensor;
 use sasnet::low_level::weights::Weights;
-use support::runs::{Data, NEW, same, settings, small};
+use support::runs::{Data, NEW, same, settings, small, wide};
 use support::{Ran, picture, sasnet, write_picture};
 
 /// Everything that a complete run leaves.
@@ -45,10 +45,12 @@ fn the_same_seed_gives_the_same_files() {
 
 #[test]
 fn a_resumed_run_is_the_same_run() {
-    for store_activations in [false, true] {
+    for (store_activations, network, optimizer) in
+        [(false, small(2), Optimizer::Adam), (true, small(2), Optimizer::Adam), (true, wide(), Optimizer::Muon)]
+    {
         let data = Data::new();
-        let settings = |steps| Settings { store_activations, ..settings(steps) };
-        let train = |out: &str, steps| data.train(out, &small(2), &settings(steps), &Device::Cpu, 50).unwrap();
+        let settings = |steps| Settings { store_activations, optimizer, ..settings(steps) };
+        let train = |out: &str, steps| data.train(out, &network, &settings(steps), &Device::Cpu, 50).unwrap();
         train("whole", 200);
         train("parts", 100);
         let checkpoint = Checkpoint::read(&data.path("parts").join(CHECKPOINT)).unwrap();
@@ -107,7 +109,7 @@ fn what_is_rebuilt_is_watched() {
     assert_eq!(rebuilt(&data, "run")[300..], [None; 30]);
 }
 
-/// Runs from before activations were rebuilt: neither the settings nor loss.csv know of it.
+/// Runs from before activations were rebuilt and optimisers could be chosen: neither the settings nor loss.csv know of it.
 #[test]
 fn old_runs_go_on() {
     let data = Data::new();
@@ -117,9 +119,10 @@ fn old_runs_go_on() {
     }
     let path = data.path("old").join(CHECKPOINT);
     let mut bytes = std::fs::read(&path).unwrap();
-    let setting = br#",\"store_activations\":false"#;
-    let at = bytes.windows(setting.len()).position(|window| window == setting).expect("the setting is written");
-    bytes[at..at + setting.len()].fill(b' ');
+    for setting in [&br#",\"store_activations\":false"#[..], br#",\"optimizer\":\"adam\""#] {
+        let at = bytes.windows(setting.len()).position(|window| window == setting).expect("the setting is written");
+        bytes[at..at + setting.len()].fill(b' ');
+    }
     std::fs::write(&path, bytes).unwrap();
     let losses = data.path("old").join("loss.csv");
     let text = std::fs::read_to_string(&losses).unwrap();
@@ -137,25 +140,29 @@ fn old_runs_go_on() {
 
 #[test]
 fn the_gpu_gives_the_same_files_too() {
-    let data = Data::new();
     let device = Device::Gpu(support::gpu());
-    let train = |out: &str, steps| data.train(out, &small(1), &settings(steps), &device, 4).unwrap();
-    train("a", 8);
-    train("b", 8);
-    same(&data.files("a"), &data.files("b"));
-    train("parts", 4);
-    train("parts", 8);
-    same(&data.files("a"), &data.files("parts"));
+    for (network, optimizer) in [(small(1), Optimizer::Adam), (wide(), Optimizer::Muon)] {
+        let data = Data::new();
+        let settings = |steps| Settings { optimizer, ..settings(steps) };
+        let train = |out: &str, steps| data.train(out, &network, &settings(steps), &device, 4).unwrap();
+        train("a", 8);
+        train("b", 8);
+        same(&data.files("a"), &data.files("b"));
+        train("parts", 4);
+        train("parts", 8);
+        same(&data.files("a"), &data.files("parts"));
 
-    // The CPU's losses are close to the GPU's, the noise's included.
-    data.train("cpu", &small(1), &settings(8), &Device::Cpu, 4).unwrap();
-    let losses = |out: &str| -> Vec<f64> {
-        let text = String::from_utf8(data.files(out).remove("loss.csv").unwrap()).unwrap();
-        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
-    };
-    let (gpu, cpu) = (losses("a"), losses("cpu"));
-    assert_eq!((gpu.len(), cpu.len()), (8, 8));
-    assert!(gpu.iter().zip(&cpu).all(|(a, b)| (a - b).abs() < 1e-4 * b), "{gpu:?} on the GPU, {cpu:?} on the CPU");
+        // The CPU's losses are close to the GPU's, the noise's included.
+        data.train("cpu", &network, &settings(8), &Device::Cpu, 4).unwrap();
+        let losses = |out: &str| -> Vec<f64> {
+            let text = String::from_utf8(data.files(out).remove("loss.csv").unwrap()).unwrap();
+            text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+        };
+        let (gpu, cpu) = (losses("a"), losses("cpu"));
+        assert_eq!((gpu.len(), cpu.len()), (8, 8));
+        let close = gpu.iter().zip(&cpu).all(|(a, b)| (a - b).abs() < 1e-4 * b);
+        assert!(close, "{optimizer:?}: {gpu:?} on the GPU, {cpu:?} on the CPU");
+    }
 }
 
 /// Results must not depend on how the work was divided.
@@ -177,13 +184,16 @@ fn the_loss_falls() {
         input: Tensor::stack(&[picture(16, 16, 1), picture(16, 16, 6)]),
         target: Tensor::stack(&[picture(16, 16, 2), picture(16, 16, 7)]),
     };
-    for attention in [false, true] {
-        let config = Network::from(Sasnet::new(&[2], 8).unwrap().with_attention(attention));
+    for (features, attention, optimizer) in
+        [(8, false, Optimizer::Adam), (8, true, Optimizer::Adam), (16, true, Optimizer::Muon)]
+    {
+        let settings = Settings { optimizer, ..settings.clone() };
+        let config = Network::from(Sasnet::new(&[2], features).unwrap().with_attention(attention));
         let initial = Weights::initial(&config, settings.seed);
         let mut trainer = Trainer::new(&config, &settings, &initial.params, &Device::Cpu).unwrap();
         let losses: Vec<f32> = (0..150).map(|_| trainer.step(&batch).unwrap().loss).collect();
         let (first, last) = (losses[0], losses[149]);
-        assert!(last < 0.7 * first, "from {first} to {last} with attention {attention}");
+        assert!(last < 0.7 * first, "from {first} to {last} with attention {attention} by {optimizer:?}");
     }
 }
 
@@ -256,6 +266,7 @@ fn settings_out_of_range_say_which() {
         (&["--blocks", "0"], "the blocks are 0; give one"),
         (&["--blocks", "1,2,3,4"], "the blocks are 1,2,3,4;"),
         (&["--features", "0"], "features are 0"),
+        (&["--optimizer", "muon"], "no 3x3 convolution with 16 to 256 channels on both sides"),
     ] {
         // Small, and what comes later is what counts.
         let mut command = sasnet();
@@ -342,7 +353,7 @@ fn beginning_and_going_on_where_that_is_wrong() {
     put("text", b"no checkpoint");
     resume("text").fails(1, &["text/checkpoint.safetensors"]);
     // The network and the seed are the run's.
-    for given in [["--blocks", "2"], ["--features", "4"], ["--seed", "2"]] {
+    for given in [["--blocks", "2"], ["--features", "4"], ["--seed", "2"], ["--optimizer", "muon"]] {
         let arguments = [&["--resume"], &given[..]].concat();
         Ran::of(&mut data.command("run", &arguments)).fails(2, &[given[0], "--resume"]);
     }

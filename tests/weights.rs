@@ -452,6 +452,36 @@ fn shipped_models_are_small() {
 }
 
 #[test]
+fn a_mean_is_of_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, features, seed| {
+        let weights = Weights::initial(&Sasnet::new(&[1], features).unwrap().into(), seed);
+        weights.write(&path(name), Precision::F32).unwrap();
+        weights.params
+    };
+    let all = [write("a.safetensors", 8, 1), write("b.safetensors", 8, 2), write("c.safetensors", 8, 3)];
+    write("other.safetensors", 4, 1);
+    let run = |arguments: &str| {
+        support::Ran::of(support::sasnet().current_dir(folder.path()).arg("weights").args(arguments.split(' ')))
+    };
+    run("a.safetensors --mean b.safetensors --mean c.safetensors -o mean.safetensors").ok();
+    let mean = Weights::read(&path("mean.safetensors")).unwrap();
+    assert_eq!(mean.metadata["mean_of"], "3");
+    for (i, got) in mean.params.iter().enumerate() {
+        let want = all.iter().map(|params| params[i]).sum::<f32>() / 3.0;
+        assert!((got - want).abs() <= 1e-6, "{i}: {got}, not {want}");
+    }
+    run("a.safetensors --mean other.safetensors -o no.safetensors").fails(
+        1,
+        &["other.safetensors has a network of 1 block, 4 features", "a.safetensors one of 1 block, 8 features"],
+    );
+    run("a.safetensors --mean none.safetensors -o no.safetensors").fails(1, &["none.safetensors", "No such file"]);
+    run("a.safetensors --mean b.safetensors").fails(2, &["--out"]);
+    assert!(!path("no.safetensors").exists());
+}
+
+#[test]
 fn a_grown_network_is_trained_from_its_file() {
     let data = support::runs::Data::new();
     let run = |arguments: &[&str]| {

@@ -11,7 +11,7 @@ use sasnet::lab::train::checkpoint::Checkpoint;
 use sasnet::lab::train::group::Exchange;
 use sasnet::lab::train::run::{self, CHECKPOINT, End, Lock, Schedule, Validation};
 use sasnet::lab::train::step::Trainer;
-use sasnet::lab::train::step::{Init, Settings};
+use sasnet::lab::train::step::{Init, Optimizer, Settings};
 use sasnet::{Error, Latent, Observer, Progress, Result};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -105,6 +105,10 @@ pub struct Train {
     /// [default: identity; uniform where there are no blocks]
     #[arg(long, value_name = "HOW", conflicts_with = "resume", help_heading = "Settings")]
     init: Option<InitArg>,
+    /// What makes a step of a gradient: adam, or muon for the weights of 3x3 convolutions with 16 to 256 channels on both
+    /// sides, and adam for the rest [default: adam]
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Settings")]
+    optimizer: Option<OptimizerArg>,
     /// Keep a moving average of the weights with this decay, as 0.999, and leave that as the result; 0 = none [default:
     /// 0]
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = "Settings")]
@@ -134,6 +138,22 @@ impl From<InitArg> for Init {
         match init {
             InitArg::Uniform => Init::Uniform,
             InitArg::Identity => Init::Identity,
+        }
+    }
+}
+
+/// [`Optimizer`] on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OptimizerArg {
+    Adam,
+    Muon,
+}
+
+impl From<OptimizerArg> for Optimizer {
+    fn from(optimizer: OptimizerArg) -> Optimizer {
+        match optimizer {
+            OptimizerArg::Adam => Optimizer::Adam,
+            OptimizerArg::Muon => Optimizer::Muon,
         }
     }
 }
@@ -211,6 +231,7 @@ impl Train {
             seed: self.seed.unwrap_or(base.seed),
             store_activations: self.store_activations.unwrap_or(base.store_activations),
             init: self.init.map_or(base.init, Into::into),
+            optimizer: self.optimizer.map_or(base.optimizer, Into::into),
             ema: self.ema.unwrap_or(base.ema),
         }
     }

@@ -3,6 +3,7 @@
 use super::plan::describe;
 use clap::Args;
 use sasnet::lab::train::grow::grow;
+use sasnet::lab::train::mean::mean;
 use sasnet::low_level::file::{is_stream, prepare};
 use sasnet::low_level::net::count::{COUNTED, full_network};
 use sasnet::low_level::onnx;
@@ -27,6 +28,10 @@ pub struct Weights_ {
     /// height, width) of any size, RGB in [0, 1]; without noise
     #[arg(long, value_name = "FILE")]
     onnx: Option<PathBuf>,
+    /// Take the mean of the weights and of these, of the same network: of short runs from the same weights it is better than
+    /// each. May be given again and again
+    #[arg(long, value_name = "FILE", requires = "out")]
+    mean: Vec<String>,
     /// Enlarge the network to --blocks and --features without changing what it computes, to train it on (train --from)
     #[arg(long, requires = "out", help_heading = "Growing")]
     grow: bool,
@@ -45,6 +50,11 @@ impl Weights_ {
     /// Shows and writes.
     pub fn run(self) -> Result<()> {
         let mut weights = super::model_or_file(&self.file)?;
+        if !self.mean.is_empty() {
+            let others = self.mean.iter().map(|file| Ok((file.clone(), super::model_or_file(file)?)));
+            let all: Result<Vec<_>> = std::iter::once(Ok((self.file.clone(), weights))).chain(others).collect();
+            weights = mean(&all?)?;
+        }
         if self.grow {
             weights = grow(&weights, &self.blocks, self.features, self.seed)?;
         }

@@ -1,8 +1,9 @@
-//! Training: the step, checkpoints, the run, processes that train together, and growing what was trained.
+//! Training: the step, checkpoints, the run, processes that train together, and what is made of trained weights.
 
 pub mod checkpoint;
 pub mod group;
 pub mod grow;
+pub mod mean;
 pub mod report;
 pub mod run;
 pub mod step;

@@ -9,6 +9,7 @@ use super::cpu::*;
 use super::{Operator, arity, check};
 use crate::kernel::{Grid, Lowering, Operand::*, Shader};
 use crate::tensor::Shape;
+use std::ops::Range;
 
 /// Its kernels.
 pub static SHADER: Shader = Shader::new("adam", include_str!("../../shaders/adam.wgsl"));
@@ -22,11 +23,22 @@ pub struct Adam {
     pub beta2: f64,
     /// Keeps the quotient finite.
     pub eps: f64,
+    /// Elements that it leaves as they are, another optimiser's: ranges, in order.
+    pub without: Vec<Range<usize>>,
+}
+
+impl Adam {
+    /// The ranges of `len` elements that it updates.
+    fn ranges(&self, len: usize) -> Vec<Range<usize>> {
+        let begins = std::iter::once(0).chain(self.without.iter().map(|range| range.end));
+        let ends = self.without.iter().map(|range| range.start).chain([len]);
+        begins.zip(ends).map(|(begin, end)| begin..end).filter(|range| !range.is_empty()).collect()
+    }
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, without: vec![] }
     }
 }
 
@@ -36,8 +48,10 @@ impl Operator for Adam {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
-        let [_, clip] = arity(inputs)?;
+        let [grad, clip] = arity(inputs)?;
         check!(clip.len() == 2, "the clip is {clip}, not a norm and a factor");
+        let order = self.without.iter().flat_map(|range| [range.start, range.end]).chain([grad.len()]);
+        check!(order.is_sorted(), "the ranges {:?} of {} are not in order", self.without, grad.len());
         Ok(vec![])
     }
 
@@ -50,35 +64,39 @@ impl Operator for Adam {
         let (a1, a2) = (T::of(1.0 - self.beta1), T::of(1.0 - self.beta2));
         let rate = T::of(cpu.run.learning_rate.into());
         let (c1, c2) = (T::of(cpu.run.correction1.into()), T::of(cpu.run.correction2.into()));
-        (w.data.par_chunks_mut(CHUNK))
-            .zip(m.data.par_chunks_mut(CHUNK))
-            .zip(v.data.par_chunks_mut(CHUNK))
-            .zip(grad.par_chunks(CHUNK))
-            .for_each(|(((w, m), v), grad)| {
-                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(grad) {
-                    let g = *g * factor;
-                    *m = b1 * *m + a1 * g;
-                    *v = b2 * *v + a2 * g * g;
-                    *w -= rate * (*m / c1) / ((*v / c2).sqrt() + eps);
-                }
-            });
+        for range in self.ranges(grad.len()) {
+            (w.data[range.clone()].par_chunks_mut(CHUNK))
+                .zip(m.data[range.clone()].par_chunks_mut(CHUNK))
+                .zip(v.data[range.clone()].par_chunks_mut(CHUNK))
+                .zip(grad[range].par_chunks(CHUNK))
+                .for_each(|(((w, m), v), grad)| {
+                    for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(grad) {
+                        let g = *g * factor;
+                        *m = b1 * *m + a1 * g;
+                        *v = b2 * *v + a2 * g * g;
+                        *w -= rate * (*m / c1) / ((*v / c2).sqrt() + eps);
+                    }
+                });
+        }
     }
 
     fn gpu(&self, l: &mut Lowering) {
-        let len = l.inputs[0].len();
-        l.dispatch(
-            (&SHADER, "adam"),
-            &[],
-            &[("grad", Input(0)), ("clip", Input(1)), ("w", Output(0)), ("m", Output(1)), ("v", Output(2))],
-            &[
-                ("len", len.into()),
-                ("beta1", (self.beta1 as f32).into()),
-                ("rest1", ((1.0 - self.beta1) as f32).into()),
-                ("beta2", (self.beta2 as f32).into()),
-                ("rest2", ((1.0 - self.beta2) as f32).into()),
-                ("eps", (self.eps as f32).into()),
-            ],
-            Grid::Linear(len),
-        );
+        for range in self.ranges(l.inputs[0].len()) {
+            l.dispatch(
+                (&SHADER, "adam"),
+                &[],
+                &[("grad", Input(0)), ("clip", Input(1)), ("w", Output(0)), ("m", Output(1)), ("v", Output(2))],
+                &[
+                    ("first", range.start.into()),
+                    ("end", range.end.into()),
+                    ("beta1", (self.beta1 as f32).into()),
+                    ("rest1", ((1.0 - self.beta1) as f32).into()),
+                    ("beta2", (self.beta2 as f32).into()),
+                    ("rest2", ((1.0 - self.beta2) as f32).into()),
+                    ("eps", (self.eps as f32).into()),
+                ],
+                Grid::Linear(range.len()),
+            );
+        }
     }
 }

@@ -40,6 +40,7 @@ pub mod lab;
 pub mod loss;
 pub mod max_pool;
 pub mod maximum;
+pub mod muon;
 pub mod neighbour_loss;
 pub mod noise;
 pub mod pair_weights;
@@ -193,6 +194,7 @@ operators! {
     loss::L1Loss, loss::L1LossBackward,
     max_pool::MaxPool, max_pool::MaxPoolBackward,
     maximum::Maximum, maximum::MaximumBackward,
+    muon::Muon,
     neighbour_loss::NeighbourLoss, neighbour_loss::NeighbourLossBackward,
     noise::Noise,
     pair_weights::PairWeights,
@@ -244,6 +246,7 @@ pub static SHADERS: &[&Shader] = &[
     &loss::SHADER,
     &max_pool::SHADER,
     &maximum::SHADER,
+    &muon::SHADER,
     &neighbour_loss::SHADER,
     &noise::SHADER,
     &pair_weights::SHADER,

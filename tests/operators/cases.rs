@@ -293,6 +293,64 @@ pub fn adam(len: usize, clip: f32, size: f32) -> Case {
     .finish()
 }
 
+/// Places for matrices in a flat array of which others have the rest, and its length.
+pub fn places(sizes: &[(usize, usize)]) -> (Vec<Matrix>, usize) {
+    let mut end = 0;
+    let place = |&(rows, columns): &(usize, usize)| {
+        let offset = end + 3;
+        end = offset + rows * columns;
+        Matrix { offset, rows, columns }
+    };
+    let matrices: Vec<Matrix> = sizes.iter().map(place).collect();
+    (matrices, end + 5)
+}
+
+/// Steps of Muon on matrices and of Adam on what lies between them, with these gradients; the weights begin at 0.
+pub fn muon(sizes: &[(usize, usize)], clip: f32, steps: i32, grad: impl FnOnce(&[Matrix], usize) -> Vec<f32>) -> Case {
+    let (matrices, len) = places(sizes);
+    let shape = Shape::new(1, 1, 1, len);
+    let mut graph = Graph::new(Layout::default());
+    let data = grad(&matrices, len);
+    let grad = graph.input("grad", shape);
+    let state = ["w", "m", "v"].map(|name| graph.persistent(name, shape));
+    let factor = graph.apply1("clip", GradNorm, &[grad]).unwrap();
+    let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
+    graph.apply_in_place("adam", adam, &[grad, factor], &state).unwrap();
+    let muon = Muon::new(matrices);
+    let (table_shape, table) = muon.table();
+    let table = graph.constant("table", table_shape, table);
+    graph.apply_in_place("muon", muon, &[grad, factor, table], &state[..2]).unwrap();
+    graph.output(factor);
+    let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind: Kind::Gradient, range: None };
+    Case {
+        stem: "muon",
+        name: format!("muon of {sizes:?}, clip {clip}"),
+        forward: graph.clone(),
+        graph,
+        // The moment begins elsewhere, so that it has not the gradient's direction.
+        state: vec![
+            (state[0], vec![0.0; len]),
+            (state[1], data.iter().rev().copied().collect()),
+            (state[2], vec![0.0; len]),
+        ],
+        inputs: vec![(grad, data)],
+        runs: (1..=steps)
+            .map(|step| RunParams {
+                clip,
+                learning_rate: 0.02,
+                correction1: (1.0 - 0.9f64.powi(step)) as f32,
+                correction2: (1.0 - 0.999f64.powi(step)) as f32,
+                ..RunParams::default()
+            })
+            .collect(),
+        of: vec![],
+        wrt: vec![],
+        compared: [("w", state[0]), ("m", state[1]), ("v", state[2])].map(value).into(),
+        want: vec![],
+    }
+    .finish()
+}
+
 /// Four steps with a `rest` that falls, as at the start of a run.
 pub fn average(len: usize) -> Case {
     let shape = Shape::new(1, 1, 1, len);
@@ -604,6 +662,10 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         cases.extend([(f32::INFINITY, 1.0), (0.1, 1.0), (10.0, 1e-7)].map(|(clip, size)| adam(len, clip, size)));
         cases.push(average(len));
     }
+    let random = |_: &[Matrix], len: usize| Random::new(len).vec(len);
+    cases.push(muon(&[(1, 2), (3, 11), (16, 144), (5, 63)], f32::INFINITY, 3, random));
+    cases.push(muon(&[(64, 576), (17, 153)], 0.5, 3, random));
+    cases.push(muon(&[(4, 36), (2, 18)], 1.0, 2, |_, len| vec![0.0; len]));
     cases.extend(PICTURES.into_iter().flat_map(filters));
     // Lengths of all radices, and more workgroups than one adds up at once.
     cases.extend([(8, 84), (55, 16), (341, 2), (3, 61), (48, 6)].into_iter().flat_map(splitting));

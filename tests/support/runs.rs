@@ -121,3 +121,8 @@ pub fn same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
         assert!(bytes == &b[name], "{name} differs");
     }
 }
+
+/// One block of as many features as make a convolution that is Muon's.
+pub fn wide() -> Network {
+    Network::from(Sasnet::new(&[1], 16).unwrap())
+}

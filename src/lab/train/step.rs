@@ -1,4 +1,4 @@
-//! One training step: the network forward, its gradient, the clip and Adam, as one graph.
+//! One training step: the network forward, its gradient, the clip and the optimiser, as one graph.
 
 use super::group::Exchange;
 use super::together::{Cut, Together};
@@ -9,7 +9,7 @@ use crate::graph::{Layout, Value};
 use crate::kernel::RunParams;
 use crate::lab::dataset::source::{Batch, STRENGTH};
 use crate::net::{Network, training::Pass};
-use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, noise::Noise};
+use crate::ops::{Graph, adam::Adam, average::Average, grad_norm::GradNorm, muon::Matrix, muon::Muon, noise::Noise};
 use crate::plan::{Plan, Target};
 use crate::rng::Rng;
 use crate::smooth::BORDER;
@@ -27,6 +27,17 @@ pub enum Init {
     Uniform,
     /// The same, but every subnet's last convolution 0: each block begins as the identity.
     Identity,
+}
+
+/// What makes a step of a gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Adam, for all parameters.
+    #[default]
+    Adam,
+    /// [`Muon`] for the weights of convolutions with 16 to 256 channels on both sides ([`Matrix::of`]), Adam for the rest.
+    Muon,
 }
 
 /// How to train. The defaults are what proved best at small budgets (`weights/README.md`).
@@ -63,6 +74,9 @@ pub struct Settings {
     /// How the weights begin.
     #[serde(default)]
     pub init: Init,
+    /// What makes a step of the gradient.
+    #[serde(default)]
+    pub optimizer: Optimizer,
     /// Decay of the moving average of the weights, which is what a run leaves then; 0 = none. The first steps decay
     /// faster, by (1 + step) / (10 + step).
     #[serde(default)]
@@ -100,6 +114,7 @@ impl Settings {
             seed: 1,
             store_activations: false,
             init: Init::Uniform,
+            optimizer: Optimizer::Adam,
             ema: 0.0,
         }
     }
@@ -142,6 +157,14 @@ impl Settings {
         if self.init == Init::Identity && !network.has_identity() {
             let name = network.name();
             return fail(format!("an architecture {name} has no blocks to begin as the identity"));
+        }
+        if self.optimizer == Optimizer::Muon && Matrix::of(&network.layout()).is_empty() {
+            let name = network.name();
+            let (least, most) = (Matrix::CHANNELS.start(), Matrix::CHANNELS.end());
+            return fail(format!(
+                "{name} of this size has no 3x3 convolution with {least} to {most} channels on both sides, which the \
+                 optimizer muon is for; give adam, or other features"
+            ));
         }
         if let Some(from) = self.decay_from
             && from >= self.steps
@@ -200,7 +223,7 @@ pub struct Progress {
 /// Steps between looks at [`Progress::rebuilt`]; the first is step 1.
 pub const REBUILT_EVERY: u64 = 100;
 
-/// A network in training: weights and Adam's moments live on the device.
+/// A network in training: weights and moments live on the device.
 pub struct Trainer {
     network: Network,
     settings: Settings,
@@ -236,7 +259,18 @@ pub(super) fn graph(network: &Network, settings: &Settings, samples: Range<usize
     g.output(clip);
     let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
     let params = g.params();
-    g.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v])?;
+    let matrices = match settings.optimizer {
+        Optimizer::Adam => vec![],
+        Optimizer::Muon => Matrix::of(g.layout()),
+    };
+    let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
+    g.apply_in_place("adam", adam, &[pass.grads, clip], &[params, m, v])?;
+    if !matrices.is_empty() {
+        let muon = Muon::new(matrices);
+        let (shape, table) = muon.table();
+        let table = g.constant("muon.matrices", shape, table);
+        g.apply_in_place("muon", muon, &[pass.grads, clip, table], &[params, m])?;
+    }
     let average = (settings.ema > 0.0).then(|| g.persistent_like_params("average"));
     if let Some(average) = average {
         g.apply_in_place("average", Average, &[params], &[average])?;
@@ -298,7 +332,7 @@ impl Trainer {
         Ok(Trainer { network, settings, layout, exec, step: 0, values, samples, together })
     }
 
-    /// Goes on after `step` steps, with Adam's moments of then, and the weights' average where there was one.
+    /// Goes on after `step` steps, with the optimiser's moments of then, and the weights' average where there was one.
     pub fn restore(&mut self, step: u64, m: &[f32], v: &[f32], average: Option<&[f32]>) -> Result<()> {
         self.step = step;
         self.exec.write(self.values.m, m)?;
@@ -378,7 +412,7 @@ impl Trainer {
         self.exec.read(self.values.params)
     }
 
-    /// Adam's moments now, flat.
+    /// The optimiser's moments now, flat: Adam's two; where [`Muon`] is at work its one, and 0.
     pub fn moments(&mut self) -> Result<[Vec<f32>; 2]> {
         Ok([self.exec.read(self.values.m)?, self.exec.read(self.values.v)?])
     }
