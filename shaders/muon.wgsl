@@ -14,6 +14,7 @@ struct Params {
     a: f32,
     b: f32,
     c: f32,
+    eps: f32, // keeps the quotient finite where a gradient is 0
 }
 
 @group(0) @binding(1) var<uniform> p: Params;
@@ -83,7 +84,7 @@ fn muon(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
         work[first + i] = u;
         squares += u * u;
     }
-    let inverse = 1.0 / (sqrt(tree_sum(lane, squares)) + 1e-20);
+    let inverse = 1.0 / (sqrt(tree_sum(lane, squares)) + p.eps);
     for (var i = lane; i < len; i += 256u) {
         work[first + i] *= inverse;
     }

@@ -172,13 +172,14 @@ impl Operator for Muon {
                 ("a", a.into()),
                 ("b", b.into()),
                 ("c", c.into()),
+                ("eps", (EPS as f32).into()),
             ],
             Grid::Workgroups(uvec3(self.matrices.len() as u32, 1, 1)),
         );
     }
 }
 
-/// Brings the singular values of `x`, a matrix, near 1; `work` is as long as three more of [`Matrix::work`]'s parts.
+/// Brings the singular values of `x`, a matrix, near 1; `work` is the rest of [`Matrix::work`].
 #[cfg(feature = "cpu")]
 fn orthogonalise<T: Real>(matrix: &Matrix, x: &mut [T], work: &mut [T]) {
     let Matrix { rows, columns, .. } = *matrix;
