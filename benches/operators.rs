@@ -6,13 +6,14 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sasnet::Filter;
 use sasnet::lab::bench;
+use sasnet::lab::train::step::{Optimizer, descend};
 use sasnet::low_level::exec::{CpuExecutor, Device, Executor};
 use sasnet::low_level::fit::Cut;
 use sasnet::low_level::graph::{Layout, Value};
 use sasnet::low_level::kernel::RunParams;
 use sasnet::low_level::net::{Latent, Network, Sasnet, Sizes, Unet, residual};
 use sasnet::low_level::ops::{
-    Graph, Operator, SHADERS, adam::Adam, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
+    Graph, Operator, SHADERS, average::Average, conv3x3::Conv3x3, grad_norm::GradNorm, noise::Noise,
 };
 use sasnet::low_level::tensor::Shape;
 use sasnet::low_level::weights::Weights;
@@ -67,9 +68,7 @@ fn uses() -> Vec<(Graph, CpuExecutor<f32>)> {
         let noise = noise.map(|noise| step.apply1("noise", noise, &[]).expect("noise has a shape"));
         let pass = config.training(&mut step, [x, target], noise, true).expect("the network's shapes fit");
         let clip = step.apply1("clip", GradNorm, &[pass.grads]).expect("shapes fit");
-        let [m, v] = ["m", "v"].map(|name| step.persistent_like_params(name));
-        let params = step.params();
-        step.apply_in_place("adam", Adam::default(), &[pass.grads, clip], &[params, m, v]).expect("shapes fit");
+        let [params, ..] = descend(&mut step, Optimizer::Muon, [pass.grads, clip]).expect("shapes fit");
         let average = step.persistent_like_params("average");
         step.apply_in_place("average", Average, &[params], &[average]).expect("shapes fit");
         step

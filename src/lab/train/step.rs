@@ -257,25 +257,35 @@ pub(super) fn graph(network: &Network, settings: &Settings, samples: Range<usize
     let pass = network.training(&mut g, [x, target], noise, settings.store_activations)?;
     let clip = g.apply1("clip", GradNorm, &[pass.grads])?;
     g.output(clip);
-    let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
-    let params = g.params();
-    let matrices = match settings.optimizer {
-        Optimizer::Adam => vec![],
-        Optimizer::Muon => Matrix::of(g.layout()),
-    };
-    let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
-    g.apply_in_place("adam", adam, &[pass.grads, clip], &[params, m, v])?;
-    if !matrices.is_empty() {
-        let muon = Muon::new(matrices);
-        let (shape, table) = muon.table();
-        let table = g.constant("muon.matrices", shape, table);
-        g.apply_in_place("muon", muon, &[pass.grads, clip, table], &[params, m])?;
-    }
+    let [params, m, v] = descend(&mut g, settings.optimizer, [pass.grads, clip])?;
     let average = (settings.ema > 0.0).then(|| g.persistent_like_params("average"));
     if let Some(average) = average {
         g.apply_in_place("average", Average, &[params], &[average])?;
     }
     Ok((g, Values { x, target, pass, clip, params, m, v, average }))
+}
+
+/// Adds the operators of a step down a gradient, with the factor that clips it, to a graph. Returns the parameters and the
+/// moments.
+///
+/// # Errors
+/// [`Error::Invalid`] where the optimiser does not take so many parameters.
+pub fn descend(g: &mut Graph, optimizer: Optimizer, [grads, clip]: [Value; 2]) -> Result<[Value; 3]> {
+    let [m, v] = ["adam.m", "adam.v"].map(|name| g.persistent_like_params(name));
+    let params = g.params();
+    let matrices = match optimizer {
+        Optimizer::Adam => vec![],
+        Optimizer::Muon => Matrix::of(g.layout()),
+    };
+    let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
+    g.apply_in_place("adam", adam, &[grads, clip], &[params, m, v])?;
+    if !matrices.is_empty() {
+        let muon = Muon::new(matrices);
+        let (shape, table) = muon.table();
+        let table = g.constant("muon.matrices", shape, table);
+        g.apply_in_place("muon", muon, &[grads, clip, table], &[params, m])?;
+    }
+    Ok([params, m, v])
 }
 
 /// Plans a step for `target`: what it costs.
