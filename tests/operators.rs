@@ -498,7 +498,7 @@ fn muon_changes_singular_values_alone() {
     let changed = values.map(|value| near_1(value / norm));
     assert!(changed.iter().all(|v| (0.68..1.21).contains(v)), "{changed:?}");
 
-    let case = muon(&[(rows, columns)], f32::INFINITY, 1, |_, len| vec![0.0; len]);
+    let case = muon(&[(rows, columns)], f32::INFINITY, 1, |len| vec![0.0; len]);
     let mut exec = CpuExecutor::<f64>::new(case.graph.clone()).unwrap();
     let first = places(&[(rows, columns)]).0[0].offset;
     let grad = matrix(&|k| 1e-3 * values[k]);

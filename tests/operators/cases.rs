@@ -256,19 +256,25 @@ pub fn grad_norm(len: usize, clip: f32) -> Case {
         .with_run_params(RunParams { clip, ..RunParams::default() })
 }
 
-/// Four steps with the clipping in front; `size` is that of the gradient, so that `eps` matters where it is small.
-pub fn adam(len: usize, clip: f32, size: f32) -> Case {
-    let shape = Shape::new(1, 1, 1, len);
-    let mut random = Random::new(len);
+/// Steps of an optimiser, which `apply` adds for (gradient, clip) and the weights and their two moments, with the clipping in
+/// front; `begin` is what these begin with.
+fn descent(
+    (stem, name, kind): (&'static str, String, Kind),
+    (clip, steps): (f32, i32),
+    grad: Vec<f32>,
+    begin: [Vec<f32>; 3],
+    apply: impl FnOnce(&mut Graph, [Value; 2], &[Value; 3]),
+) -> Case {
+    let shape = Shape::new(1, 1, 1, grad.len());
     let mut graph = Graph::new(Layout::default());
-    let grad = graph.input("grad", shape);
+    let input = graph.input("grad", shape);
     let state = ["w", "m", "v"].map(|name| graph.persistent(name, shape));
-    let factor = graph.apply1("clip", GradNorm, &[grad]).unwrap();
-    graph.apply_in_place("adam", Adam::default(), &[grad, factor], &state).unwrap();
+    let factor = graph.apply1("clip", GradNorm, &[input]).unwrap();
+    apply(&mut graph, [input, factor], &state);
     graph.output(factor);
-    let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind: Kind::Forward, range: None };
+    let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind, range: None };
     let compared = [("clip", factor), ("w", state[0]), ("m", state[1]), ("v", state[2])].map(value).into();
-    let runs = (1..=4)
+    let runs = (1..=steps)
         .map(|step| RunParams {
             clip,
             learning_rate: 0.02,
@@ -277,20 +283,20 @@ pub fn adam(len: usize, clip: f32, size: f32) -> Case {
             ..RunParams::default()
         })
         .collect();
-    Case {
-        stem: "adam",
-        name: format!("adam of {len}, clip {clip}, gradient {size}"),
-        forward: graph.clone(),
-        graph,
-        inputs: vec![(grad, random.vec(len).iter().map(|g| g * size).collect())],
-        state: vec![(state[0], random.vec(len)), (state[1], vec![0.0; len]), (state[2], vec![0.0; len])],
-        runs,
-        of: vec![],
-        wrt: vec![],
-        compared,
-        want: vec![],
-    }
-    .finish()
+    let (inputs, state) = (vec![(input, grad)], state.into_iter().zip(begin).collect());
+    let forward = graph.clone();
+    Case { stem, name, forward, graph, inputs, state, runs, of: vec![], wrt: vec![], compared, want: vec![] }.finish()
+}
+
+/// Four steps of Adam; `size` is that of the gradient, so that `eps` matters where it is small.
+pub fn adam(len: usize, clip: f32, size: f32) -> Case {
+    let mut random = Random::new(len);
+    let grad = random.vec(len).iter().map(|g| g * size).collect();
+    let begin = [random.vec(len), vec![0.0; len], vec![0.0; len]];
+    let name = format!("adam of {len}, clip {clip}, gradient {size}");
+    descent(("adam", name, Kind::Forward), (clip, 4), grad, begin, |graph, inputs, state| {
+        graph.apply_in_place("adam", Adam::default(), &inputs, state).unwrap();
+    })
 }
 
 /// Places for matrices in a flat array of which others have the rest, and its length.
@@ -305,50 +311,22 @@ pub fn places(sizes: &[(usize, usize)]) -> (Vec<Matrix>, usize) {
     (matrices, end + 5)
 }
 
-/// Steps of Muon on matrices and of Adam on what lies between them, with these gradients; the weights begin at 0.
-pub fn muon(sizes: &[(usize, usize)], clip: f32, steps: i32, grad: impl FnOnce(&[Matrix], usize) -> Vec<f32>) -> Case {
+/// Steps of Muon on matrices and of Adam on what lies between them, with the gradient that `grad` makes of a length; the
+/// weights begin at 0.
+pub fn muon(sizes: &[(usize, usize)], clip: f32, steps: i32, grad: impl FnOnce(usize) -> Vec<f32>) -> Case {
     let (matrices, len) = places(sizes);
-    let shape = Shape::new(1, 1, 1, len);
-    let mut graph = Graph::new(Layout::default());
-    let data = grad(&matrices, len);
-    let grad = graph.input("grad", shape);
-    let state = ["w", "m", "v"].map(|name| graph.persistent(name, shape));
-    let factor = graph.apply1("clip", GradNorm, &[grad]).unwrap();
-    let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
-    graph.apply_in_place("adam", adam, &[grad, factor], &state).unwrap();
-    let muon = Muon::new(matrices);
-    let (table_shape, table) = muon.table();
-    let table = graph.constant("table", table_shape, table);
-    graph.apply_in_place("muon", muon, &[grad, factor, table], &state[..2]).unwrap();
-    graph.output(factor);
-    let value = |(name, value): (&str, Value)| Compared { name: name.into(), value, kind: Kind::Gradient, range: None };
-    Case {
-        stem: "muon",
-        name: format!("muon of {sizes:?}, clip {clip}"),
-        forward: graph.clone(),
-        graph,
-        // The moment begins elsewhere, so that it has not the gradient's direction.
-        state: vec![
-            (state[0], vec![0.0; len]),
-            (state[1], data.iter().rev().copied().collect()),
-            (state[2], vec![0.0; len]),
-        ],
-        inputs: vec![(grad, data)],
-        runs: (1..=steps)
-            .map(|step| RunParams {
-                clip,
-                learning_rate: 0.02,
-                correction1: (1.0 - 0.9f64.powi(step)) as f32,
-                correction2: (1.0 - 0.999f64.powi(step)) as f32,
-                ..RunParams::default()
-            })
-            .collect(),
-        of: vec![],
-        wrt: vec![],
-        compared: [("w", state[0]), ("m", state[1]), ("v", state[2])].map(value).into(),
-        want: vec![],
-    }
-    .finish()
+    let grad = grad(len);
+    // The moment begins elsewhere, so that it has not the gradient's direction.
+    let begin = [vec![0.0; len], grad.iter().rev().copied().collect(), vec![0.0; len]];
+    let name = format!("muon of {sizes:?}, clip {clip}");
+    descent(("muon", name, Kind::Gradient), (clip, steps), grad, begin, |graph, [grad, factor], state| {
+        let adam = Adam { without: matrices.iter().map(Matrix::range).collect(), ..Adam::default() };
+        graph.apply_in_place("adam", adam, &[grad, factor], state).unwrap();
+        let muon = Muon::new(matrices);
+        let (shape, table) = muon.table();
+        let table = graph.constant("table", shape, table);
+        graph.apply_in_place("muon", muon, &[grad, factor, table], &state[..2]).unwrap();
+    })
 }
 
 /// Four steps with a `rest` that falls, as at the start of a run.
@@ -662,10 +640,10 @@ pub static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         cases.extend([(f32::INFINITY, 1.0), (0.1, 1.0), (10.0, 1e-7)].map(|(clip, size)| adam(len, clip, size)));
         cases.push(average(len));
     }
-    let random = |_: &[Matrix], len: usize| Random::new(len).vec(len);
+    let random = |len: usize| Random::new(len).vec(len);
     cases.push(muon(&[(1, 2), (3, 11), (16, 144), (5, 63)], f32::INFINITY, 3, random));
     cases.push(muon(&[(64, 576), (17, 153)], 0.5, 3, random));
-    cases.push(muon(&[(4, 36), (2, 18)], 1.0, 2, |_, len| vec![0.0; len]));
+    cases.push(muon(&[(4, 36), (2, 18)], 1.0, 2, |len| vec![0.0; len]));
     cases.extend(PICTURES.into_iter().flat_map(filters));
     // Lengths of all radices, and more workgroups than one adds up at once.
     cases.extend([(8, 84), (55, 16), (341, 2), (3, 61), (48, 6)].into_iter().flat_map(splitting));
