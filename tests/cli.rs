@@ -57,6 +57,9 @@ fn classical_filters() {
         .fails(2, &["invalid value 'gauss'", "gf, l0, rtv, rgf, sdf, ils, ils-welsch"]);
     smooth(&["-o", "x.png", "--method", "gf", "--ensemble"]).fails(2, &["cannot be used with", "--ensemble"]);
     smooth(&["-o", "x.png", "--set", "r=2"]).fails(2, &["--method"]);
+    for option in ["--ensemble", "--finish"] {
+        smooth(&["-o", "x.png", "--set", "r=2", option]).fails(2, &["--method"]);
+    }
     smooth(&["-o", "x.png", "--method", "gf", "--set", "r"]).fails(2, &["give a name and a value, as in sigma=3"]);
     smooth(&["-o", "x.png", "--method", "gf", "--set", "q=1"]).fails(1, &["no parameter q; it has r, eps, guide"]);
     smooth(&["-o", "x.png", "--method", "gf", "--set", "r=0"]).fails(1, &["r of the method gf is 0; give 1 to 256"]);
@@ -302,6 +305,13 @@ fn wrong_inputs_and_outputs() {
         std::fs::create_dir(f.path("links")).unwrap();
         std::os::unix::fs::symlink(f.path("b.png"), f.path("links/a.png")).unwrap();
         f.smooth(&["a.png", "b.png", "-o", "links"]).fails(1, &["b.png: would be overwritten"]);
+        // Two links to one file.
+        std::fs::write(f.path("links/c.png"), b"").unwrap();
+        std::fs::remove_file(f.path("links/a.png")).unwrap();
+        for name in ["a.png", "b.png"] {
+            std::os::unix::fs::symlink("c.png", f.path("links").join(name)).unwrap();
+        }
+        f.smooth(&["a.png", "b.png", "-o", "links"]).fails(1, &["b.png: would get the same name as a.png"]);
         std::fs::remove_dir_all(f.path("links")).unwrap();
     }
     let same = f.smooth(&["a.png", "deep", "-o", "out"]);

@@ -429,7 +429,10 @@ fn shards_join_to_the_same_table() {
     b.eval(&[&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "5", "--shard", "2/4", "--json", "other.json"]].concat()).ok();
     let other = [&parts[1..], &["other-2-of-4.json".into()]].concat();
     merge(&other, &[]).fails(1, &["other-2-of-4.json: not of one evaluation with part-4-of-4.json: another options"]);
-    merge(&parts, &["--set", "kodim"]).fails(2, &["cannot be used with"]);
+    for wrong in [&["--set", "kodim"][..], &["--ensemble"], &["--finish"], &["--amount", "0.5"], &["--worst", "3"]] {
+        merge(&parts, wrong).fails(2, &["cannot be used with"]);
+    }
+    merge(&parts, &["--json", "part-1-of-4.json"]).fails(1, &["part-1-of-4.json: is read, and would be overwritten"]);
     b.eval(&of(&["--shard", "1/4"])).fails(1, &["--shard needs --json"]);
     b.eval(&of(&["--shard", "5/4", "--json", "x.json"])).fails(2, &["no shard 5/4", "i from 1 to N"]);
     b.eval(&of(&["--shard", "1/4", "--luma"])).fails(2, &["cannot be used with"]);
@@ -480,6 +483,21 @@ fn mistakes_are_found_before_the_work() {
     }
     fails(1, &[&set[..], &["--csv", "traced"]].concat(), &["traced: is a folder"]);
     fails(1, &[&set[..], &["--sheet", "s.txt"]].concat(), &["s.txt: the extension must say"]);
+    let pictures = ["kodim/input/a.png", "kodim/gt/a.png"].map(|name| std::fs::read(b.path(name)).unwrap());
+    for (option, file) in [
+        ("--save", "kodim/gt"),
+        ("--save", "kodim/input"),
+        ("--csv", "kodim/gt/a.png"),
+        ("--markdown", "kodim/../kodim/input/a.png"),
+        ("--sheet", "kodim/gt/a.png"),
+    ] {
+        fails(1, &[&set[..], &[option, file]].concat(), &[file, "would be overwritten"]);
+    }
+    let weights = ["--weights", "plain.safetensors", "--json", "plain.safetensors"];
+    fails(1, &[&set[..], &weights].concat(), &["plain.safetensors: is read"]);
+    assert_eq!(pictures, ["kodim/input/a.png", "kodim/gt/a.png"].map(|name| std::fs::read(b.path(name)).unwrap()));
+    fails(1, &[&set[..], &["--csv", "x", "--json", "./x"]].concat(), &["./x: would be written twice, as x, too"]);
+    fails(2, &[&set[..], &["--methods", "gf", "--details"]].concat(), &["--table1"]);
     let twins = ["--set", "a/b=kodim", "--set", "a-b=kodim", "--save", "out"];
     fails(1, &twins, &["two results would be called so"]);
 

@@ -98,16 +98,18 @@ fn the_weights_are_those_of_one_process_and_the_same_from_run_to_run() {
         return;
     }
     let data = Data::new();
-    let arguments = [&NEW[..], &["--steps", "20", "--validate-every", "10"]].concat();
-    let params = |out: &str| Weights::read(&data.path(out).join(WEIGHTS)).unwrap().params;
-    Ran::of(&mut data.command_of("4", "alone", &arguments)).ok();
-    for ranks in [2, 4] {
-        let [first, second] = [1, 2].map(|run| format!("{ranks} ranks, run {run}"));
+    // The paper's form, with its noise, and that which keeps a part of z.
+    for (latent, noise, ranks) in [("drop", "1", 2), ("drop", "1", 4), ("keep", "0", 2), ("keep", "0", 4)] {
+        let more = ["--latent", latent, "--noise", noise, "--steps", "20", "--validate-every", "10"];
+        let arguments = [&NEW[..], &more].concat();
+        let params = |out: &str| Weights::read(&data.path(out).join(WEIGHTS)).unwrap().params;
+        let [one, first, second] = ["alone", "first", "second"].map(|run| format!("{latent}, {ranks} ranks, {run}"));
+        Ran::of(&mut data.command_of("4", &one, &arguments)).ok();
         let ran = Ran::of(&mut together(ranks, &data.command_of("4", &first, &arguments))).ok();
         let said = format!("{ranks} processes, each with {} samples", 4 / ranks);
         assert!(ran.stderr.contains(&said), "{}", ran.stderr);
         assert_eq!(ran.stderr.matches("wrote ").count(), 1, "one writes: {}", ran.stderr);
-        let alone = params("alone");
+        let alone = params(&one);
         let off = alone.iter().zip(params(&first)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("{ranks} ranks: off by {off:e}");
         assert!(off <= 1e-6, "{ranks} ranks: off by {off:e} after 20 steps");

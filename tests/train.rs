@@ -342,6 +342,14 @@ fn beginning_and_going_on_where_that_is_wrong() {
     again.fails(1, &["run", "has a run already (a checkpoint)", "--resume"]);
     same(&before, &data.files("run"));
 
+    // Without its checkpoint its results are there still.
+    std::fs::rename(data.path("run").join(CHECKPOINT), data.path("kept")).unwrap();
+    let again = Ran::of(&mut data.command("run", &[&NEW[..], &["--steps", "4"]].concat()));
+    again.fails(1, &["run/weights.safetensors: is of an earlier run"]);
+    std::fs::rename(data.path("kept"), data.path("run").join(CHECKPOINT)).unwrap();
+    let done = Ran::of(&mut data.command("run", &["--resume"])).ok();
+    assert!(done.stderr.contains("has done all of its 2 steps: nothing is trained"), "{}", done.stderr);
+
     let put = |out: &str, bytes: &[u8]| {
         std::fs::create_dir_all(data.path(out)).unwrap();
         std::fs::write(data.path(out).join(CHECKPOINT), bytes).unwrap();

@@ -14,7 +14,8 @@
 #   FOLDER/gpu_run.sh compare RESULTS [OPTION...]         sasnet bench, beside the model of it (gpu_model.py); PyTorch (options
 #                                                         of torch_gpu.py)
 #   FOLDER/gpu_run.sh train RESULTS [MINUTES [OPTION...]] trains, 8.5 minutes by default, from the newest checkpoint in
-#                                                         FOLDER/run; options of sasnet train
+#                                                         FOLDER/run; options of sasnet train (--steps N, where the run has
+#                                                         done all of its steps, as that in weights/training has)
 #   SASNET_ADAPTER=NAME  the adapter [default: NVIDIA];  SASNET_RUNNER=COMMAND  starts programs on a Vulkan driver;
 #   PYTHON=COMMAND [default: python3]
 #
@@ -38,6 +39,10 @@ prepare() {
     shift 2
   done
   [ $# = 0 ] || usage
+  if [[ $only == *train* ]] && [ -z "$structures" -o -z "$textures" ]; then
+    echo "train needs --structures and --textures; --only tests,compare leaves it out" >&2
+    exit 2
+  fi
   local root
   root=$(cd "$(dirname "$0")/.." && pwd)
   mkdir -p "$folder/bin"
@@ -183,6 +188,7 @@ train() {
     [ ! -e "$data/truths" ] || options+=(--validate-truths "$data/truths")
   fi
   step "$results/train.log" "$(left)" "${sasnet[@]}" train "${options[@]}" "${resume[@]}" --max-time "$minutes" "$@"
+  ! grep -q "nothing is trained" "$results/train.log" || failed+=("nothing was trained: give more --steps than the run has done")
   rm -f "$results"/checkpoint*
   cp "$run"/checkpoint* "$run"/*.csv "$results/"
   for f in "$run"/{weights.safetensors,samples.png}; do [ ! -e "$f" ] || cp "$f" "$results/"; done

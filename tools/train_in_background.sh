@@ -2,8 +2,10 @@
 # Trains in the background of other work, at the lowest priority, for as long as the machine is there.
 #
 #   tools/train_in_background.sh start RUN [OPTIONS]   starts, or goes on from RUN's last checkpoint; OPTIONS are those of
-#                                                      `sasnet train` (a RUN that is not there goes on from weights/training/
-#                                                      where that has a checkpoint: give its data again)
+#                                                      `sasnet train`
+#   tools/train_in_background.sh start RUN --kept [OPTIONS]
+#                                                      a new RUN that goes on from the checkpoint in weights/training/: give
+#                                                      its data, and more --steps than it has done
 #   tools/train_in_background.sh status RUN            its last lines, and whether it runs
 #   tools/train_in_background.sh pause|continue RUN    stops it for a while, as for a measurement
 #   tools/train_in_background.sh stop RUN              ends it with a checkpoint
@@ -12,8 +14,9 @@
 #
 # THREADS=1 NICE=0 before it gives a run a core of its own, where other work fills the machine. RUN is a folder. Its log is RUN.log, its process RUN.pid.
 set -eu
-[ $# -ge 2 ] || { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 command=$1 run=${2%/}
+case $run in /*) ;; *) run=$PWD/$run ;; esac
 shift 2
 here=$(cd "$(dirname "$0")/.." && pwd)
 kept=$here/weights/training
@@ -24,8 +27,15 @@ there() { running || { echo "$run: nothing runs there" >&2; exit 1; }; }
 case $command in
 start)
   running && { echo "$run: runs already, as process $(cat "$run.pid")" >&2; exit 1; }
+  took=
+  if [ "${1:-}" = --kept ]; then
+    shift
+    [ ! -e "$run" ] || { echo "$run: is there already; --kept begins a new run, start without it goes on" >&2; exit 1; }
+    [ -e "$kept/checkpoint.json" ] || { echo "$kept: has no checkpoint to go on from" >&2; exit 1; }
+    took=yes
+  fi
   (cd "$here" && cargo build --release --locked)
-  if [ ! -e "$run" ] && [ -e "$kept/checkpoint.json" ]; then
+  if [ -n "$took" ]; then
     mkdir -p "$run"
     cp "$kept"/checkpoint* "$kept"/*.csv "$run"
     echo "goes on from $kept"
@@ -42,7 +52,17 @@ start)
   { echo "${NICE:-19}" >"/proc/$(cat "$run.pid")/autogroup"; } 2>/dev/null || true
   sleep 5
   tail -n 4 "$run.log"
-  running
+  running && exit
+  # It has ended already: by an error, or because there was little to do.
+  code=0
+  wait "$(cat "$run.pid")" || code=$?
+  if [ "$code" = 0 ]; then
+    echo "$run: has ended already"
+  else
+    echo "$run: ended with an error ($code), which $run.log has" >&2
+    [ -z "$took" ] || rm -r "$run" # of which nothing but the copy is there
+  fi
+  exit "$code"
   ;;
 status)
   tail -n 3 "$run.log"
@@ -59,10 +79,15 @@ stop)
   ;;
 keep)
   running && { "$0" stop "$run"; echo "stopped: start it again to go on" >&2; }
-  mkdir -p "$kept"
-  rm -f "$kept"/checkpoint*
-  # Not data.json, which has the paths of this machine.
-  cp "$run"/checkpoint.json "$run"/checkpoint-*.part* "$run"/validation.csv "$kept"
+  [ -e "$run/checkpoint.json" ] || { echo "$run: has no checkpoint in parts to keep; $kept stays as it is" >&2; exit 1; }
+  # Complete beside the one before, until it takes its place. Not data.json, which has the paths of this machine.
+  new=$kept.new
+  rm -rf "$new"
+  mkdir -p "$new"
+  cp "$run"/checkpoint.json "$run"/checkpoint-*.part* "$new"
+  [ ! -e "$run/validation.csv" ] || cp "$run/validation.csv" "$new"
+  rm -rf "$kept"
+  mv "$new" "$kept"
   du -sh "$kept"
   ;;
 *) echo "$command: give start, status, pause, continue, stop or keep" >&2; exit 2 ;;

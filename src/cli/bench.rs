@@ -30,19 +30,20 @@ pub struct Bench {
         conflicts_with_all = ["weights", "Design", "train"])]
     method: Option<String>,
     /// Value of a parameter of the method; several: --set sigma=3 --set lambda=0.01
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method",
+        conflicts_with_all = ["weights", "Design", "train", "table2"])]
     set: Vec<(String, String)>,
     /// Measure a training step instead of smoothing a picture
     #[arg(long, conflicts_with = "size")]
     train: bool,
     /// Samples a step [default: 16]
-    #[arg(long, value_name = "N", requires = "train")]
+    #[arg(long, value_name = "N", requires = "train", conflicts_with_all = ["size", "table2", "method"])]
     batch: Option<usize>,
     /// Side of a sample [default: 128]
-    #[arg(long, value_name = "PIXELS", requires = "train")]
+    #[arg(long, value_name = "PIXELS", requires = "train", conflicts_with_all = ["size", "table2", "method"])]
     crop: Option<usize>,
     /// Keep the forward pass's activations instead of rebuilding them
-    #[arg(long, requires = "train")]
+    #[arg(long, requires = "train", conflicts_with_all = ["size", "table2", "method"])]
     store_activations: bool,
     /// Measure all networks of the paper's Table 2, and those of its Table 3, one after the other
     #[arg(long, conflicts_with_all = ["train", "layers", "weights", "method", "Design"])]

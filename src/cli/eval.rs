@@ -1,7 +1,7 @@
 //! `sasnet eval`
 
 use super::data::PairByOrder;
-use super::output::is_stdout;
+use super::output::{is_stdout, keep_apart};
 use super::shard::Sharding;
 use super::stop::Stop;
 use super::{Smoothing, count, model_or_file, progress};
@@ -45,14 +45,16 @@ pub struct Eval {
     #[arg(long, conflicts_with_all = ["per_image", "luma", "details", "published"])]
     table1: bool,
     /// Of the table these methods alone: gf,rtv,sasnet [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "table1")]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "table1",
+        conflicts_with_all = ["per_image", "luma", "details", "published"])]
     methods: Vec<String>,
     #[command(flatten)]
     sharding: Sharding,
     /// Join what shards have written (--shard i/N --json FILE, whose files are called FILE-1-of-N and so on): the table
     /// of all pictures
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "method", "methods", "Sharding", "Smoothing", "Adapter", "sheet", "save"])]
+    #[arg(conflicts_with_all = ["inputs", "sets", "weights", "method", "methods", "pair_by_order", "Sharding", "ensemble", "noise",
+        "seed", "amount", "texture_size", "finish", "max_memory", "Adapter", "sheet", "worst", "save"])]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     smoothing: Smoothing,
@@ -97,7 +99,8 @@ impl Eval {
             return Err(Error::Invalid("--shard needs --json FILE, which --merge joins to the table".into()));
         }
         let [csv, json, sheet] = [&self.csv, &self.json, &self.sheet].map(|p| p.as_ref().map(|p| self.sharding.own(p)));
-        let report = if self.merge.is_empty() { self.score(shard, [&csv, &json, &sheet])? } else { self.joined()? };
+        let report =
+            if self.merge.is_empty() { self.score(shard, [&csv, &json, &sheet])? } else { self.joined([&csv, &json])? };
         csv.as_ref().map_or(Ok(()), |path| report.write_csv(path))?;
         json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
         if let (false, Some(json)) = (shard.is_whole(), &json) {
@@ -129,8 +132,9 @@ impl Eval {
     }
 
     /// Joins the reports of shards.
-    fn joined(&self) -> Result<Report> {
-        [&self.markdown, &self.csv, &self.json].into_iter().flatten().try_for_each(prepare)?;
+    fn joined(&self, [csv, json]: [&Option<PathBuf>; 2]) -> Result<Report> {
+        keep_apart([&self.markdown, csv, json].into_iter().flatten(), &self.merge)?;
+        [&self.markdown, csv, json].into_iter().flatten().try_for_each(prepare)?;
         let read = |path: &PathBuf| Ok((path.clone(), Report::read_json(path)?));
         Report::merge(self.merge.iter().map(read).collect::<Result<_>>()?)
     }
@@ -140,8 +144,13 @@ impl Eval {
         let sets = self.sets()?;
         let chosen = self.candidates()?;
         let labels: Vec<&str> = chosen.iter().map(|(label, ..)| label.as_str()).collect();
+        let pairs = sets.iter().flat_map(|set| &set.pairs);
+        let mut read: Vec<&Path> =
+            pairs.flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()]).flatten().map(AsRef::as_ref).collect();
+        read.extend(chosen.iter().map(|(_, file, _)| Path::new(file)));
+        keep_apart([&self.markdown, csv, json, sheet].into_iter().flatten(), &read)?;
         let mut log = Log {
-            save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels)).transpose()?,
+            save: self.save.as_deref().map(|folder| Save::new(folder, &sets, &labels, &read)).transpose()?,
             worst: sheet.as_ref().map(|_| Worst::new(self.worst.into())),
         };
         [&self.markdown, csv, json, sheet].into_iter().flatten().try_for_each(prepare)?;
@@ -291,7 +300,7 @@ impl Log {
 struct Save(BTreeMap<String, Vec<PathBuf>>);
 
 impl Save {
-    fn new(folder: &Path, sets: &[Set], labels: &[&str]) -> Result<Save> {
+    fn new(folder: &Path, sets: &[Set], labels: &[&str], read: &[&Path]) -> Result<Save> {
         let part = |name: &str, of: usize| if of > 1 { folder_name(name) } else { String::new() };
         let folders = |set: &Set| -> Vec<PathBuf> {
             let of_set = folder.join(part(&set.name, sets.len()));
@@ -307,6 +316,7 @@ impl Save {
                 }
             }
         }
+        keep_apart(&files, read)?;
         files.iter().try_for_each(prepare)?;
         Ok(Save(sets.iter().map(|set| (set.name.clone(), folders(set))).collect()))
     }

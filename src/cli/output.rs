@@ -1,10 +1,11 @@
 //! What is printed, and what becomes of it where nobody reads it.
 
+use sasnet::low_level::file::is_stream;
 use sasnet::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 /// Results on standard output, by [`print_line`].
 macro_rules! say {
@@ -57,6 +58,30 @@ pub fn nobody_reads(error: &Error) -> bool {
 /// Tells whether a file that is to be written is the standard output.
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("/dev/stdout")
+}
+
+/// Makes sure that no result takes the place of another one, or of a file that is read.
+///
+/// # Errors
+/// [`Error::File`] that names both.
+pub fn keep_apart<R: AsRef<Path>, S: AsRef<Path>>(
+    results: impl IntoIterator<Item = R>,
+    read: impl IntoIterator<Item = S>,
+) -> Result<()> {
+    let read: HashSet<PathBuf> = read.into_iter().filter_map(|path| path.as_ref().canonicalize().ok()).collect();
+    let mut taken = HashMap::new();
+    for path in results.into_iter().filter(|path| !is_stream(path)) {
+        let path = path.as_ref();
+        if path.canonicalize().is_ok_and(|path| read.contains(&path)) {
+            return Err(Error::file(path, "is read, and would be overwritten: give another file or folder"));
+        }
+        let real = path.canonicalize().or_else(|_| absolute(path)).map_err(Error::io(path))?;
+        if let Some(other) = taken.insert(real, path.to_path_buf()) {
+            let message = format!("would be written twice, as {}, too: give two files", other.display());
+            return Err(Error::file(path, message));
+        }
+    }
+    Ok(())
 }
 
 /// How messages call the standard output.

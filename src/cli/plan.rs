@@ -38,7 +38,8 @@ pub struct Plan_ {
         conflicts_with = "size")]
     train: Option<(usize, usize)>,
     /// Print what so many processes that share the batch exchange, too
-    #[arg(long, value_name = "N", requires = "train", value_parser = clap::value_parser!(u16).range(2..))]
+    #[arg(long, value_name = "N", requires = "train", conflicts_with_all = ["size", "table2"],
+        value_parser = clap::value_parser!(u16).range(2..))]
     processes: Option<u16>,
 }
 

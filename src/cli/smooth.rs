@@ -53,7 +53,8 @@ struct SmoothsBy {
         conflicts_with_all = ["model", "weights", "ensemble", "noise", "seed", "finish"])]
     method: Option<String>,
     /// Value of a parameter of the method (`sasnet methods` lists them); several: --set sigma=3 --set lambda=0.01
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, requires = "method",
+        conflicts_with_all = ["model", "weights", "ensemble", "noise", "seed", "finish"])]
     set: Vec<(String, String)>,
 }
 

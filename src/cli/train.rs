@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Train a network, by default the paper's, on generated pictures, with the settings that proved best at small budgets
+/// Train a network, by default of the paper's size, on generated pictures, with the settings that proved best at small budgets
 #[derive(Args)]
 pub struct Train {
     /// Folder of the run: checkpoint, weights, data.json, loss.csv, validation.csv, loss.svg, samples.png
@@ -50,8 +50,8 @@ pub struct Train {
     /// Stop after the step in which so many minutes are over, with a checkpoint to go on from by --resume
     #[arg(long, value_name = "MINUTES", value_parser = parse_minutes, help_heading = "Validation and checkpoints")]
     max_time: Option<Duration>,
-    /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings too,
-    /// unless given again
+    /// Go on from the checkpoint in the folder. The network and the seed are those of the run; the other settings and the
+    /// data too, unless given again. What is said of validation and checkpoints is not kept
     #[arg(long, conflicts_with = "Design")]
     resume: bool,
     /// Begin a run from these weights (or those of a checkpoint, or a shipped model's name), with fresh moments; the
@@ -96,8 +96,8 @@ pub struct Train {
     /// Scale of the noise in z's place; the paper has 1 [default: 0]
     #[arg(long, value_name = "SCALE", allow_negative_numbers = true, help_heading = "Settings")]
     noise: Option<f32>,
-    /// Keep all activations for the gradient instead of rebuilding them from each block's output: about five sixths of
-    /// the time, and memory that grows with the depth. Networks whose blocks cannot be undone do so
+    /// Keep all activations for the gradient instead of rebuilding them from each block's output: about three quarters
+    /// of the time, and memory that grows with the depth. Networks whose blocks cannot be undone do so
     /// anyway
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Settings")]
     store_activations: Option<bool>,
@@ -306,6 +306,12 @@ impl Train {
             trainer.network().layout().parameters(),
             trainer.peak_bytes() / 1_000_000
         );
+        if trainer.steps() == settings.steps {
+            note!(
+                "the run has done all of its {} steps: nothing is trained; give more --steps to go on",
+                settings.steps
+            );
+        }
         if processes > 1 {
             note!("{processes} processes, each with {} samples of a batch", trainer.samples().len());
         }

@@ -3,7 +3,7 @@
 //! A reversible network goes down and up by such steps. Its pass in training keeps only the ends: y, y_cor and the last
 //! a2. The pass back goes both ways once more: down from y to (y_cor, what stood in z's place), then up from (y_cor,
 //! a2) to x. Each step there undoes one of the pass forward, and so computes its values again, activations of its
-//! residual blocks included; the gradient is pulled through, and they are dropped. For one more pass forward (1.2 times
+//! residual blocks included; the gradient is pulled through, and they are dropped. For one more pass forward (1.3 times
 //! the time of a step on the CPU) memory does not grow with the depth: 230 MB instead of 5.2 GB for the paper's network
 //! and batch.
 //!

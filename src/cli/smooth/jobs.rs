@@ -241,9 +241,9 @@ impl Files {
         left_out.extend(old.into_iter().map(|job| (job.input, "results of others, by --suffix".into())));
 
         let sources: HashMap<PathBuf, &Job> = jobs.iter().filter_map(|job| Some((real(&job.input)?, job))).collect();
-        let mut taken: HashMap<&PathBuf, &PathBuf> = HashMap::new();
+        let mut taken: HashMap<PathBuf, &PathBuf> = HashMap::new();
         for Job { input, output, .. } in &jobs {
-            if let Some(other) = taken.insert(output, input) {
+            if let Some(other) = taken.insert(real(output).unwrap_or_else(|| output.clone()), input) {
                 let message =
                     format!("would get the same name as {}; give two folders, one after the other", other.display());
                 return Err(Error::file(input, message));

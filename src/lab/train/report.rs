@@ -40,8 +40,8 @@ pub struct Report {
     flushed: (usize, usize),
 }
 
-const LOSSES: &str = "loss.csv";
-const VALIDATIONS: &str = "validation.csv";
+pub(crate) const LOSSES: &str = "loss.csv";
+pub(crate) const VALIDATIONS: &str = "validation.csv";
 
 impl Report {
     /// Goes on with the tables in `folder`, of which rows after `step` are dropped: they come again.

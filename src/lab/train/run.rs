@@ -2,7 +2,7 @@
 
 pub use super::checkpoint::CHECKPOINT;
 use super::checkpoint::Checkpoint;
-use super::report::{LossRow, Report, ValidationRow};
+use super::report::{LOSSES, LossRow, Report, VALIDATIONS, ValidationRow};
 use super::step::{Init, Settings, Trainer};
 use crate::error::{Error, Result};
 use crate::exec::Device;
@@ -120,7 +120,11 @@ pub fn check_fresh(folder: &Path) -> Result<()> {
         let message = "has a run already (a checkpoint): go on with it (resume), or give another folder";
         return Err(Error::file(folder, message));
     }
-    Ok(())
+    let results = [WEIGHTS, LOSSES, VALIDATIONS];
+    match results.into_iter().map(|name| folder.join(name)).find(|path| path.exists()) {
+        Some(path) => Err(Error::file(path, "is of an earlier run and would be overwritten: give another folder")),
+        None => Ok(()),
+    }
 }
 
 /// A run before its first step: fresh weights, for a fresh folder.
