@@ -33,6 +33,7 @@
 
 pub mod applications;
 mod autodiff;
+mod digest;
 pub mod embed;
 mod error;
 mod exec;

@@ -429,6 +429,16 @@ fn shards_join_to_the_same_table() {
     b.eval(&[&BOTH_SETS[..], &BOTH_NETWORKS, &["--seed", "5", "--shard", "2/4", "--json", "other.json"]].concat()).ok();
     let other = [&parts[1..], &["other-2-of-4.json".into()]].concat();
     merge(&other, &[]).fails(1, &["other-2-of-4.json: not of one evaluation with part-4-of-4.json: another options"]);
+    // Weights that changed from shard to shard, under the same name.
+    let file = b.path("plain.safetensors");
+    let kept = std::fs::read(&file).unwrap();
+    let mut changed = b.networks[0].1.clone();
+    changed.params[0] += 1.0;
+    changed.write(&file, Precision::F32).unwrap();
+    b.eval(&of(&["--shard", "2/4", "--json", "changed.json"])).ok();
+    std::fs::write(&file, kept).unwrap();
+    let changed = [&parts[1..], &["changed-2-of-4.json".into()]].concat();
+    merge(&changed, &[]).fails(1, &["changed-2-of-4.json: not of one evaluation", "another networks"]);
     for wrong in [&["--set", "kodim"][..], &["--ensemble"], &["--finish"], &["--amount", "0.5"], &["--worst", "3"]] {
         merge(&parts, wrong).fails(2, &["cannot be used with"]);
     }

@@ -7,7 +7,7 @@ use sasnet::low_level::exec::Device;
 use sasnet::{Filter, Options, Smoother};
 use std::path::Path;
 use std::process::Command;
-use support::{Ran, picture, sasnet};
+use support::{Ran, picture, sasnet, write_picture};
 
 /// Pictures whose ground truths are what the filter makes of them.
 fn set(folder: &Path, filter: &Filter, pictures: usize) {
@@ -75,6 +75,12 @@ fn the_setting_of_the_truths_is_found() {
 
     // The log is of these pictures alone.
     Ran::of(tune(folder.path(), "gf").args(tried)).fails(1, &["log.json: is of other pictures"]);
+    let whole = [&tried[..], &["--every", "1"]].concat();
+    std::fs::rename(folder.path().join("a/gt/0.png"), folder.path().join("0.png")).unwrap();
+    write_picture(folder.path().join("a/gt/0.png"), 24, 31, 9);
+    Ran::of(tune(folder.path(), "gf").args(&whole)).fails(1, &["log.json: is of other pictures"]);
+    std::fs::rename(folder.path().join("0.png"), folder.path().join("a/gt/0.png")).unwrap();
+    Ran::of(tune(folder.path(), "gf").args(&whole)).ok();
     std::fs::write(folder.path().join("log.json"), "{}").unwrap();
     Ran::of(tune(folder.path(), "gf").args(tried)).fails(1, &["log.json: is no log of settings"]);
 }

@@ -62,7 +62,7 @@ impl Tune {
         let settings = grid(&base, &axes)?;
         let sets = read_sets(&self.sets, &self.order)?;
         let part = Part { every: self.every.into(), crop: self.crop.map(|side| side as usize) };
-        let mut log = Log::new(&sets, part);
+        let mut log = Log::new(&sets, part)?;
         if let Some(path) = &self.log {
             log = log.resume(path)?;
         }

@@ -6,6 +6,7 @@
 //! on phones. A file that is not whole, or of another driver, is as good as none, and failures to write are only
 //! logged.
 
+use crate::digest::{EMPTY, fnv1a};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,10 +65,8 @@ impl Cache {
     }
 }
 
-/// FNV-1a.
 fn checksum(data: &[u8]) -> [u8; 8] {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    data.iter().fold(0xcbf2_9ce4_8422_2325, step).to_le_bytes()
+    fnv1a(EMPTY, data).to_le_bytes()
 }
 
 /// The data of a file, if it is whole and ours.

@@ -1,6 +1,7 @@
 //! Networks side by side on sets of pictures with ground truths: the paper's Table 1, and with sizes and operations its
 //! Table 3.
 
+use crate::digest::{EMPTY, fnv1a};
 use crate::error::{Error, Result};
 use crate::file::atomic_write;
 use crate::filters::Filter;
@@ -101,6 +102,9 @@ pub struct Network {
     /// The filter that finished its results, with its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<String>,
+    /// Digest of the weights and biases, hexadecimal; a filter has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The file's metadata: architecture, training.
     pub metadata: BTreeMap<String, String>,
 }
@@ -254,8 +258,8 @@ impl Network {
     fn of(candidate: &Candidate, options: &Options) -> Result<Network> {
         let (label, file) = (candidate.label.clone(), candidate.file.clone());
         let Some(weights) = candidate.smoother.weights() else {
-            let (parameters, gmac, noise, finish, metadata) = Default::default();
-            return Ok(Network { label, file, parameters, gmac, noise, finish, metadata });
+            let (parameters, gmac, noise, finish, digest, metadata) = Default::default();
+            return Ok(Network { label, file, parameters, gmac, noise, finish, digest, metadata });
         };
         Ok(Network {
             label,
@@ -264,6 +268,7 @@ impl Network {
             gmac: full_network(&weights.network, COUNTED)?.macs() as f64 / 1e9,
             noise: options.noise.map_or_else(|| weights.noise(), Ok)?,
             finish: candidate.smoother.finish().map(Filter::to_string),
+            digest: Some(format!("{:016x}", fnv1a(EMPTY, bytemuck::cast_slice(&weights.params)))),
             metadata: weights.header(),
         })
     }

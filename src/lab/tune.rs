@@ -1,6 +1,7 @@
 //! Finds the setting of a classical filter that is best on several sets of pictures together: tries all settings of a grid,
 //! goes on from the best of them by golden section, and remembers what it tried.
 
+use crate::digest::{EMPTY, fnv1a};
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::file::atomic_write;
@@ -80,6 +81,9 @@ impl Tried {
 pub struct Log {
     /// Names of the sets, with the pictures that are taken of each.
     pub sets: Vec<(String, usize)>,
+    /// Digest of the files of these pictures, hexadecimal.
+    #[serde(default)]
+    pub digest: String,
     /// The part of them.
     pub part: Part,
     /// The settings, in the order in which they were tried.
@@ -88,9 +92,19 @@ pub struct Log {
 
 impl Log {
     /// Nothing tried yet.
-    pub fn new(sets: &[Set], part: Part) -> Log {
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a picture's file cannot be read.
+    pub fn new(sets: &[Set], part: Part) -> Result<Log> {
+        let pairs = sets.iter().flat_map(|set| set.pairs.iter().step_by(part.every));
+        let digest = pairs
+            .flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()])
+            .flatten()
+            .try_fold(EMPTY, |digest, path| {
+                std::fs::read(path).map(|bytes| fnv1a(digest, &bytes)).map_err(Error::io(path))
+            })?;
         let sets = sets.iter().map(|set| (set.name.clone(), set.pairs.len().div_ceil(part.every))).collect();
-        Log { sets, part, tried: vec![] }
+        Ok(Log { sets, digest: format!("{digest:016x}"), part, tried: vec![] })
     }
 
     /// Goes on from a file where there is one.
@@ -104,7 +118,7 @@ impl Log {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let log: Log =
             serde_json::from_str(&text).map_err(|e| Error::file(path, format!("is no log of settings: {e}")))?;
-        if (&log.sets, log.part) != (&self.sets, self.part) {
+        if (&log.sets, &log.digest, log.part) != (&self.sets, &self.digest, self.part) {
             return Err(Error::file(
                 path,
                 "is of other pictures; give another name, or the same sets, --every and --crop",
