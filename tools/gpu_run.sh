@@ -188,7 +188,8 @@ train() {
     [ ! -e "$data/truths" ] || options+=(--validate-truths "$data/truths")
   fi
   step "$results/train.log" "$(left)" "${sasnet[@]}" train "${options[@]}" "${resume[@]}" --max-time "$minutes" "$@"
-  ! grep -q "nothing is trained" "$results/train.log" || failed+=("nothing was trained: give more --steps than the run has done")
+  # In what this run said: the log has those before, too.
+  ! tac "$results/train.log" | sed '/^== /q' | grep -q "nothing is trained" || failed+=("nothing was trained: give more --steps than the run has done")
   rm -f "$results"/checkpoint*
   cp "$run"/checkpoint* "$run"/*.csv "$results/"
   for f in "$run"/{weights.safetensors,samples.png}; do [ ! -e "$f" ] || cp "$f" "$results/"; done
