@@ -189,7 +189,7 @@ train() {
   fi
   step "$results/train.log" "$(left)" "${sasnet[@]}" train "${options[@]}" "${resume[@]}" --max-time "$minutes" "$@"
   # In what this run said: the log has those before, too.
-  ! tac "$results/train.log" | sed '/^== /q' | grep -q "nothing is trained" || failed+=("nothing was trained: give more --steps than the run has done")
+  ! awk '/^== /{none=0} /nothing is trained/{none=1} END{exit !none}' "$results/train.log" || failed+=("nothing was trained: give more --steps than the run has done")
   rm -f "$results"/checkpoint*
   cp "$run"/checkpoint* "$run"/*.csv "$results/"
   for f in "$run"/{weights.safetensors,samples.png}; do [ ! -e "$f" ] || cp "$f" "$results/"; done
