@@ -63,7 +63,7 @@ pub fn is_stdout(path: &Path) -> bool {
 /// Makes sure that no result takes the place of another one, or of a file that is read.
 ///
 /// # Errors
-/// [`Error::File`] that names both.
+/// [`Error::File`] of the result.
 pub fn keep_apart<R: AsRef<Path>, S: AsRef<Path>>(
     results: impl IntoIterator<Item = R>,
     read: impl IntoIterator<Item = S>,
@@ -72,10 +72,10 @@ pub fn keep_apart<R: AsRef<Path>, S: AsRef<Path>>(
     let mut taken = HashMap::new();
     for path in results.into_iter().filter(|path| !is_stream(path)) {
         let path = path.as_ref();
-        if path.canonicalize().is_ok_and(|path| read.contains(&path)) {
+        let real = path.canonicalize().or_else(|_| absolute(path)).map_err(Error::io(path))?;
+        if read.contains(&real) {
             return Err(Error::file(path, "is read, and would be overwritten: give another file or folder"));
         }
-        let real = path.canonicalize().or_else(|_| absolute(path)).map_err(Error::io(path))?;
         if let Some(other) = taken.insert(real, path.to_path_buf()) {
             let message = format!("would be written twice, as {}, too: give two files", other.display());
             return Err(Error::file(path, message));
