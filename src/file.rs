@@ -74,9 +74,16 @@ pub fn prepare(path: impl AsRef<Path>) -> Result<()> {
     }
     // To open a FIFO waits for its reader.
     let Target::File(target) = Target::of(path)? else { return Ok(()) };
-    let folder = folder_of(&target);
+    prepare_folder(folder_of(&target))
+}
+
+/// Makes a folder, and finds out now whether files can be written into it.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be made or written to.
+pub fn prepare_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map(drop).map_err(Error::io(path))
+    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map(drop).map_err(Error::io(folder))
 }
 
 /// Tells whether something exists at `path` that is neither a regular file nor a folder: a device, a FIFO, or a name of

@@ -22,6 +22,7 @@ use crate::net::slabs::windows;
 use crate::ops::{Graph, guided::RUN, rows::Rows};
 use crate::plan::{Plan, Target};
 use crate::tensor::Shape;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -261,7 +262,11 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Filter> {
         let mut parts = text.split(',');
         let method = Filter::new(parts.next().expect("a part at least"))?;
+        let mut given = HashSet::new();
         parts.try_fold(method, |filter, part| match part.split_once('=') {
+            Some((name, _)) if !given.insert(name) => {
+                Err(Error::Invalid(format!("{name} is given twice: give it once")))
+            }
             Some((name, value)) => filter.with(name, value),
             None => Err(Error::Invalid(format!("{part:?} is no parameter; give a name and a value, as in sigma=3"))),
         })
@@ -355,9 +360,13 @@ mod tests {
         let parsed = "gf,r=2,guide=channel".parse::<Filter>();
         assert_eq!(parsed.unwrap(), gf().with("r", 2).unwrap().with("guide", "channel").unwrap());
         assert!(Filter::finish().to_string().starts_with("rtv lambda=0.0005 sigma=0.5 "));
-        for (text, why) in
-            [("", "no method ;"), ("gf,r", "\"r\" is no parameter"), ("gf,", "\"\" is no"), ("gf,r=", "r of")]
-        {
+        for (text, why) in [
+            ("", "no method ;"),
+            ("gf,r", "\"r\" is no parameter"),
+            ("gf,", "\"\" is no"),
+            ("gf,r=", "r of"),
+            ("gf,r=2,r=3", "r is given twice"),
+        ] {
             let text = error(text.parse());
             assert!(text.contains(why), "{text}");
         }

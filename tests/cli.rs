@@ -348,6 +348,7 @@ fn wrong_options() {
     for adapter in list_adapters() {
         assert!(ran.stderr.contains(&adapter.to_string()), "{adapter} is not in {}", ran.stderr);
     }
+    command(&["--method", "gf", "--set", "r=2", "--set", "r=3"]).fails(1, &["r is given twice: give it once"]);
     assert!(!f.path("b.png").exists());
 }
 

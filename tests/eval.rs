@@ -423,6 +423,10 @@ fn shards_join_to_the_same_table() {
         assert_eq!(b.text(&name.replace("all", "joined")), b.text(name), "{name}");
     }
 
+    // A stream has no name of a shard's own.
+    let ran = b.eval(&of(&["--shard", "1/4", "--json", "/dev/stdout"])).ok();
+    assert!(ran.stdout.contains("\"shard\""), "{}", ran.stdout);
+
     merge(&parts[..2], &[]).fails(1, &["shards are missing: 1/4, 3/4"]);
     merge(&[&parts[..], &parts[..1]].concat(), &[]).fails(1, &["part-2-of-4.json: has shard 2/4, as part-2-of-4.json"]);
     merge(&["all.csv".into()], &[]).fails(1, &["all.csv: not a report of scores"]);

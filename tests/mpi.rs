@@ -1,5 +1,5 @@
 //! Training by several processes that MPI starts: the weights of one process, the same bytes from run to run, and what
-//! happens when a process is lost. On a machine without `mpirun` nothing is tested, and says so.
+//! happens when a process is lost.
 
 mod support;
 
@@ -24,14 +24,6 @@ fn together(ranks: usize, command: &Command) -> Command {
     mpirun.env("OMPI_MCA_mpi_yield_when_idle", "1").env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
     mpirun.env("RAYON_NUM_THREADS", "1");
     mpirun
-}
-
-fn no_mpi() -> bool {
-    let missing = Command::new("mpirun").arg("--version").output().is_err();
-    if missing {
-        println!("NOT TESTED: there is no mpirun on this machine");
-    }
-    missing
 }
 
 /// Ends a run whatever happens to the test.
@@ -94,9 +86,6 @@ fn wait_for_step(data: &Data, out: &str, step: u64) {
 
 #[test]
 fn the_weights_are_those_of_one_process_and_the_same_from_run_to_run() {
-    if no_mpi() {
-        return;
-    }
     let data = Data::new();
     // The paper's form, with its noise, and that which keeps a part of z.
     for (latent, noise, ranks) in [("drop", "1", 2), ("drop", "1", 4), ("keep", "0", 2), ("keep", "0", 4)] {
@@ -120,9 +109,6 @@ fn the_weights_are_those_of_one_process_and_the_same_from_run_to_run() {
 
 #[test]
 fn a_lost_process_ends_all_and_the_last_checkpoint_is_good() {
-    if no_mpi() {
-        return;
-    }
     let data = Data::new();
     fn arguments(steps: &str) -> Vec<&str> {
         [&NEW[..], &["--checkpoint-every", "5", "--steps", steps]].concat()
@@ -148,9 +134,6 @@ fn a_lost_process_ends_all_and_the_last_checkpoint_is_good() {
 
 #[test]
 fn a_signal_to_one_ends_all_with_a_checkpoint() {
-    if no_mpi() {
-        return;
-    }
     let data = Data::new();
     let mut run = Running::start(&mut together(2, &data.command("run", &[&NEW[..], &["--steps", "100000"]].concat())));
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -166,9 +149,6 @@ fn a_signal_to_one_ends_all_with_a_checkpoint() {
 
 #[test]
 fn mistakes_end_all() {
-    if no_mpi() {
-        return;
-    }
     let data = Data::new();
     let new = |steps| [&NEW[..], &["--steps", steps]].concat();
     let fails = |command: &mut Command, part: &str| {

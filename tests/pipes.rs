@@ -134,6 +134,11 @@ fn video_that_cannot_be_read_is_an_error() {
     let output = fails(smooth_piped(&f, &["-", "-o", "-"], cut), &["standard input: ends within a frame"]);
     assert_eq!(output.stdout.len(), stream.len() - 30, "the first frame is out");
     std::fs::write(f.path("in.y4m"), cut).unwrap();
+    for out in ["-", "out.y4m", "out.png"] {
+        let ran = f.smooth(&["in.y4m", "-o", out, "--format", "png"]);
+        ran.fails(1, &["in.y4m: is video, which stays so"]);
+        assert!(!f.path(out).exists());
+    }
     f.smooth(&["in.y4m", "-o", "out.y4m"]).fails(1, &["in.y4m: ends within a frame"]);
     assert!(!f.path("out.y4m").exists());
     for (header, part) in [
@@ -146,7 +151,7 @@ fn video_that_cannot_be_read_is_an_error() {
     ] {
         fails(smooth_piped(&f, &["-", "-o", "-"], &video(header, &[[0; 24]])), &["standard input: ", part]);
     }
-    fails(smooth_piped(&f, &["-", "-o", "a.png"], &stream), &["a.png: is no name for video"]);
+    fails(smooth_piped(&f, &["-", "-o", "a.png"], &stream), &["standard input: is video, which stays so"]);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use sasnet::image;
 use sasnet::lab::dataset::source::{STRENGTH, Source};
 use sasnet::low_level::tensor::Shape;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use support::{Ran, files, sasnet, write_picture};
 
 fn synth(folder: &Path, arguments: &[&str]) -> Ran {
@@ -99,6 +101,30 @@ fn wrong_options_say_what_is_right() {
         synth(dir.path(), &[&["-o", "out"], &arguments[..]].concat()).fails(1, &[part]);
     }
     assert!(!dir.path().join("out").exists());
+}
+
+/// What was there stays, and nothing half-made is left.
+#[cfg(unix)]
+#[test]
+fn a_signal_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    synth(dir.path(), &["-o", "out", "--size", "16", "--count", "2"]).ok();
+    let before = files(&dir.path().join("out/input"));
+    for signal in ["-INT", "-TERM"] {
+        let mut command = sasnet();
+        command.current_dir(dir.path()).args(["synth", "-o", "out", "--force", "--size", "256", "--count", "100000"]);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let made = || std::fs::read_dir(dir.path().join("out")).unwrap().count();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while made() < 4 {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no pairs within a minute");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Command::new("sh").args(["-c", &format!("kill {signal} {}", child.id())]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(made(), 3, "{signal}");
+        assert!(files(&dir.path().join("out/input")) == before);
+    }
 }
 
 #[test]

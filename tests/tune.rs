@@ -98,4 +98,7 @@ fn what_is_wrong_is_said() {
     fails(&["--try", "q=2,3"], 1, "no parameter q; it has r, eps, guide");
     fails(&["--try", "r=2,x"], 1, "r of the method gf is x; give 1 to 256");
     fails(&["--try", "r"], 2, "give a name and values, as in sigma=1,2,3");
+    fails(&["--try", "r=2", "--try", "r=3"], 1, "r is tried twice: give all its values together");
+    fails(&["--fix", "r=2", "--fix", "r=3"], 1, "r is given twice: give it once");
+    fails(&["--set", "b"], 1, "two sets are called \"b\"");
 }

@@ -2,7 +2,7 @@
 
 use super::output;
 use clap::Args;
-use sasnet::image::{self, Why};
+use sasnet::image;
 use sasnet::lab::dataset::pairs::{Pair, Pairing, find_pairs};
 use sasnet::lab::dataset::source::{Blend, Origin, Recipe, Source};
 use sasnet::low_level::file::atomic_write;
@@ -144,7 +144,7 @@ impl PairByOrder {
             let files = pairs.iter().flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()]).flatten();
             let folders: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
             let left_out = folders.into_iter().filter_map(|folder| image::list(folder, false, None).ok());
-            let left_out = left_out.flat_map(|listing| listing.left_out).filter(|(_, why)| *why != Why::Folder);
+            let left_out = left_out.flat_map(|listing| listing.left_out);
             let left_out: Vec<(PathBuf, String)> = left_out.map(|(path, why)| (path, why.to_string())).collect();
             if !left_out.is_empty() {
                 note!("{}: {}", inputs.display(), output::left_out(&left_out, false));

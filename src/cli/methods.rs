@@ -53,5 +53,6 @@ pub fn parse_setting(text: &str) -> Result<(String, String), &'static str> {
 
 /// The filter of a method with these settings.
 pub fn filter(method: &str, settings: &[(String, String)]) -> Result<Filter> {
-    settings.iter().try_fold(Filter::new(method)?, |filter, (name, value)| filter.with(name, value))
+    let settings = settings.iter().map(|(name, value)| format!(",{name}={value}"));
+    format!("{method}{}", settings.collect::<String>()).parse()
 }

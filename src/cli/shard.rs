@@ -2,6 +2,7 @@
 
 use clap::Args;
 use sasnet::lab::shard::Shard;
+use sasnet::low_level::file::is_stream;
 use std::path::{Path, PathBuf};
 
 /// Which part: the same for `smooth` and `eval`.
@@ -27,10 +28,10 @@ impl Sharding {
         self.shard.unwrap_or_default()
     }
 
-    /// The name of a shard's own file: scores-2-of-4.json for scores.json.
+    /// The name of a shard's own file: scores-2-of-4.json for scores.json; a stream stays.
     pub fn own(&self, path: &Path) -> PathBuf {
         let shard = self.shard();
-        if shard.is_whole() {
+        if shard.is_whole() || is_stream(path) {
             return path.into();
         }
         let mut name = path.file_stem().unwrap_or_default().to_os_string();

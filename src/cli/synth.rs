@@ -1,6 +1,7 @@
 //! `sasnet synth`
 
 use super::data::{BlendArg, Blended};
+use super::stop::Stop;
 use super::{count_of, parse_size, parse_strength};
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
@@ -100,7 +101,12 @@ impl Synth {
         let digits = (self.count - 1).to_string().len().max(4);
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} pairs, {eta} left");
         let bar = ProgressBar::new(self.count).with_style(style.expect("the template is valid"));
+        let stop = Stop::listen(None);
+        stop.working(true);
         (0..self.count).into_par_iter().progress_with(bar.clone()).try_for_each(|i| {
+            if stop.asked() {
+                return Err(Error::Cancelled);
+            }
             let [input, truth] = self.pair(source, i);
             let name = format!("{i:0digits$}.png");
             write(inputs.join(&name), &input.into())?;

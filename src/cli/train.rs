@@ -277,6 +277,10 @@ impl Train {
         let lock = (leads && self.out.is_dir()).then(|| Lock::take(&self.out)).transpose()?;
         // All that may be wrong with files first: opening a device and planning a step take seconds.
         let (checkpoint, settings) = self.begin()?;
+        let most = settings.crop / 8;
+        if leads && self.border.is_some_and(|border| border > most) {
+            note!("the border is {most} pixels, an eighth of the crop");
+        }
         let data = self.data.of_run(&self.out, self.resume, self.paper)?;
         let source = Arc::new(data.source(settings.strength)?.with_border(settings.border));
         let validation = match &self.validate {

@@ -244,7 +244,8 @@ fn image(
     Ok(image)
 }
 
-fn names_differ<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
+/// Checks that no two have the same name.
+pub fn names_differ<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {

@@ -7,12 +7,13 @@ use crate::exec::Device;
 use crate::file::atomic_write;
 use crate::filters::{Domain, Filter};
 use crate::lab::dataset::pairs::Pair;
-use crate::lab::eval::Set;
+use crate::lab::eval::{Set, names_differ};
 use crate::lab::metrics::psnr_of;
 use crate::observer::{Observer, Progress, tell};
 use crate::smooth::{Options, Smoother};
 use crate::tensor::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A parameter with the values that are tried, as [`Filter::with`] takes them.
@@ -39,8 +40,13 @@ impl Axis {
 /// All settings of a grid, the last axis changing first.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a parameter or value that the method does not take, and an axis without values.
+/// [`Error::Invalid`] for a parameter or value that the method does not take, an axis without values, and
+/// two axes of one parameter.
 pub fn grid(filter: &Filter, axes: &[Axis]) -> Result<Vec<Filter>> {
+    let mut names = BTreeSet::new();
+    if let Some(axis) = axes.iter().find(|axis| !names.insert(&axis.name)) {
+        return Err(Error::Invalid(format!("{} is tried twice: give all its values together", axis.name)));
+    }
     axes.iter().try_fold(vec![filter.clone()], |settings, axis| {
         if axis.values.is_empty() {
             return Err(Error::Invalid(format!("no values of {} are to be tried", axis.name)));
@@ -94,8 +100,9 @@ impl Log {
     /// Nothing tried yet.
     ///
     /// # Errors
-    /// [`Error::Io`] where a picture's file cannot be read.
+    /// [`Error::Io`] where a picture's file cannot be read, [`Error::Invalid`] for two sets of one name.
     pub fn new(sets: &[Set], part: Part) -> Result<Log> {
+        names_differ("set", sets.iter().map(|set| set.name.as_str()))?;
         let pairs = sets.iter().flat_map(|set| set.pairs.iter().step_by(part.every));
         let digest = pairs
             .flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()])

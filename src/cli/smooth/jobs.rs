@@ -4,7 +4,7 @@ use crate::cli::count;
 use clap::Args;
 use sasnet::image::{self, Format, Listing, Why};
 use sasnet::lab::shard::Shard;
-use sasnet::low_level::file::{is_stream, prepare};
+use sasnet::low_level::file::{is_stream, prepare_folder};
 use sasnet::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -121,7 +121,7 @@ impl Files {
         }
         let outputs = jobs.jobs.iter().map(|job| &job.output).filter(|output| *output != Path::new(STANDARD));
         let folders: HashSet<&Path> = outputs.filter(|output| !is_stream(output)).filter_map(|o| o.parent()).collect();
-        folders.into_iter().try_for_each(|folder| prepare(folder.join("any")))?;
+        folders.into_iter().try_for_each(prepare_folder)?;
         Ok(jobs)
     }
 

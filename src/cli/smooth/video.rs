@@ -1,7 +1,7 @@
 //! Video as y4m, frame by frame: what is read, smoothed and written overlaps.
 
 use super::frames::{Frame, MAGIC, Reader};
-use super::jobs::{Job, STANDARD, is_video, name};
+use super::jobs::{Job, STANDARD, name};
 use super::report::{Frames, Report};
 use super::yuv::Layout;
 use crate::cli::output::{STDIN, STDOUT, check_stdout};
@@ -27,6 +27,9 @@ pub fn smooth(
     report: &mut Report,
 ) -> Result<Frames> {
     let (from, output) = (name(&job.input, STDIN), &job.output);
+    if job.format.is_some() {
+        return Err(Error::file(from, "is video, which stays so: give a name that ends in .y4m, and no --format"));
+    }
     let reader = Reader::new(from, input)?;
     let size = (reader.layout.h, reader.layout.w);
     smoother.make_room(size.0, size.1).map_err(Error::about(from))?;
@@ -36,8 +39,6 @@ pub fn smooth(
         pump(&mut BufWriter::new(stdout()), Path::new(STDOUT))?
     } else if let Some(stream) = open_stream(output)? {
         pump(&mut BufWriter::new(stream), output)?
-    } else if !is_video(output) {
-        return Err(Error::file(output, "is no name for video: end it in .y4m, or give -"));
     } else {
         let mut count = 0;
         atomic_write(output, |out| {
