@@ -97,22 +97,25 @@ impl Operator for GateBackward {
 
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        // Pixels that one task takes, so that the sums over channels stay in the nearest cache.
+        // Pixels that are taken together, so that they stay in the nearest cache.
         const PIXELS: usize = 1024;
         let [r, cgate, sgate, dy] = x else { unreachable!("four inputs") };
         let [dr, dcgate, dsgate] = out else { unreachable!("three outputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
         let planes = dr.data.par_chunks_exact_mut(plane).zip(&mut *dcgate.data);
         planes.enumerate().for_each(|(i, (dr, dcgate))| {
-            let (r, dy) = (&r.data[i * plane..][..plane], &dy.data[i * plane..][..plane]);
             let gate = cgate.data[i];
-            vectorised(|| {
-                for ((d, dy), s) in dr.iter_mut().zip(dy).zip(sgate.image(i / f)) {
-                    *d = *dy * *s;
-                }
-                *dcgate = dot(dr, r);
-                dr.iter_mut().for_each(|d| *d *= gate);
-            });
+            let [r, dy] = [r, dy].map(|map| map.data[i * plane..][..plane].chunks(PIXELS));
+            *dcgate = T::zero();
+            for (((dr, r), dy), s) in dr.chunks_mut(PIXELS).zip(r).zip(dy).zip(sgate.image(i / f).chunks(PIXELS)) {
+                vectorised(|| {
+                    for ((d, dy), s) in dr.iter_mut().zip(dy).zip(s) {
+                        *d = *dy * *s;
+                    }
+                    *dcgate += dot(dr, r);
+                    dr.iter_mut().for_each(|d| *d *= gate);
+                });
+            }
         });
         for (n, dsgate) in dsgate.data.chunks_exact_mut(plane).enumerate() {
             dsgate.par_chunks_mut(PIXELS).enumerate().for_each(|(i, dsgate)| {

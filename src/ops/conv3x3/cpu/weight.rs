@@ -2,15 +2,16 @@
 //! dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G, 36 products where 4x4 pixels of dy take 144.
 //!
 //! The sum over tiles is a matrix product for each of the 36 points. Its lanes are channels, those of the side that has
-//! more of them; the other side's values are broadcast.
+//! more of them; the other side's values are broadcast. Both sides are transformed as in the convolution, in registers of
+//! neighbouring tiles; the wide side is then transposed.
 
 // Not iterators: their closures may not be inlined, and then they lack the instructions of the registers they are given
 // (measured: up to five times the time).
 #![allow(clippy::needless_range_loop)]
 
 use super::super::super::{Cpu, In, Real, sum_parts};
-use super::cell::{self, Aligned, COLUMNS, Cell, HALO_COLUMNS, HALO_ROWS, Halo, PITCH, ROWS, load, store};
-use super::winograd::{A, B, POINTS, TILES, input_1d};
+use super::cell::{self, Aligned, COLUMNS, Cell, HALO_ROWS, Halo, PITCH, ROWS, load, store};
+use super::winograd::{A, B, POINTS, TILES, columns, stride, transform_input};
 use crate::tensor::Shape;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -21,13 +22,10 @@ const PARTS: usize = 16;
 /// Most channels of a task's sides: its sums are then 864 KiB.
 const NARROW: usize = 64;
 const WIDE: usize = 96;
-/// Most channels in a register.
+/// Most channels in a register, which are transposed together.
 const LANES: usize = 16;
 /// Channels of the narrow side that are multiplied together.
 const BLOCK: usize = 8;
-/// A channel group's pixels with their halo.
-const PIXELS: usize = HALO_ROWS * HALO_COLUMNS * LANES;
-
 /// How the work is cut: each part of the cells and each block of either side's channels is a task.
 #[derive(Clone, Copy)]
 struct Cut {
@@ -58,12 +56,6 @@ fn largest(c: usize, most: usize) -> usize {
 /// Registers' worth of channels.
 fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LANES)
-}
-
-/// From one point to the next of a transformed side, of `width` channels a tile; no power of two, whose lines would
-/// share one set of the cache.
-fn stride(width: usize) -> usize {
-    TILES * width + 16
 }
 
 impl Cut {
@@ -98,10 +90,11 @@ impl Cut {
         9 * narrow * wide + wide
     }
 
-    /// Elements of a thread's buffers: the sums, the two sides transformed, and one group's pixels in two orders.
-    fn buffers(self) -> [usize; 5] {
+    /// Elements of a thread's buffers: the sums, the two sides transformed, and a group of the wide side's channels before
+    /// it is transposed.
+    fn buffers(self) -> [usize; 4] {
         let [narrow, wide] = self.widths();
-        [POINTS * narrow * wide, POINTS * stride(narrow), POINTS * stride(wide), PIXELS, PIXELS]
+        [POINTS * narrow * wide, POINTS * stride(narrow), POINTS * stride(wide), POINTS * stride(LANES)]
     }
 
     fn tasks(self) -> usize {
@@ -129,121 +122,89 @@ fn weight_gradient_1d<S: Simd>(s: S, u: [S::f32s; 6]) -> [S::f32s; 3] {
     ]
 }
 
-/// Puts the pixels of as many channels as a register has lanes side by side: to[row, column, lane], from the halos'
-/// `shift`-th row and column on.
-#[inline(always)]
-fn gather<'a, S: Simd>(
-    s: S,
-    channels: impl Iterator<Item = &'a [f32]>,
-    (map, at): (Shape, Cell),
-    (rows, columns, shift): (usize, usize, usize),
-    quads: &mut [f32],
-    to: &mut [f32],
-) {
-    let lanes = S::F32_LANES;
-    let pitch = columns * lanes;
-    // The lane to which the deinterleaving takes each quad of pixels.
-    let numbers: [f32; 4 * LANES] = std::array::from_fn(|i| (i / 4) as f32);
-    let mut quad_of = [0.0; LANES];
-    store::<S, 1>(&mut quad_of, [s.deinterleave_shfl_f32s(load::<S, 4>(&numbers))[0]]);
-    let mut halo: Aligned<Halo> = Aligned([[0.0; PITCH]; HALO_ROWS]);
-    let mut filled = 0;
-    for (channel, quad) in channels.zip(quad_of) {
-        at.fetch(channel, map, &mut halo.0);
-        for (row, to) in halo.0[shift..].iter().zip(quads.chunks_exact_mut(pitch)).take(rows) {
-            let quads = row[shift..].as_chunks::<4>().0;
-            for (from, to) in quads.iter().zip(to.as_chunks_mut::<4>().0.iter_mut().skip(quad as usize).step_by(lanes))
-            {
-                *to = *from;
-            }
-        }
-        filled += 1;
-    }
-    for quad in quad_of[..lanes].iter().skip(filled) {
-        let quads = quads[..rows * pitch].as_chunks_mut::<4>().0;
-        quads.iter_mut().skip(*quad as usize).step_by(lanes).for_each(|to| *to = [0.0; 4]);
-    }
-    for (from, to) in quads[..rows * pitch].chunks_exact(4 * lanes).zip(to.chunks_exact_mut(4 * lanes)) {
-        store::<S, 4>(to, s.deinterleave_shfl_f32s(load::<S, 4>(from)));
-    }
-}
-
-/// Takes a row or column of a tile to its 6 points; a trait, since closures are not compiled for the register.
-trait Transform<const SIDE: usize> {
-    fn one<S: Simd>(s: S, d: [S::f32s; SIDE]) -> [S::f32s; 6];
-}
-
-/// B^T x
-struct Input;
-
-impl Transform<6> for Input {
-    #[inline(always)]
-    fn one<S: Simd>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
-        input_1d(s, d)
-    }
-}
-
 /// A dy
-struct OutputGradient;
-
-impl Transform<4> for OutputGradient {
-    #[inline(always)]
-    fn one<S: Simd>(s: S, d: [S::f32s; 4]) -> [S::f32s; 6] {
-        let a_even = s.mul_add_e_f32s(d[2], s.splat_f32s(0.5), d[0]);
-        let a_odd = s.mul_f32s(s.splat_f32s(A), s.mul_add_e_f32s(d[3], s.splat_f32s(0.5), d[1]));
-        let b_even = s.mul_add_e_f32s(d[2], s.splat_f32s(2.0), d[0]);
-        let b_odd = s.mul_f32s(s.splat_f32s(B), s.mul_add_e_f32s(d[3], s.splat_f32s(2.0), d[1]));
-        [
-            d[0],
-            s.add_f32s(a_even, a_odd),
-            s.sub_f32s(a_even, a_odd),
-            s.add_f32s(b_even, b_odd),
-            s.sub_f32s(b_even, b_odd),
-            d[3],
-        ]
-    }
-}
-
-/// The tiles' pixels to the 36 points: to[point, tile, channel], for one group of channels of `width`.
 #[inline(always)]
-fn transform<S: Simd, K: Transform<SIDE>, const SIDE: usize>(
-    s: S,
-    pixels: &[f32],
-    columns: usize,
-    (to, width): (&mut [f32], usize),
-) {
-    let (lanes, zero, stride) = (S::F32_LANES, s.splat_f32s(0.0), stride(width));
-    for tile in 0..TILES {
-        let (y, x) = (tile / (TILES / 2) * 4, tile % (TILES / 2) * 4);
-        let mut rows = [[zero; SIDE]; 6];
-        for column in 0..SIDE {
-            let mut d = [zero; SIDE];
-            for row in 0..SIDE {
-                [d[row]] = load::<S, 1>(&pixels[((y + row) * columns + x + column) * lanes..]);
+fn output_gradient_1d<S: Simd>(s: S, d: [S::f32s; 4]) -> [S::f32s; 6] {
+    let a_even = s.mul_add_e_f32s(d[2], s.splat_f32s(0.5), d[0]);
+    let a_odd = s.mul_f32s(s.splat_f32s(A), s.mul_add_e_f32s(d[3], s.splat_f32s(0.5), d[1]));
+    let b_even = s.mul_add_e_f32s(d[2], s.splat_f32s(2.0), d[0]);
+    let b_odd = s.mul_f32s(s.splat_f32s(B), s.mul_add_e_f32s(d[3], s.splat_f32s(2.0), d[1]));
+    [
+        d[0],
+        s.add_f32s(a_even, a_odd),
+        s.sub_f32s(a_even, a_odd),
+        s.add_f32s(b_even, b_odd),
+        s.sub_f32s(b_even, b_odd),
+        d[3],
+    ]
+}
+
+/// to[point, tile] = A dy A^T of one channel; `stride` from point to point.
+#[inline(always)]
+fn transform_output_gradient<S: Simd>(s: S, dy: &Halo, to: &mut [f32], stride: usize) {
+    let zero = s.splat_f32s(0.0);
+    for half in 0..2 {
+        for first in (0..TILES / 2).step_by(S::F32_LANES) {
+            let mut rows = [[zero; 4]; 6];
+            let mut d = [[zero; 4]; 4];
+            for row in 0..4 {
+                d[row] = columns(s, &dy[1 + 4 * half + row][1 + 4 * first..]);
             }
-            let t = K::one(s, d);
-            for r in 0..6 {
-                rows[r][column] = t[r];
+            for column in 0..4 {
+                let t = output_gradient_1d(s, [d[0][column], d[1][column], d[2][column], d[3][column]]);
+                for r in 0..6 {
+                    rows[r][column] = t[r];
+                }
             }
-        }
-        for row in 0..6 {
-            let t = K::one(s, rows[row]);
-            for column in 0..6 {
-                store::<S, 1>(&mut to[(row * 6 + column) * stride + tile * width..], [t[column]]);
+            for row in 0..6 {
+                let t = output_gradient_1d(s, rows[row]);
+                for column in 0..6 {
+                    store::<S, 1>(&mut to[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[column]]);
+                }
             }
         }
     }
 }
 
-/// sums[r, wide] (+)= sum over tiles of narrow[tile, r] wide[tile], R x N registers.
+/// to[point, tile, channel] = from[point, channel, tile] of a group of channels, of `width` in all.
+#[inline(always)]
+fn transpose_group<S: Simd>(s: S, from: &[f32], to: &mut [f32], width: usize) {
+    let lanes = S::F32_LANES;
+    // What a register's interleaving with three others makes of its lanes: the tile at each quad.
+    let numbers: [f32; LANES] = std::array::from_fn(|i| i as f32);
+    let mut tiles = [0.0; 4 * LANES];
+    store::<S, 4>(&mut tiles, s.interleave_shfl_f32s([load::<S, 1>(&numbers)[0]; 4]));
+    let mut quads = Aligned([[[0.0f32; 4]; LANES]; LANES / 4]);
+    for point in 0..POINTS {
+        for first in (0..TILES).step_by(lanes) {
+            for (four, quads) in quads.0.iter_mut().enumerate() {
+                let mut v = [s.splat_f32s(0.0); 4];
+                for k in 0..4 {
+                    [v[k]] = load::<S, 1>(&from[point * stride(LANES) + (4 * four + k) * TILES + first..]);
+                }
+                store::<S, 4>(quads.as_flattened_mut(), s.interleave_shfl_f32s(v));
+            }
+            for quad in 0..lanes {
+                let tile = first + tiles[4 * quad] as usize;
+                let to = &mut to[point * stride(width) + tile * width..][..LANES];
+                for (four, to) in to.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    *to = quads.0[four][quad];
+                }
+            }
+        }
+    }
+}
+
+/// sums[r, wide] (+)= sum over tiles of narrow[r, tile] wide[tile], R x N registers.
 #[inline(always)]
 fn multiply<S: Simd, const R: usize, const N: usize>(
     s: S,
-    (narrow, narrow_width): (&[f32], usize),
+    narrow: &[f32],
     (wide, width): (&[f32], usize),
     sums: &mut [f32],
     add: bool,
 ) {
+    let narrow: &[[f32; TILES]; R] = narrow.as_chunks().0.first_chunk().expect("R channels");
     let mut sum = [[s.splat_f32s(0.0); N]; R];
     if add {
         for r in 0..R {
@@ -252,10 +213,9 @@ fn multiply<S: Simd, const R: usize, const N: usize>(
     }
     for tile in 0..TILES {
         let x = load::<S, N>(&wide[tile * width..]);
-        let d: &[f32; R] = narrow[tile * narrow_width..].first_chunk().expect("R channels");
         for r in 0..R {
             for n in 0..N {
-                sum[r][n] = s.mul_add_e_f32s(s.splat_f32s(d[r]), x[n], sum[r][n]);
+                sum[r][n] = s.mul_add_e_f32s(s.splat_f32s(narrow[r][tile]), x[n], sum[r][n]);
             }
         }
     }
@@ -283,44 +243,51 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         let Task { cut, dy, maps, cells, narrow, wide, scratch, result } = self;
+        let map = dy.shape;
         let lanes = S::F32_LANES;
-        let [narrow_width, wide_width] = [padded(narrow.len()), padded(wide.len())];
-        let [sums_len, narrow_len, wide_len, quads_len, _] = cut.buffers();
+        let wide_width = padded(wide.len());
+        let (narrow_stride, wide_stride) = (stride(narrow.len()), stride(wide_width));
+        let [sums_len, narrow_len, wide_len, _] = cut.buffers();
         let (sums, rest) = scratch.split_at_mut(sums_len);
         let (narrow_points, rest) = rest.split_at_mut(narrow_len);
-        let (wide_points, rest) = rest.split_at_mut(wide_len);
-        let (quads, pixels) = rest.split_at_mut(quads_len);
+        let (wide_points, group) = rest.split_at_mut(wide_len);
         let (dw, db) = result.split_at_mut(cut.result() - cut.widths()[1]);
         db.fill(0.0);
+        let mut halo = Aligned([[0.0; PITCH]; HALO_ROWS]);
+        let dy = std::slice::from_ref(&dy);
         for (i, k) in cells.enumerate() {
-            let at = Cell::new(k, dy.shape);
-            for (is_wide, range) in [(false, narrow.clone()), (true, wide.clone())] {
-                let (points, width) =
-                    if is_wide { (&mut *wide_points, wide_width) } else { (&mut *narrow_points, narrow_width) };
+            let at = Cell::new(k, map);
+            for (is_wide, range) in [(false, &narrow), (true, &wide)] {
                 let is_input = is_wide == cut.wide_is_input();
-                for first in (0..width).step_by(lanes) {
-                    let channels = range.start + first..range.end.min(range.start + first + lanes);
-                    let of = |maps| cell::channels(maps, at.n).skip(channels.start).take(channels.len());
-                    let to = (&mut points[first..], width);
-                    if is_input {
-                        gather(s, of(maps), (dy.shape, at), (HALO_ROWS, HALO_COLUMNS, 0), quads, pixels);
-                        transform::<S, Input, 6>(s, pixels, HALO_COLUMNS, to);
+                let side = cell::channels(if is_input { maps } else { dy }, at.n);
+                for (n, channel) in side.skip(range.start).take(range.len()).enumerate() {
+                    at.fetch(channel, map, &mut halo.0);
+                    let (to, stride) = if is_wide {
+                        (&mut group[n % LANES * TILES..], stride(LANES))
                     } else {
-                        gather(s, of(&[dy]), (dy.shape, at), (ROWS, COLUMNS, 1), quads, pixels);
-                        transform::<S, OutputGradient, 4>(s, pixels, COLUMNS, to);
-                        add_pixels(s, pixels, &mut db[first..]);
+                        (&mut narrow_points[n * TILES..], narrow_stride)
+                    };
+                    if is_input {
+                        transform_input(s, &halo.0, to, stride);
+                    } else {
+                        transform_output_gradient(s, &halo.0, to, stride);
+                        db[n] += sum(s, &halo.0);
+                    }
+                    if is_wide && (n % LANES == LANES - 1 || n == range.len() - 1) {
+                        // Behind the last channel are others' values, whose products nobody reads.
+                        transpose_group(s, group, &mut wide_points[n / LANES * LANES..], wide_width);
                     }
                 }
             }
             for point in 0..POINTS {
-                let narrow_points = &narrow_points[point * stride(narrow_width)..];
-                let wide_points = &wide_points[point * stride(wide_width)..];
+                let narrow_points = &narrow_points[point * narrow_stride..];
+                let wide_points = &wide_points[point * wide_stride..];
                 let sums = &mut sums[point * narrow.len() * wide_width..][..narrow.len() * wide_width];
                 for block in blocks(narrow.len(), BLOCK) {
                     multiply_block(
                         s,
                         block.len(),
-                        (&narrow_points[block.start..], narrow_width),
+                        &narrow_points[block.start * TILES..],
                         (wide_points, wide_width),
                         &mut sums[block.start * wide_width..],
                         i > 0,
@@ -354,19 +321,16 @@ impl WithSimd for Task<'_> {
     }
 }
 
-/// db[lane] += the sum of the cell's pixels, row by row.
+/// The sum of a cell's pixels in one channel.
 #[inline(always)]
-fn add_pixels<S: Simd>(s: S, pixels: &[f32], db: &mut [f32]) {
-    let lanes = S::F32_LANES;
-    let [mut total] = load::<S, 1>(db);
-    for row in pixels.chunks_exact(COLUMNS * lanes).take(ROWS) {
-        let mut sum = s.splat_f32s(0.0);
-        for pixel in row.chunks_exact(lanes) {
-            sum = s.add_f32s(sum, load::<S, 1>(pixel)[0]);
+fn sum<S: Simd>(s: S, halo: &Halo) -> f32 {
+    let mut total = s.splat_f32s(0.0);
+    for row in &halo[1..=ROWS] {
+        for first in (0..COLUMNS).step_by(S::F32_LANES) {
+            total = s.add_f32s(total, load::<S, 1>(&row[1 + first..])[0]);
         }
-        total = s.add_f32s(total, sum);
     }
-    store::<S, 1>(db, [total]);
+    s.reduce_sum_f32s(total)
 }
 
 /// [`multiply`] for a block of 1 to 8 channels of the narrow side.
@@ -374,7 +338,7 @@ fn add_pixels<S: Simd>(s: S, pixels: &[f32], db: &mut [f32]) {
 fn multiply_block<S: Simd>(
     s: S,
     count: usize,
-    narrow: (&[f32], usize),
+    narrow: &[f32],
     (wide, width): (&[f32], usize),
     sums: &mut [f32],
     add: bool,

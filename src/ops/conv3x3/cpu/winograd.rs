@@ -44,7 +44,7 @@ fn chunk(c_in: usize) -> usize {
 
 /// From one point to the next, of `channels` with their tiles; not a power of two, whose lines would share one set of
 /// the cache.
-fn stride(channels: usize) -> usize {
+pub(super) fn stride(channels: usize) -> usize {
     channels * TILES + 16
 }
 
@@ -134,13 +134,13 @@ fn transform_weights(w: &[f32], c_in: usize, u: &mut [f32]) {
 
 /// Four columns of 16 tiles, or of as many as a register holds.
 #[inline(always)]
-fn columns<S: Simd>(s: S, row: &[f32]) -> [S::f32s; 4] {
+pub(super) fn columns<S: Simd>(s: S, row: &[f32]) -> [S::f32s; 4] {
     s.deinterleave_shfl_f32s(load::<S, 4>(row))
 }
 
 /// v[point, tile] = B^T x B of one channel; `stride` from point to point.
 #[inline(always)]
-fn transform_input<S: Simd>(s: S, x: &Halo, v: &mut [f32], stride: usize) {
+pub(super) fn transform_input<S: Simd>(s: S, x: &Halo, v: &mut [f32], stride: usize) {
     let zero = s.splat_f32s(0.0);
     for first in (0..TILES / 2).step_by(S::F32_LANES) {
         let mut d = [[zero; 6]; HALO_ROWS];
