@@ -129,8 +129,8 @@ def main():
         "--vulkan", default="", help="command that starts a program on a software Vulkan driver, where one is needed"
     )
     parser.add_argument("--burn", type=Path, help="the binary of tools/compare/burn, to compare its convolution, too")
-    parser.add_argument("--before", type=Path, help="an older binary, whose smoothing takes turns with this one's")
-    parser.add_argument("--against", default="onnxruntime,openvino,ncnn,jax", help="who else smooths")
+    parser.add_argument("--before", type=Path, help="an older binary, which takes turns with this one on the CPU")
+    parser.add_argument("--against", default="onnxruntime,openvino,ncnn,jax", help="who else, of those of the default")
     parser.add_argument("--adapter", default="", help="the GPU for sasnet; empty: the CPU alone")
     parser.add_argument("--weights", help="safetensors; default: initial weights of the paper's network")
     parser.add_argument("--blocks", type=int, default=16)
@@ -209,9 +209,13 @@ def main():
             step = ["--train", "--batch", args.batch, "--crop", args.crop]
             sample = (args.batch, 3, args.crop, args.crop)
             entries = [
-                ("sasnet, CPU", lambda: sasnet(args, args.sasnet, "cpu", step)),
-                ("jax", lambda: contender(args, "jax-training", net, sample)),
+                (f"sasnet, CPU{stored}{when}", lambda program=program, more=more: sasnet(args, program, "cpu", step + more))
+                for stored, more in (("", []), (", activations stored", ["--store-activations"]))
+                for when, program in (("", args.sasnet), (", before", args.before))
+                if program
             ]
+            if "jax" in args.against.split(","):
+                entries.append(("jax", lambda: contender(args, "jax-training", net, sample)))
             round_of(trains, entries)
 
     processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "?")
