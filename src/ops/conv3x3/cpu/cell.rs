@@ -55,39 +55,33 @@ impl Cell {
         Cell { n: k / columns / rows, y: k / columns % rows * ROWS, x: k % columns * COLUMNS }
     }
 
-    /// Copies a channel of the cell with its halo.
+    /// Copies a channel of the cell with its halo, and asks for that of the channel behind it.
     #[inline(always)]
-    pub(super) fn fetch(self, plane: &[f32], map: Shape, to: &mut Halo) {
+    pub(super) fn fetch(self, plane: &[f32], Shape { h, w, .. }: Shape, to: &mut Halo) {
         for (r, to) in to.iter_mut().enumerate() {
-            self.fetch_row(plane, map, r, to);
-        }
-    }
-
-    /// Copies row `r` of a channel of the cell with its halo, and asks for that of the channel behind it.
-    #[inline(always)]
-    pub(super) fn fetch_row(self, plane: &[f32], Shape { h, w, .. }: Shape, r: usize, to: &mut [f32; PITCH]) {
-        let y = self.y + r;
-        if y < 1 || y > h {
-            to.fill(0.0);
-            return;
-        }
-        let row = &plane[(y - 1) * w..][..w];
-        prefetch(row[self.x..].as_ptr().wrapping_add(plane.len()));
-        let (left, to) = to.split_first_mut().expect("a row has columns");
-        *left = if self.x > 0 { row[self.x - 1] } else { 0.0 };
-        let (cell, right) = to.split_first_chunk_mut::<COLUMNS>().expect("a row is longer");
-        let mut rest = &row[self.x..];
-        if let Some((from, after)) = rest.split_first_chunk() {
-            // Arrays of known length: a few moves where slices are a call.
-            *cell = *from;
-            rest = after;
-        } else {
-            cell[..rest.len()].copy_from_slice(rest);
-            cell[rest.len()..].fill(0.0);
-            rest = &[];
-        }
-        for (k, to) in right[..HALO_COLUMNS - COLUMNS - 1].iter_mut().enumerate() {
-            *to = rest.get(k).copied().unwrap_or(0.0);
+            let y = self.y + r;
+            if y < 1 || y > h {
+                to.fill(0.0);
+                continue;
+            }
+            let row = &plane[(y - 1) * w..][..w];
+            prefetch(row[self.x..].as_ptr().wrapping_add(plane.len()));
+            let (left, to) = to.split_first_mut().expect("a row has columns");
+            *left = if self.x > 0 { row[self.x - 1] } else { 0.0 };
+            let (cell, right) = to.split_first_chunk_mut::<COLUMNS>().expect("a row is longer");
+            let mut rest = &row[self.x..];
+            if let Some((from, after)) = rest.split_first_chunk() {
+                // Arrays of known length: a few moves where slices are a call.
+                *cell = *from;
+                rest = after;
+            } else {
+                cell[..rest.len()].copy_from_slice(rest);
+                cell[rest.len()..].fill(0.0);
+                rest = &[];
+            }
+            for (k, to) in right[..HALO_COLUMNS - COLUMNS - 1].iter_mut().enumerate() {
+                *to = rest.get(k).copied().unwrap_or(0.0);
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ const WIDE: usize = 96;
 const LANES: usize = 16;
 /// Channels of the narrow side that are multiplied together.
 const BLOCK: usize = 8;
+
 /// How the work is cut: each part of the cells and each block of either side's channels is a task.
 #[derive(Clone, Copy)]
 struct Cut {
