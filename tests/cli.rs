@@ -244,21 +244,26 @@ fn the_built_in_weights_are_the_default() {
 
 #[test]
 #[cfg(target_os = "linux")] // The user's data are where a variable says.
-fn the_full_model_is_a_file_of_its_own() {
-    let f = Folder::new(0.0);
-    f.picture("a.png", 10, 9);
-    let smooth = |output: &str| {
-        let arguments = ["a.png", "-o", output, "--model", "full", "--adapter", "cpu"];
-        Ran::of(f.command("smooth").args(arguments).env("XDG_DATA_HOME", f.path("data")))
-    };
-    let place = f.path("data/sasnet/full.safetensors");
-    smooth("b.png").fails(1, &["weights/full.safetensors of the source", place.to_str().unwrap(), "--weights"]);
-    std::fs::create_dir_all(f.path("data/sasnet")).unwrap();
-    std::fs::rename(f.path("w.safetensors"), &place).unwrap();
-    smooth("b.png").ok();
-    assert!(f.bytes("b.png") == f.expected("a.png", "b.png", &Options::default()));
-    std::fs::write(&place, b"no weights").unwrap();
-    smooth("c.png").fails(1, &[place.to_str().unwrap()]);
+fn large_models_are_files_of_their_own() {
+    for model in ["full", "paper"] {
+        let f = Folder::new(0.0);
+        f.picture("a.png", 10, 9);
+        let smooth = |output: &str| {
+            let arguments = ["a.png", "-o", output, "--model", model, "--adapter", "cpu"];
+            Ran::of(f.command("smooth").args(arguments).env("XDG_DATA_HOME", f.path("data")))
+        };
+        let (name, place) =
+            (format!("{model}.safetensors"), f.path("data/sasnet").join(format!("{model}.safetensors")));
+        let source = format!("weights/{name} of the source");
+        smooth("b.png").fails(1, &[&source, place.to_str().unwrap(), "--weights"]);
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("weights").join(&name).exists());
+        std::fs::create_dir_all(f.path("data/sasnet")).unwrap();
+        std::fs::rename(f.path("w.safetensors"), &place).unwrap();
+        smooth("b.png").ok();
+        assert!(f.bytes("b.png") == f.expected("a.png", "b.png", &Options::default()));
+        std::fs::write(&place, b"no weights").unwrap();
+        smooth("c.png").fails(1, &[place.to_str().unwrap()]);
+    }
 }
 
 #[test]

@@ -28,9 +28,11 @@ const VARIABLES: [&str; 8] = [
 pub fn run() -> Result<()> {
     let build = if cfg!(debug_assertions) { ", a debug build: slow" } else { "" };
     say!("sasnet {}, {} on {}{build}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, system());
-    let file = super::model_files(super::FULL).into_iter().find(|file| file.exists());
-    let file = file.map_or("not there".into(), |file| file.display().to_string());
-    say!("models: {} ({file})", super::model_names().join(", "));
+    say!("models: {}", super::model_names().join(", "));
+    for name in super::FILES {
+        let file = super::model_files(name).into_iter().find(|file| file.exists());
+        say!("  {name}: {}", file.map_or("its file is not there".into(), |file| file.display().to_string()));
+    }
     memory();
     cache();
     for name in VARIABLES {

@@ -31,8 +31,8 @@ pub struct Eval {
     sets: Vec<String>,
     #[command(flatten)]
     order: PairByOrder,
-    /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE. `small` and `soft` are shipped
-    /// models [default: small]
+    /// Weights, a column of the table; several: --weights A=FILE --weights B=FILE; or a shipped
+    /// model by its name, as `soft` [default: small]
     #[arg(long, value_name = "[LABEL=]FILE")]
     weights: Vec<String>,
     /// Classical filter, another column of the table, with parameters (`sasnet methods` lists them); several: --method

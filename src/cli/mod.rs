@@ -95,12 +95,12 @@ impl Smoothing {
     }
 }
 
-/// The model that is too large for being a part of the program.
-const FULL: &str = "full";
+/// The models that are too large for being a part of the program.
+const FILES: [&str; 2] = ["full", "paper"];
 
 /// Names of models.
 fn model_names() -> Vec<&'static str> {
-    MODELS.iter().map(|(name, _)| *name).chain([FULL]).collect()
+    MODELS.iter().map(|(name, _)| *name).chain(FILES).collect()
 }
 
 /// Where a model may be that is a file of its own: beside the program, and among the user's data.
@@ -112,7 +112,7 @@ fn model_files(name: &str) -> Vec<PathBuf> {
 
 /// A model by its name.
 fn model(name: &str) -> Option<Result<Weights>> {
-    if name != FULL {
+    if !FILES.contains(&name) {
         return Weights::model(name).map(Ok);
     }
     let files = model_files(name);
