@@ -92,6 +92,9 @@ impl Synth {
     }
 
     fn write(&self, source: &Source) -> Result<()> {
+        // Before there is something that a signal would leave behind.
+        let stop = Stop::listen(None);
+        stop.working(true);
         // Complete in a folder of their own first; what stops half-way leaves the pairs of before.
         let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&self.out).map_err(Error::io(&self.out))?;
         let [inputs, truths, overview] = PARTS.map(|name| folder.path().join(name));
@@ -101,8 +104,6 @@ impl Synth {
         let digits = (self.count - 1).to_string().len().max(4);
         let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} pairs, {eta} left");
         let bar = ProgressBar::new(self.count).with_style(style.expect("the template is valid"));
-        let stop = Stop::listen(None);
-        stop.working(true);
         (0..self.count).into_par_iter().progress_with(bar.clone()).try_for_each(|i| {
             if stop.asked() {
                 return Err(Error::Cancelled);
