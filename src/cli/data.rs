@@ -141,7 +141,7 @@ impl PairByOrder {
     pub fn find(self, inputs: &Path, truths: Option<&Path>) -> Result<Vec<Pair>> {
         let pairs = self.pairs(inputs, truths)?;
         if inputs.is_dir() {
-            let files = pairs.iter().flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()]).flatten();
+            let files = pairs.iter().flat_map(Pair::files);
             let folders: BTreeSet<&Path> = files.filter_map(|file| file.parent()).collect();
             let left_out = folders.into_iter().filter_map(|folder| image::list(folder, false, None).ok());
             let left_out = left_out.flat_map(|listing| listing.left_out);

@@ -8,6 +8,7 @@ use super::{Smoothing, count, model_or_file, progress};
 use clap::Args;
 use sasnet::image::{Picture, check_format, write};
 use sasnet::lab::dataset::pairs::INPUT_FOLDERS;
+use sasnet::lab::dataset::pairs::Pair;
 use sasnet::lab::eval::{Candidate, Report, Scored, Set, TableOptions, Worst, evaluate};
 use sasnet::lab::shard::Shard;
 use sasnet::lab::table1;
@@ -145,8 +146,7 @@ impl Eval {
         let chosen = self.candidates()?;
         let labels: Vec<&str> = chosen.iter().map(|(label, ..)| label.as_str()).collect();
         let pairs = sets.iter().flat_map(|set| &set.pairs);
-        let mut read: Vec<&Path> =
-            pairs.flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()]).flatten().map(AsRef::as_ref).collect();
+        let mut read: Vec<&Path> = pairs.flat_map(Pair::files).collect();
         read.extend(chosen.iter().map(|(_, file, _)| Path::new(file)));
         keep_apart([&self.markdown, csv, json, sheet].into_iter().flatten(), &read)?;
         let mut log = Log {

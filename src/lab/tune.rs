@@ -104,12 +104,9 @@ impl Log {
     pub fn new(sets: &[Set], part: Part) -> Result<Log> {
         names_differ("set", sets.iter().map(|set| set.name.as_str()))?;
         let pairs = sets.iter().flat_map(|set| set.pairs.iter().step_by(part.every));
-        let digest = pairs
-            .flat_map(|pair| [Some(&pair.input), pair.truth.as_ref()])
-            .flatten()
-            .try_fold(EMPTY, |digest, path| {
-                std::fs::read(path).map(|bytes| fnv1a(digest, &bytes)).map_err(Error::io(path))
-            })?;
+        let digest = pairs.flat_map(Pair::files).try_fold(EMPTY, |digest, path| {
+            std::fs::read(path).map(|bytes| fnv1a(digest, &bytes)).map_err(Error::io(path))
+        })?;
         let sets = sets.iter().map(|set| (set.name.clone(), set.pairs.len().div_ceil(part.every))).collect();
         Ok(Log { sets, digest: format!("{digest:016x}"), part, tried: vec![] })
     }

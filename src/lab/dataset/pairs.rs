@@ -22,6 +22,11 @@ impl Pair {
         self.input.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// The input's file, and the ground truth's where that is another.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.input.as_path()).chain(self.truth.as_deref())
+    }
+
     /// Reads the input and the ground truth, both (1, 3, H, W) in [0, 1].
     ///
     /// # Errors
