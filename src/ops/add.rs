@@ -54,7 +54,7 @@ impl Operator for Add {
         let beta = T::of(self.beta.into());
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
             let (a, b) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
-            vectorised(|| {
+            vectorised!({
                 for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
                     *y = *a + beta * *b;
                 }

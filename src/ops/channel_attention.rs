@@ -102,7 +102,7 @@ impl Operator for ChannelStats {
             (sums.par_chunks_exact_mut(tiles))
                 .zip(maxima.par_chunks_exact_mut(tiles))
                 .zip(r.image(n).par_chunks_exact(r.shape.plane()))
-                .for_each(|((sums, maxima), plane)| vectorised(|| tile_stats(plane, width, sums, maxima)));
+                .for_each(|((sums, maxima), plane)| tile_stats(plane, width, sums, maxima));
         }
     }
 
@@ -114,9 +114,8 @@ impl Operator for ChannelStats {
     }
 }
 
-/// Sum and maximum of each tile of a plane.
+/// Sum and maximum of each tile of a plane. Wider registers than every x86-64 has make it slower, by the sums across them.
 #[cfg(feature = "cpu")]
-#[inline(always)]
 fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [T]) {
     // Columns first, which vectorises; then 16 columns by a tree.
     let (mut column_sums, mut column_maxima) = (vec![T::zero(); width], vec![T::zero(); width]);
@@ -145,12 +144,14 @@ fn tile_stats<T: Real>(plane: &[T], width: usize, sums: &mut [T], maxima: &mut [
 fn first_largest<T: Real>(values: &[T]) -> usize {
     // The maximum first, then the piece that has it, then its place there: all but the last loop vectorises.
     let mut lanes = [T::neg_infinity(); 16];
-    for piece in values.chunks(16) {
-        for (lane, v) in lanes.iter_mut().zip(piece) {
-            *lane = if *v > *lane { *v } else { *lane };
+    let pieces = values.chunks_exact(16);
+    let rest = largest(pieces.remainder().iter().copied());
+    for piece in pieces {
+        for i in 0..16 {
+            lanes[i] = if piece[i] > lanes[i] { piece[i] } else { lanes[i] };
         }
     }
-    let max = largest(lanes.into_iter());
+    let max = largest(lanes.into_iter().chain([rest]));
     let mut pieces = values.chunks(64).enumerate();
     let piece = pieces.find(|(_, piece)| piece.iter().fold(false, |found, v| found | (*v == max)));
     piece.and_then(|(i, piece)| Some(64 * i + piece.iter().position(|v| *v == max)?)).unwrap_or(0)
@@ -181,7 +182,7 @@ impl Operator for ChannelStatsBackward {
         planes.enumerate().for_each(|(i, (dr, r))| {
             let (dmean, dmax) = (dstats.image(i / f)[i % f], dstats.image(i / f)[f + i % f]);
             dr.fill(dmean / T::of(plane as f64));
-            dr[vectorised(|| first_largest(r))] += dmax;
+            dr[vectorised!(first_largest(r))] += dmax;
         });
     }
 

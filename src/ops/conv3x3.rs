@@ -298,10 +298,10 @@ impl Operator for ActivationBackward {
 
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], dx: &mut [Out<T>], _: &Cpu<T>) {
-        let slope = T::of(self.slope);
         dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
             let (y, dy) = (&x[0].data[i * CHUNK..], &x[1].data[i * CHUNK..]);
-            vectorised(|| {
+            vectorised!({
+                let slope = T::of(self.slope);
                 for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
                     *dx = *dy * if *y > T::zero() { T::one() } else { slope };
                 }

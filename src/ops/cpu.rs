@@ -11,6 +11,9 @@ use std::sync::Mutex;
 /// Elements that one task of an elementwise operator takes.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
+/// Pixels that one task takes of all channels, so that they stay in a cache.
+pub(crate) const PIXELS: usize = 2048;
+
 /// A number type of the CPU executor: f32 to run, f64 as the oracle of the tests.
 pub trait Real:
     num_traits::Float
@@ -26,8 +29,8 @@ pub trait Real:
     /// Rounds `v`.
     fn of(v: f64) -> Self;
 
-    /// exp(self) of numbers up to 88, in f32 within 2e-7 of it and as loops can be vectorised; what is below the least
-    /// normal number is that or 0.
+    /// exp(self), in f32 within 2e-7 of it and as loops can be vectorised. There what is below -87 or above 88 has the exponential of that,
+    /// since what is beyond is no normal number; NaN stays NaN.
     fn fast_exp(self) -> Self;
 
     /// self to some power, self > 0 and normal, as [`Real::fast_exp`]; in f32 within 1e-7 times the result's logarithm.
@@ -49,7 +52,8 @@ impl Real for f32 {
         const ROUND: f32 = 12_582_912.0;
         // ln(2) in two parts, of which the first times n is exact.
         const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-        let x = if self > -87.0 { self } else { -87.0 };
+        let x = if self < -87.0 { -87.0 } else { self };
+        let x = if x > 88.0 { 88.0 } else { x };
         let rounded = x * std::f32::consts::LOG2_E + ROUND;
         let n = rounded - ROUND;
         let r = x - n * LN2[0] - n * LN2[1];
@@ -111,6 +115,12 @@ impl<'a, T> In<'a, T> {
         let len = self.shape.c * self.shape.plane();
         &self.data[n * len..(n + 1) * len]
     }
+
+    /// `len` values from `first` on of plane `c` of image `n`.
+    #[inline(always)]
+    pub fn pixels(&self, n: usize, c: usize, first: usize, len: usize) -> &'a [T] {
+        &self.image(n)[c * self.shape.plane() + first..][..len]
+    }
 }
 
 /// An operand that the CPU implementation overwrites (or updates in place).
@@ -122,25 +132,28 @@ pub struct Out<'a, T> {
 }
 
 /// Calls `work` on all cores with an image's number, the first of up to `len` of its pixels, and the part of each of the
-/// output's planes that has them.
-pub(crate) fn by_pixels<T: Real>(y: &mut [Out<T>], len: usize, work: impl Fn(usize, usize, &mut [&mut [T]]) + Sync) {
-    let Shape { c, h, w, .. } = y[0].shape;
+/// output's planes that has them. Returns what it returned, in that order.
+pub(crate) fn by_pixels<T: Real, R: Send>(
+    y: &mut Out<T>,
+    len: usize,
+    work: impl Fn(usize, usize, &mut [&mut [T]]) -> R + Sync,
+) -> Vec<R> {
+    let Shape { c, h, w, .. } = y.shape;
     let mut tasks: Vec<(usize, usize, Vec<&mut [T]>)> = vec![];
-    for (n, image) in y[0].data.chunks_exact_mut(c * h * w).enumerate() {
+    for (n, image) in y.data.chunks_exact_mut(c * h * w).enumerate() {
         let begin = tasks.len();
         tasks.extend((0..h * w).step_by(len).map(|first| (n, first, Vec::with_capacity(c))));
         for plane in image.chunks_exact_mut(h * w) {
             plane.chunks_mut(len).zip(&mut tasks[begin..]).for_each(|(part, task)| task.2.push(part));
         }
     }
-    tasks.into_par_iter().for_each(|(n, first, mut parts)| work(n, first, &mut parts));
+    tasks.into_par_iter().map(|(n, first, mut parts)| work(n, first, &mut parts)).collect()
 }
 
 /// `len` pixels from `first` on of each plane of image `n`.
 #[inline(always)]
 pub(crate) fn planes<'a, T, const C: usize>(x: &In<'a, T>, n: usize, first: usize, len: usize) -> [&'a [T]; C] {
-    let (image, plane) = (x.image(n), x.shape.plane());
-    std::array::from_fn(|c| &image[c * plane + first..][..len])
+    std::array::from_fn(|c| x.pixels(n, c, first, len))
 }
 
 /// The arguments of a CPU implementation, operands apart.
@@ -162,12 +175,29 @@ impl<T: Real> Cpu<'_, T> {
     }
 }
 
-/// Runs loops compiled for the widest registers that this machine has: AVX-512 where the program is built for SSE2. What
-/// the loops call must be inlined, and so must they, which takes an attribute where they are long. The results have the same bits: multiplications and additions are not put together.
-#[inline(always)]
-pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(loops)
+/// Runs loops compiled for the widest registers that this machine has: AVX-512 where the program is built for SSE2. The results have the
+/// same bits: multiplications and additions are not put together.
+///
+/// What the loops call must be inlined, which takes an attribute where it is long: a function of its own is SSE2 again. A macro, since the
+/// loops themselves need that attribute; and they consume [`Once`], since a closure that could be called again is called through a shim that
+/// has none. They borrow what they use: a number that is chosen by a condition is copied into a variable of theirs first, or each of its
+/// lanes is read from memory.
+macro_rules! vectorised {
+    ($loops:expr) => {{
+        let once = Once;
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let Once { .. } = { once };
+                $loops
+            },
+        )
+    }};
 }
+pub(crate) use vectorised;
+
+/// What [`vectorised`] takes up: not `Copy`, so that its loops are called once.
+pub(crate) struct Once;
 
 /// Sum of `f(i)` over the indices, with 16 running sums: fast, and in f32 far more exact than one.
 pub(crate) fn sum_by<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
@@ -232,7 +262,7 @@ pub(crate) fn sum_parts<T: Real>(parts: &mut [T], len: usize) {
     while half > 0 {
         let (to, from) = parts.split_at_mut(parts.len().min(half * len));
         to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| {
-            vectorised(|| {
+            vectorised!({
                 for (to, from) in to.iter_mut().zip(from) {
                     *to += *from;
                 }
@@ -304,6 +334,7 @@ pub(crate) unsafe fn product_at<T: Real>(
 }
 
 /// 1 / (1 + exp(-x))
+#[inline(always)]
 pub(crate) fn sigmoid<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
+    T::one() / (T::one() + (-x).fast_exp())
 }

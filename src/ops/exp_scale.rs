@@ -28,12 +28,12 @@ pub struct ExpScaleBackward {
     pub sign: f32,
 }
 
-/// tanh(x / 2) = 1 - 2 / (exp(x) + 1), three times as fast as the library's tanh. Its absolute error is that of one
-/// rounding at 1, which is all that exp(s) sees.
+/// tanh(x / 2) = 1 - 2 / (exp(x) + 1). Its absolute error is that of a rounding or two at 1, which is all that exp(s) sees.
 #[cfg(feature = "cpu")]
+#[inline(always)]
 fn tanh_half<T: Real>(x: T) -> T {
     let two = T::one() + T::one();
-    T::one() - two / (x.exp() + T::one())
+    T::one() - two / (x.fast_exp() + T::one())
 }
 
 impl Operator for ExpScale {
@@ -56,9 +56,11 @@ impl Operator for ExpScale {
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let sign = T::of(self.sign.into());
         y[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, y)| {
-            for (y, x) in y.iter_mut().zip(&x[0].data[i * CHUNK..]) {
-                *y = (sign * tanh_half(*x)).exp();
-            }
+            vectorised!({
+                for (y, x) in y.iter_mut().zip(&x[0].data[i * CHUNK..]) {
+                    *y = (sign * tanh_half(*x)).fast_exp();
+                }
+            });
         });
     }
 
@@ -91,10 +93,12 @@ impl Operator for ExpScaleBackward {
         let [x, y, dy] = x else { unreachable!("three inputs") };
         dx[0].data.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
             let at = i * CHUNK;
-            for (((dx, x), y), dy) in dx.iter_mut().zip(&x.data[at..]).zip(&y.data[at..]).zip(&dy.data[at..]) {
-                let s = tanh_half(*x);
-                *dx = *dy * *y * sign * (T::one() - s * s) * half;
-            }
+            vectorised!({
+                for (((dx, x), y), dy) in dx.iter_mut().zip(&x.data[at..]).zip(&y.data[at..]).zip(&dy.data[at..]) {
+                    let s = tanh_half(*x);
+                    *dx = *dy * *y * sign * (T::one() - s * s) * half;
+                }
+            });
         });
     }
 

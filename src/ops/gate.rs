@@ -68,7 +68,7 @@ impl Operator for Gate {
         let planes = out[0].data.par_chunks_exact_mut(plane).zip(r.data.par_chunks_exact(plane));
         planes.enumerate().for_each(|(i, (y, r))| {
             let gate = cgate.data[i];
-            vectorised(|| {
+            vectorised!({
                 for ((y, r), s) in y.iter_mut().zip(r).zip(sgate.image(i / f)) {
                     *y = *r * gate * *s;
                 }
@@ -97,39 +97,35 @@ impl Operator for GateBackward {
 
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], out: &mut [Out<T>], _: &Cpu<T>) {
-        // Pixels that are taken together, so that they stay in the nearest cache.
-        const PIXELS: usize = 1024;
         let [r, cgate, sgate, dy] = x else { unreachable!("four inputs") };
         let [dr, dcgate, dsgate] = out else { unreachable!("three outputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
-        let planes = dr.data.par_chunks_exact_mut(plane).zip(&mut *dcgate.data);
-        planes.enumerate().for_each(|(i, (dr, dcgate))| {
-            let gate = cgate.data[i];
-            let [r, dy] = [r, dy].map(|map| map.data[i * plane..][..plane].chunks(PIXELS));
-            *dcgate = T::zero();
-            for (((dr, r), dy), s) in dr.chunks_mut(PIXELS).zip(r).zip(dy).zip(sgate.image(i / f).chunks(PIXELS)) {
-                vectorised(|| {
-                    for ((d, dy), s) in dr.iter_mut().zip(dy).zip(s) {
-                        *d = *dy * *s;
+        let sums = by_pixels(dr, PIXELS, |n, first, dr| {
+            let sgate = &sgate.image(n)[first..][..dr[0].len()];
+            let mut dsgate = vec![T::zero(); sgate.len()];
+            let channels = dr.iter_mut().zip(cgate.image(n)).enumerate();
+            let dcgate = channels.map(|(c, (dr, gate))| {
+                let [r, dy] = [r, dy].map(|map| map.pixels(n, c, first, sgate.len()));
+                vectorised!({
+                    let gate = *gate;
+                    for ((((dr, dsgate), r), dy), s) in dr.iter_mut().zip(&mut dsgate).zip(r).zip(dy).zip(sgate) {
+                        *dr = *dy * *s;
+                        *dsgate += *r * *dy * gate;
                     }
-                    *dcgate += dot(dr, r);
+                    let dcgate = dot(dr, r);
                     dr.iter_mut().for_each(|d| *d *= gate);
-                });
-            }
-        });
-        for (n, dsgate) in dsgate.data.chunks_exact_mut(plane).enumerate() {
-            dsgate.par_chunks_mut(PIXELS).enumerate().for_each(|(i, dsgate)| {
-                dsgate.fill(T::zero());
-                for (c, &gate) in cgate.image(n).iter().enumerate() {
-                    let at = c * plane + i * PIXELS;
-                    let (r, dy) = (&r.image(n)[at..], &dy.image(n)[at..]);
-                    vectorised(|| {
-                        for ((d, r), dy) in dsgate.iter_mut().zip(r).zip(dy) {
-                            *d += *r * *dy * gate;
-                        }
-                    });
-                }
+                    dcgate
+                })
             });
+            (dcgate.collect::<Vec<T>>(), dsgate)
+        });
+        for (n, sums) in sums.chunks_exact(plane.div_ceil(PIXELS)).enumerate() {
+            for (c, dcgate) in dcgate.data[n * f..][..f].iter_mut().enumerate() {
+                *dcgate = sums.iter().map(|(dcgate, _)| dcgate[c]).sum();
+            }
+            for (dsgate, (_, part)) in dsgate.data[n * plane..][..plane].chunks_mut(PIXELS).zip(sums) {
+                dsgate.copy_from_slice(part);
+            }
         }
     }
 

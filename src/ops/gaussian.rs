@@ -67,29 +67,26 @@ impl Operator for Gaussian {
         y[0].data.par_chunks_mut(w).enumerate().for_each(|(line, y)| {
             let (plane, i) = (&x[0].data[line / h * h * w..][..h * w], line % h);
             cpu.with_scratch(w + 2 * r, |padded| {
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        padded.fill(T::zero());
-                        for (k, tap) in taps.iter().enumerate() {
-                            let row = match (i + k).checked_sub(r).filter(|row| *row < h) {
-                                Some(row) => row,
-                                None if self.border == Border::Repeated => (i + k).saturating_sub(r).min(h - 1),
-                                None => continue,
-                            };
-                            padded[r..][..w].iter_mut().zip(&plane[row * w..]).for_each(|(to, x)| *to += *tap * *x);
-                        }
-                        if self.border == Border::Repeated {
-                            let (first, last) = (padded[r], padded[r + w - 1]);
-                            padded[..r].fill(first);
-                            padded[r + w..].fill(last);
-                        }
-                        y.fill(T::zero());
-                        for (k, tap) in taps.iter().enumerate() {
-                            y.iter_mut().zip(&padded[k..]).for_each(|(y, x)| *y += *tap * *x);
-                        }
-                    },
-                );
+                vectorised!({
+                    padded.fill(T::zero());
+                    for (k, tap) in taps.iter().enumerate() {
+                        let row = match (i + k).checked_sub(r).filter(|row| *row < h) {
+                            Some(row) => row,
+                            None if self.border == Border::Repeated => (i + k).saturating_sub(r).min(h - 1),
+                            None => continue,
+                        };
+                        padded[r..][..w].iter_mut().zip(&plane[row * w..]).for_each(|(to, x)| *to += *tap * *x);
+                    }
+                    if self.border == Border::Repeated {
+                        let (first, last) = (padded[r], padded[r + w - 1]);
+                        padded[..r].fill(first);
+                        padded[r + w..].fill(last);
+                    }
+                    y.fill(T::zero());
+                    for (k, tap) in taps.iter().enumerate() {
+                        y.iter_mut().zip(&padded[k..]).for_each(|(y, x)| *y += *tap * *x);
+                    }
+                });
             });
             if self.border == Border::Nothing {
                 let (down, all) = (inside(i, h), sum(taps).recip());

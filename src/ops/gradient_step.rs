@@ -136,38 +136,35 @@ impl Operator for GradientStep {
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], cpu: &Cpu<T>) {
         let (Shape { h, w, .. }, weight) = (x[0].shape, T::of(self.weight));
-        by_pixels(y, ROWS * w, |n, first, y| {
+        by_pixels(&mut y[0], ROWS * w, |n, first, y| {
             let u = planes::<T, 3>(&x[0], n, 0, h * w);
             let f = x.get(1).map(|f| planes::<T, 3>(f, n, 0, h * w));
             let first = first / w;
             cpu.with_scratch(12 * w, |scratch| {
                 let (mut above, mut here) = scratch.split_at_mut(6 * w);
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        self.penalty.gradient(&u, (h, w), (first + h - 1) % h, above);
-                        for row in first..first + y[0].len() / w {
-                            self.penalty.gradient(&u, (h, w), row, here);
-                            for (c, y) in y.iter_mut().enumerate() {
-                                let y = &mut y[(row - first) * w..][..w];
-                                let (dx, dy) = (&here[c * w..][..w], &here[(3 + c) * w..][..w]);
-                                let up = &above[(3 + c) * w..][..w];
-                                y[0] = dx[w - 1] - dx[0];
-                                for j in 1..w {
-                                    y[j] = dx[j - 1] - dx[j];
-                                }
-                                for ((y, up), dy) in y.iter_mut().zip(up).zip(dy) {
-                                    *y = -weight * (*y + (*up - *dy));
-                                }
-                                if let Some(f) = f {
-                                    let data = f[c][row * w..].iter().zip(&u[c][row * w..]);
-                                    y.iter_mut().zip(data).for_each(|(y, (f, u))| *y += *f - *u);
-                                }
+                vectorised!({
+                    self.penalty.gradient(&u, (h, w), (first + h - 1) % h, above);
+                    for row in first..first + y[0].len() / w {
+                        self.penalty.gradient(&u, (h, w), row, here);
+                        for (c, y) in y.iter_mut().enumerate() {
+                            let y = &mut y[(row - first) * w..][..w];
+                            let (dx, dy) = (&here[c * w..][..w], &here[(3 + c) * w..][..w]);
+                            let up = &above[(3 + c) * w..][..w];
+                            y[0] = dx[w - 1] - dx[0];
+                            for j in 1..w {
+                                y[j] = dx[j - 1] - dx[j];
                             }
-                            std::mem::swap(&mut above, &mut here);
+                            for ((y, up), dy) in y.iter_mut().zip(up).zip(dy) {
+                                *y = -weight * (*y + (*up - *dy));
+                            }
+                            if let Some(f) = f {
+                                let data = f[c][row * w..].iter().zip(&u[c][row * w..]);
+                                y.iter_mut().zip(data).for_each(|(y, (f, u))| *y += *f - *u);
+                            }
                         }
-                    },
-                );
+                        std::mem::swap(&mut above, &mut here);
+                    }
+                });
             });
         });
     }

@@ -134,8 +134,8 @@ impl Guided {
         let f = planes::<T, 3>(&f, 0, 0, plane);
         let mut shared = cpu.shared.lock().expect("no thread panicked with the buffer");
         let all = &mut shared[..N * plane];
-        let out = Out { shape: u.shape.with_c(N), data: &mut *all };
-        by_pixels(&mut [out], RUN * w, |_, first, y| {
+        let mut out = Out { shape: u.shape.with_c(N), data: &mut *all };
+        by_pixels(&mut out, RUN * w, |_, first, y| {
             self.window_means(
                 (h, w),
                 first / w,
@@ -150,7 +150,7 @@ impl Guided {
             );
         });
         let all = &*all;
-        by_pixels(std::slice::from_mut(u), RUN * w, |_, first, u| {
+        by_pixels(u, RUN * w, |_, first, u| {
             self.window_means(
                 (h, w),
                 first / w,
@@ -188,33 +188,30 @@ impl Guided {
             let (means, rest) = rest.split_at_mut(N * w);
             let (row, rest) = rest.split_at_mut(padded);
             let (next, across) = rest.split_at_mut(padded);
-            vectorised(
-                #[inline(always)]
-                || {
-                    sums.fill(T::zero());
-                    (first.saturating_sub(rh)..(first + rh).min(h)).for_each(|i| add(i, T::one(), sums));
-                    for i in first..(first + RUN).min(h) {
-                        if i + rh < h {
-                            add(i + rh, T::one(), sums);
-                        }
-                        if i > first && i > rh {
-                            add(i - rh - 1, -T::one(), sums);
-                        }
-                        let down = count(i, rh, h);
-                        for (sums, means) in sums.chunks_exact(w).zip(means.chunks_exact_mut(w)) {
-                            row[..rw].fill(T::zero());
-                            row[rw..][..w].iter_mut().zip(sums).for_each(|(to, sum)| *to = *sum * down);
-                            row[rw + w..].fill(T::zero());
-                            windows(row, next, 2 * rw + 1, across);
-                            means.iter_mut().zip(&*across).for_each(|(mean, sum)| *mean = *sum * all);
-                            for j in (0..rw).chain((w - rw).max(rw)..w) {
-                                means[j] = across[j] * count(j, rw, w);
-                            }
-                        }
-                        emit(i, std::array::from_fn(|n| &means[n * w..][..w]));
+            vectorised!({
+                sums.fill(T::zero());
+                (first.saturating_sub(rh)..(first + rh).min(h)).for_each(|i| add(i, T::one(), sums));
+                for i in first..(first + RUN).min(h) {
+                    if i + rh < h {
+                        add(i + rh, T::one(), sums);
                     }
-                },
-            );
+                    if i > first && i > rh {
+                        add(i - rh - 1, -T::one(), sums);
+                    }
+                    let down = count(i, rh, h);
+                    for (sums, means) in sums.chunks_exact(w).zip(means.chunks_exact_mut(w)) {
+                        row[..rw].fill(T::zero());
+                        row[rw..][..w].iter_mut().zip(sums).for_each(|(to, sum)| *to = *sum * down);
+                        row[rw + w..].fill(T::zero());
+                        windows(row, next, 2 * rw + 1, across);
+                        means.iter_mut().zip(&*across).for_each(|(mean, sum)| *mean = *sum * all);
+                        for j in (0..rw).chain((w - rw).max(rw)..w) {
+                            means[j] = across[j] * count(j, rw, w);
+                        }
+                    }
+                    emit(i, std::array::from_fn(|n| &means[n * w..][..w]));
+                }
+            });
         });
     }
 }

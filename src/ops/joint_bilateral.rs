@@ -49,34 +49,30 @@ impl Operator for JointBilateral {
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
         let (Shape { h, w, .. }, taps) = (x[0].shape, x[2].data);
         let (r, range) = (taps.len() / 2, T::of(-0.5 / (self.sigma_r * self.sigma_r)));
-        by_pixels(y, w, |n, first, y| {
+        by_pixels(&mut y[0], w, |n, first, y| {
             let i = first / w;
             let [f, g] = [x[0], x[1]].map(|x| planes::<T, 3>(&x, n, 0, h * w));
             for block in (0..w).step_by(BLOCK) {
                 let len = BLOCK.min(w - block);
                 // Of three channels, and of weights.
                 let mut sums = [[T::zero(); BLOCK]; 4];
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        for row in i.saturating_sub(r)..(i + r + 1).min(h) {
-                            for (k, tap) in taps.iter().enumerate() {
-                                let tap = *tap * taps[row + r - i];
-                                // Pixel j of the block meets that at j + block + k - r.
-                                let (lo, hi) =
-                                    (r.saturating_sub(k + block), (w + r).saturating_sub(k + block).min(len));
-                                if lo >= hi {
-                                    continue;
-                                }
-                                let (from, to) = (row * w + block + lo + k - r, i * w + block + lo);
-                                let [here, there, q] =
-                                    [(g, to), (g, from), (f, from)].map(|(x, at)| x.map(|x: &[T]| &x[at..][..hi - lo]));
-                                let sums = sums.each_mut().map(|sum| &mut sum[lo..hi]);
-                                add_tap(tap, range, here, there, q, sums);
+                vectorised!({
+                    for row in i.saturating_sub(r)..(i + r + 1).min(h) {
+                        for (k, tap) in taps.iter().enumerate() {
+                            let tap = *tap * taps[row + r - i];
+                            // Pixel j of the block meets that at j + block + k - r.
+                            let (lo, hi) = (r.saturating_sub(k + block), (w + r).saturating_sub(k + block).min(len));
+                            if lo >= hi {
+                                continue;
                             }
+                            let (from, to) = (row * w + block + lo + k - r, i * w + block + lo);
+                            let [here, there, q] =
+                                [(g, to), (g, from), (f, from)].map(|(x, at)| x.map(|x: &[T]| &x[at..][..hi - lo]));
+                            let sums = sums.each_mut().map(|sum| &mut sum[lo..hi]);
+                            add_tap(tap, range, here, there, q, sums);
                         }
-                    },
-                );
+                    }
+                });
                 let [channels @ .., norm] = &sums;
                 for (y, sum) in y.iter_mut().zip(channels) {
                     let quotients = sum.iter().zip(norm).map(|(sum, norm)| *sum / *norm);

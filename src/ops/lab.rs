@@ -45,13 +45,10 @@ impl Operator for Lab {
 
     #[cfg(feature = "cpu")]
     fn cpu<T: Real>(&self, x: &[In<T>], y: &mut [Out<T>], _: &Cpu<T>) {
-        by_pixels(y, CHUNK, |n, first, y| {
+        by_pixels(&mut y[0], CHUNK, |n, first, y| {
             let x = planes::<T, 3>(&x[0], n, first, y[0].len());
             let y: &mut [&mut [T]; 3] = y.try_into().expect("three planes");
-            vectorised(
-                #[inline(always)]
-                || to_lab(x, y),
-            );
+            vectorised!(to_lab(x, y));
         });
     }
 

@@ -83,17 +83,14 @@ impl Operator for PairWeights {
         let features = planes::<T, 3>(&x[0], 0, 0, h * w);
         let others = x.get(1).map(|x| planes::<T, 4>(x, 0, 0, h * w));
         // Distances first, in the weights' place.
-        by_pixels(y, w, |_, first, y| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (pair, y) in y.iter_mut().enumerate() {
-                        // No pair: neither the least nor the greatest, and no weight.
-                        y.fill(T::nan());
-                        Self::distances(&features, (h, w), first / w, pair, y);
-                    }
-                },
-            );
+        by_pixels(&mut y[0], w, |_, first, y| {
+            vectorised!({
+                for (pair, y) in y.iter_mut().enumerate() {
+                    // No pair: neither the least nor the greatest, and no weight.
+                    y.fill(T::nan());
+                    Self::distances(&features, (h, w), first / w, pair, y);
+                }
+            });
         });
         let extremes = |d: &[T]| {
             let found = d.iter().filter(|d| !d.is_nan());
@@ -104,21 +101,18 @@ impl Operator for PairWeights {
         let high = of_rows.iter().fold(T::neg_infinity(), |high, of| high.max(of.1));
         let (low, scale) = if high > low { (low, (high - low).recip()) } else { (T::zero(), T::one()) };
         let (bandwidth, factor, floor) = (T::of(-self.bandwidth), T::of(self.factor), T::of(FLOOR));
-        by_pixels(y, w, |_, first, y| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (pair, y) in y.iter_mut().enumerate() {
-                        for d in y.iter_mut() {
-                            let weight = factor * ((bandwidth * ((*d - low) * scale)).fast_exp() + floor);
-                            *d = if d.is_nan() { T::zero() } else { weight };
-                        }
-                        if let Some(others) = others {
-                            y.iter_mut().zip(&others[pair][first..]).for_each(|(y, other)| *y *= *other);
-                        }
+        by_pixels(&mut y[0], w, |_, first, y| {
+            vectorised!({
+                for (pair, y) in y.iter_mut().enumerate() {
+                    for d in y.iter_mut() {
+                        let weight = factor * ((bandwidth * ((*d - low) * scale)).fast_exp() + floor);
+                        *d = if d.is_nan() { T::zero() } else { weight };
                     }
-                },
-            );
+                    if let Some(others) = others {
+                        y.iter_mut().zip(&others[pair][first..]).for_each(|(y, other)| *y *= *other);
+                    }
+                }
+            });
         });
     }
 

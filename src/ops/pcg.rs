@@ -169,16 +169,8 @@ fn sums<T: Real, const N: usize, X: Send>(
     work: impl Fn(usize, usize, X) -> [T; N] + Sync,
 ) -> Vec<[T; N]> {
     let h = rows.len() / channels;
-    let all: Vec<[T; N]> = rows
-        .into_par_iter()
-        .enumerate()
-        .map(|(i, row)| {
-            vectorised(
-                #[inline(always)]
-                || work(i / h, i % h, row),
-            )
-        })
-        .collect();
+    let all: Vec<[T; N]> =
+        rows.into_par_iter().enumerate().map(|(i, row)| vectorised!(work(i / h, i % h, row))).collect();
     all.chunks_exact(h).map(|all| std::array::from_fn(|n| sum_by(h, |i| all[i][n]))).collect()
 }
 
@@ -348,10 +340,7 @@ impl Operator for PcgIterate {
                 p.par_chunks_mut(CHUNK).enumerate().for_each(|(i, p)| {
                     let (at, beta) = (i * CHUNK, beta[channel]);
                     let rz = r[channel * plane + at..].iter().zip(&inverse[at..]);
-                    vectorised(
-                        #[inline(always)]
-                        || p.iter_mut().zip(rz).for_each(|(p, (r, inverse))| *p = *inverse * *r + beta * *p),
-                    );
+                    vectorised!(p.iter_mut().zip(rz).for_each(|(p, (r, inverse))| *p = *inverse * *r + beta * *p));
                 });
             });
         }

@@ -121,49 +121,43 @@ impl Operator for PeriodicSolve {
             let parts = re.par_chunks_mut(block).zip(im.par_chunks_mut(block)).enumerate();
             parts.for_each(|(i, (re, im))| {
                 cpu.with_scratch(4 * LANES * w, |scratch| {
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            let mut lanes = Lanes::new(scratch, w);
-                            lanes.load_rows(0, &real[i * block..][..re.len()]);
-                            if !imaginary.is_empty() {
-                                lanes.load_rows(1, &imaginary[i * block..][..re.len()]);
-                            }
-                            rows.run(&mut lanes, false);
-                            lanes.store_rows(0, re, |_, v| v);
-                            lanes.store_rows(1, im, |_, v| v);
-                        },
-                    );
+                    vectorised!({
+                        let mut lanes = Lanes::new(scratch, w);
+                        lanes.load_rows(0, &real[i * block..][..re.len()]);
+                        if !imaginary.is_empty() {
+                            lanes.load_rows(1, &imaginary[i * block..][..re.len()]);
+                        }
+                        rows.run(&mut lanes, false);
+                        lanes.store_rows(0, re, |_, v| v);
+                        lanes.store_rows(1, im, |_, v| v);
+                    });
                 });
             });
             let shared_planes = Planes { re: re.as_mut_ptr(), im: im.as_mut_ptr() };
             (0..w.div_ceil(LANES)).into_par_iter().for_each(|block| {
                 let (first, count) = (block * LANES, LANES.min(w - block * LANES));
                 cpu.with_scratch(4 * LANES * h, |scratch| {
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            let mut lanes = Lanes::new(scratch, h);
-                            // SAFETY: each task has columns of its own, all of which lie in both planes.
-                            unsafe { shared_planes.load(&mut lanes, (first, count), w) };
-                            columns.run(&mut lanes, false);
-                            let (a, scale) = (T::of(self.a), T::of(self.k / plane as f64));
-                            for (i, down) in columns.squares.iter().enumerate() {
-                                let (re, im) = lanes.at(i);
-                                for j in 0..count {
-                                    let factor = scale / (T::one() + a * (*down + rows.squares[first + j]));
-                                    re[j] *= factor;
-                                    im[j] *= factor;
-                                }
-                                if !self.mean && (i, first) == (0, 0) {
-                                    (re[0], im[0]) = (T::zero(), T::zero());
-                                }
+                    vectorised!({
+                        let mut lanes = Lanes::new(scratch, h);
+                        // SAFETY: each task has columns of its own, all of which lie in both planes.
+                        unsafe { shared_planes.load(&mut lanes, (first, count), w) };
+                        columns.run(&mut lanes, false);
+                        let (a, scale) = (T::of(self.a), T::of(self.k / plane as f64));
+                        for (i, down) in columns.squares.iter().enumerate() {
+                            let (re, im) = lanes.at(i);
+                            for j in 0..count {
+                                let factor = scale / (T::one() + a * (*down + rows.squares[first + j]));
+                                re[j] *= factor;
+                                im[j] *= factor;
                             }
-                            columns.run(&mut lanes, true);
-                            // SAFETY: as above.
-                            unsafe { shared_planes.store(&mut lanes, (first, count), w) };
-                        },
-                    );
+                            if !self.mean && (i, first) == (0, 0) {
+                                (re[0], im[0]) = (T::zero(), T::zero());
+                            }
+                        }
+                        columns.run(&mut lanes, true);
+                        // SAFETY: as above.
+                        unsafe { shared_planes.store(&mut lanes, (first, count), w) };
+                    });
                 });
             });
             let (first, second) = y.split_at_mut(plane);
@@ -171,25 +165,22 @@ impl Operator for PeriodicSolve {
             blocks.iter_mut().zip(second.chunks_mut(block)).for_each(|(to, rows)| to[1] = rows);
             blocks.into_par_iter().enumerate().for_each(|(i, y)| {
                 cpu.with_scratch(4 * LANES * w, |scratch| {
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            let mut lanes = Lanes::new(scratch, w);
-                            let at = i * block..i * block + y[0].len();
-                            lanes.load_rows(0, &re[at.clone()]);
-                            lanes.load_rows(1, &im[at.clone()]);
-                            rows.run(&mut lanes, true);
-                            for (part, y) in y.into_iter().enumerate().filter(|(_, y)| !y.is_empty()) {
-                                match u {
-                                    [u] => {
-                                        let u = &u.data[done + part * plane + at.start..];
-                                        lanes.store_rows(part, y, |i, change| u[i] + change);
-                                    }
-                                    _ => lanes.store_rows(part, y, |_, change| change),
+                    vectorised!({
+                        let mut lanes = Lanes::new(scratch, w);
+                        let at = i * block..i * block + y[0].len();
+                        lanes.load_rows(0, &re[at.clone()]);
+                        lanes.load_rows(1, &im[at.clone()]);
+                        rows.run(&mut lanes, true);
+                        for (part, y) in y.into_iter().enumerate().filter(|(_, y)| !y.is_empty()) {
+                            match u {
+                                [u] => {
+                                    let u = &u.data[done + part * plane + at.start..];
+                                    lanes.store_rows(part, y, |i, change| u[i] + change);
                                 }
+                                _ => lanes.store_rows(part, y, |_, change| change),
                             }
-                        },
-                    );
+                        }
+                    });
                 });
             });
             done += y.len();

@@ -47,32 +47,28 @@ impl Operator for RtvWeights {
         let Shape { h, w, .. } = x[0].shape;
         let [u, blurred] = [x[0], x[1]].map(|x| planes::<T, 3>(&x, 0, 0, h * w));
         let (half, third, least, eps) = (T::of(self.lambda / 2.0), T::of(1.0 / 3.0), T::of(LEAST), T::of(self.eps_s));
-        by_pixels(y, w, |_, first, y| {
+        by_pixels(&mut y[0], w, |_, first, y| {
             let [wx, wy] = y else { unreachable!("two planes") };
             let is_last = first / w + 1 == h;
-            vectorised(
-                #[inline(always)]
-                || {
-                    for j in 0..w {
-                        let at = first + j;
-                        // Differences to the neighbour so far on, 0 where there is none.
-                        let difference =
-                            |x: &[T], step: Option<usize>| step.map_or(T::zero(), |step| x[at + step] - x[at]);
-                        let right = (j + 1 < w).then_some(1);
-                        let below = (!is_last).then_some(w);
-                        let (mut gradient, mut across, mut down) = (T::zero(), T::zero(), T::zero());
-                        for (u, blurred) in u.iter().zip(&blurred) {
-                            let (dx, dy) = (difference(u, right), difference(u, below));
-                            gradient += (dx * dx + dy * dy).sqrt();
-                            across += difference(blurred, right).abs();
-                            down += difference(blurred, below).abs();
-                        }
-                        let sharp = half / (third * gradient).max(eps);
-                        wx[j] = if right.is_some() { sharp / (third * across).max(least) } else { T::zero() };
-                        wy[j] = if is_last { T::zero() } else { sharp / (third * down).max(least) };
+            vectorised!({
+                for j in 0..w {
+                    let at = first + j;
+                    // Differences to the neighbour so far on, 0 where there is none.
+                    let difference = |x: &[T], step: Option<usize>| step.map_or(T::zero(), |step| x[at + step] - x[at]);
+                    let right = (j + 1 < w).then_some(1);
+                    let below = (!is_last).then_some(w);
+                    let (mut gradient, mut across, mut down) = (T::zero(), T::zero(), T::zero());
+                    for (u, blurred) in u.iter().zip(&blurred) {
+                        let (dx, dy) = (difference(u, right), difference(u, below));
+                        gradient += (dx * dx + dy * dy).sqrt();
+                        across += difference(blurred, right).abs();
+                        down += difference(blurred, below).abs();
                     }
-                },
-            );
+                    let sharp = half / (third * gradient).max(eps);
+                    wx[j] = if right.is_some() { sharp / (third * across).max(least) } else { T::zero() };
+                    wy[j] = if is_last { T::zero() } else { sharp / (third * down).max(least) };
+                }
+            });
         });
     }
 

@@ -89,10 +89,6 @@ const TAPS: usize = SIDE * SIDE;
 /// Rows that one task takes.
 #[cfg(feature = "cpu")]
 const ROWS: usize = 32;
-/// Pixels that one task takes, so that a channel's part of them stays in the nearest cache.
-#[cfg(feature = "cpu")]
-const PIXELS: usize = 1024;
-
 impl Operator for SpatialStats {
     fn name(&self) -> &'static str {
         "spatial_attention.stats"
@@ -127,7 +123,7 @@ impl Operator for SpatialStats {
                 mean.fill(T::zero());
                 for (c, &gate) in cgate.iter().enumerate() {
                     let r = &r[c * plane + i * PIXELS..];
-                    vectorised(|| {
+                    vectorised!({
                         for ((max, mean), r) in max.iter_mut().zip(&mut *mean).zip(r) {
                             let z = *r * gate;
                             *mean += z;
@@ -211,37 +207,42 @@ impl Operator for SpatialStatsBackward {
         let [dr, dcgate] = out else { unreachable!("two outputs") };
         let (f, plane) = (r.shape.c, r.shape.plane());
         let mean_of = T::one() / T::of(f as f64);
-        for n in 0..r.shape.n {
-            let (r, gates) = (r.image(n), cgate.image(n));
-            let (dmax, dmean) = dstats.image(n).split_at(plane);
+        let sums = by_pixels(dr, PIXELS, |n, first, dr| {
+            let len = dr[0].len();
             // The maximum's channel of each pixel.
-            let mut winner = vec![0u32; plane];
-            winner.par_chunks_mut(PIXELS).enumerate().for_each(|(i, winner)| {
-                let mut max = vec![T::neg_infinity(); winner.len()];
-                for (c, &gate) in gates.iter().enumerate() {
-                    let r = &r[c * plane + i * PIXELS..];
-                    vectorised(|| {
-                        for ((max, winner), r) in max.iter_mut().zip(&mut *winner).zip(r) {
-                            let z = *r * gate;
-                            *winner = if z > *max { c as u32 } else { *winner };
-                            *max = if z > *max { z } else { *max };
-                        }
-                    });
-                }
-            });
-            let dr = &mut dr.data[n * f * plane..][..f * plane];
-            let channels = dr.par_chunks_exact_mut(plane).zip(&mut dcgate.data[n * f..][..f]);
-            channels.zip(r.par_chunks_exact(plane)).enumerate().for_each(|(c, ((dr, dcgate), r))| {
-                let gate = gates[c];
-                vectorised(|| {
+            let (mut max, mut winner) = (vec![T::neg_infinity(); len], vec![0u32; len]);
+            for (c, gate) in cgate.image(n).iter().enumerate() {
+                let r = r.pixels(n, c, first, len);
+                vectorised!({
+                    let (c, gate) = (c as u32, *gate);
+                    for ((max, winner), r) in max.iter_mut().zip(&mut winner).zip(r) {
+                        let z = *r * gate;
+                        *winner = if z > *max { c } else { *winner };
+                        *max = if z > *max { z } else { *max };
+                    }
+                });
+            }
+            let [dmax, dmean] = planes(dstats, n, first, len);
+            let channels = dr.iter_mut().zip(cgate.image(n)).enumerate();
+            let dcgate = channels.map(|(c, (dr, gate))| {
+                let r = r.pixels(n, c, first, len);
+                vectorised!({
+                    let (c, gate, mean_of) = (c as u32, *gate, mean_of);
                     for (((dz, winner), dmax), dmean) in dr.iter_mut().zip(&winner).zip(dmax).zip(dmean) {
-                        let max = if *winner == c as u32 { *dmax } else { T::zero() };
+                        let max = if *winner == c { *dmax } else { T::zero() };
                         *dz = *dmean * mean_of + max;
                     }
-                    *dcgate = dot(dr, r);
+                    let dcgate = dot(dr, r);
                     dr.iter_mut().for_each(|d| *d *= gate);
-                });
+                    dcgate
+                })
             });
+            dcgate.collect::<Vec<T>>()
+        });
+        for (n, sums) in sums.chunks_exact(plane.div_ceil(PIXELS)).enumerate() {
+            for (c, dcgate) in dcgate.data[n * f..][..f].iter_mut().enumerate() {
+                *dcgate = sums.iter().map(|sums| sums[c]).sum();
+            }
         }
     }
 
@@ -299,8 +300,10 @@ impl Operator for SpatialGate {
             let padded: Vec<Vec<T>> = stats.image(n).chunks_exact(plane).map(|s| pad(s, width)).collect();
             gate.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, gate)| {
                 let kernels = w.data.chunks_exact(TAPS).map(<[T]>::to_vec);
-                vectorised(|| correlate(padded.iter().zip(kernels), width, i * ROWS, gate));
-                gate.iter_mut().for_each(|g| *g = sigmoid(*g + b.data[0]));
+                vectorised!({
+                    correlate(padded.iter().zip(kernels), width, i * ROWS, gate);
+                    gate.iter_mut().for_each(|g| *g = sigmoid(*g + b.data[0]));
+                });
             });
         }
     }
@@ -379,12 +382,12 @@ impl Operator for SpatialGateBackward {
             dw.data.par_iter_mut().enumerate().for_each(|(i, dw)| {
                 let tap = i % TAPS;
                 let met = &padded[i / TAPS][tap / SIDE * stride + tap % SIDE..][..inner.len()];
-                *dw += vectorised(|| dot(inner, met));
+                *dw += vectorised!(dot(inner, met));
             });
             for (dstats, kernel) in dstats.chunks_exact_mut(plane).zip(w.data.chunks_exact(TAPS)) {
                 dstats.par_chunks_mut(ROWS * width).enumerate().for_each(|(i, dstats)| {
                     let flipped = kernel.iter().rev().copied().collect();
-                    vectorised(|| correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats));
+                    vectorised!(correlate([(&border, flipped)].into_iter(), width, i * ROWS, dstats));
                 });
             }
         }

@@ -44,9 +44,22 @@ fn blocks(c: usize, most: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     (0..count).map(move |block| block * c / count..(block + 1) * c / count)
 }
 
-/// The block of channel `c`.
-fn find(mut blocks: impl Iterator<Item = Range<usize>>, c: usize) -> (usize, Range<usize>) {
-    (0..).zip(&mut blocks).find(|(_, range)| range.contains(&c)).expect("a channel is in a block")
+/// Where a channel is.
+#[derive(Clone, Copy)]
+struct Place {
+    block: usize,
+    /// In the block.
+    channel: usize,
+    /// Of the block.
+    channels: usize,
+}
+
+/// The place of each channel.
+fn places(blocks: impl Iterator<Item = Range<usize>>) -> Vec<Place> {
+    let of = |(block, channels): (usize, Range<usize>)| {
+        (0..channels.len()).map(move |channel| Place { block, channel, channels: channels.len() })
+    };
+    blocks.enumerate().flat_map(of).collect()
 }
 
 /// The largest of [`blocks`].
@@ -389,26 +402,24 @@ pub(super) fn weight_gradient<T: Real>(
     });
     results.chunks_exact_mut(cut.parts * cut.result()).for_each(|parts| sum_parts(parts, cut.result()));
     let results = &*results;
+    let (narrow, wide) = (places(cut.narrow()), places(cut.wide()));
     // Of the part that has the sum.
-    let total =
-        |narrow: usize, wide: usize, k: usize| results[(narrow * wide_blocks + wide) * cut.parts * cut.result() + k];
+    let begin = |narrow: usize, wide: usize| (narrow * wide_blocks + wide) * cut.parts * cut.result();
     dw.par_chunks_exact_mut(9 * cut.c_in).zip(db).enumerate().for_each(|(o, (dw, db))| {
         for (i, dw) in dw.chunks_exact_mut(9).enumerate() {
-            let (n, w) = if cut.wide_is_input() { (o, i) } else { (i, o) };
-            let ((narrow, n_range), (wide, w_range)) = (find(cut.narrow(), n), find(cut.wide(), w));
+            let (n, w) = if cut.wide_is_input() { (narrow[o], wide[i]) } else { (narrow[i], wide[o]) };
+            let row = padded(w.channels);
+            let at = begin(n.block, w.block) + n.channel * row + w.channel;
             for (tap, dw) in dw.iter_mut().enumerate() {
-                let k = (tap * n_range.len() + n - n_range.start) * padded(w_range.len()) + w - w_range.start;
-                *dw = total(narrow, wide, k);
+                *dw = results[at + tap * n.channels * row];
             }
         }
         // db is in each result of dy's block.
-        let (narrow, wide, range) = if cut.wide_is_input() {
-            let (block, range) = find(cut.narrow(), o);
-            (block, 0, range)
+        let (begin, channel) = if cut.wide_is_input() {
+            (begin(narrow[o].block, 0), narrow[o].channel)
         } else {
-            let (block, range) = find(cut.wide(), o);
-            (0, block, range)
+            (begin(0, wide[o].block), wide[o].channel)
         };
-        *db = total(narrow, wide, cut.result() - cut.widths()[1] + o - range.start);
+        *db = results[begin + cut.result() - cut.widths()[1] + channel];
     });
 }
