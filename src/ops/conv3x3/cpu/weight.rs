@@ -156,24 +156,20 @@ fn output_gradient_1d<S: Simd>(s: S, d: [S::f32s; 4]) -> [S::f32s; 6] {
 /// to[point, tile] = A dy A^T of one channel; `stride` from point to point.
 #[inline(always)]
 fn transform_output_gradient<S: Simd>(s: S, dy: &Halo, to: &mut [f32], stride: usize) {
-    let zero = s.splat_f32s(0.0);
     for half in 0..2 {
         for first in (0..TILES / 2).step_by(S::F32_LANES) {
-            let mut rows = [[zero; 4]; 6];
-            let mut d = [[zero; 4]; 4];
-            for row in 0..4 {
-                d[row] = columns(s, &dy[1 + 4 * half + row][1 + 4 * first..]);
-            }
-            for column in 0..4 {
-                let t = output_gradient_1d(s, [d[0][column], d[1][column], d[2][column], d[3][column]]);
-                for r in 0..6 {
-                    rows[r][column] = t[r];
-                }
-            }
-            for row in 0..6 {
-                let t = output_gradient_1d(s, rows[row]);
-                for column in 0..6 {
-                    store::<S, 1>(&mut to[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[column]]);
+            let (row, at) = (1 + 4 * half, 1 + 4 * first);
+            let rows = [
+                output_gradient_1d(s, columns(s, &dy[row][at..])),
+                output_gradient_1d(s, columns(s, &dy[row + 1][at..])),
+                output_gradient_1d(s, columns(s, &dy[row + 2][at..])),
+                output_gradient_1d(s, columns(s, &dy[row + 3][at..])),
+            ];
+            for column in 0..6 {
+                let [r0, r1, r2, r3] = rows;
+                let t = output_gradient_1d(s, [r0[column], r1[column], r2[column], r3[column]]);
+                for row in 0..6 {
+                    store::<S, 1>(&mut to[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[row]]);
                 }
             }
         }

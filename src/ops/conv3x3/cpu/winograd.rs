@@ -138,66 +138,88 @@ pub(super) fn columns<S: Simd>(s: S, row: &[f32]) -> [S::f32s; 4] {
     s.deinterleave_shfl_f32s(load::<S, 4>(row))
 }
 
+/// A row of x B.
+#[inline(always)]
+fn input_row<S: Simd>(s: S, row: &[f32]) -> [S::f32s; 6] {
+    let ([d0, d1, d2, d3], [d4, d5, ..]) = (columns(s, row), columns(s, &row[4..]));
+    input_1d(s, [d0, d1, d2, d3, d4, d5])
+}
+
 /// v[point, tile] = B^T x B of one channel; `stride` from point to point.
 #[inline(always)]
 pub(super) fn transform_input<S: Simd>(s: S, x: &Halo, v: &mut [f32], stride: usize) {
-    let zero = s.splat_f32s(0.0);
     for first in (0..TILES / 2).step_by(S::F32_LANES) {
-        let mut d = [[zero; 6]; HALO_ROWS];
-        for row in 0..HALO_ROWS {
-            let [d0, d1, d2, d3] = columns(s, &x[row][4 * first..]);
-            let [d4, d5, ..] = columns(s, &x[row][4 * first + 4..]);
-            d[row] = [d0, d1, d2, d3, d4, d5];
-        }
+        let row = 4 * first;
+        let rows: [_; HALO_ROWS] = [
+            input_row(s, &x[0][row..]),
+            input_row(s, &x[1][row..]),
+            input_row(s, &x[2][row..]),
+            input_row(s, &x[3][row..]),
+            input_row(s, &x[4][row..]),
+            input_row(s, &x[5][row..]),
+            input_row(s, &x[6][row..]),
+            input_row(s, &x[7][row..]),
+            input_row(s, &x[8][row..]),
+            input_row(s, &x[9][row..]),
+        ];
         for half in 0..2 {
-            let mut rows = [[zero; 6]; 6];
+            let rows: &[_; 6] = rows[4 * half..].first_chunk().expect("tiles have six rows");
             for column in 0..6 {
-                let mut x = [zero; 6];
-                for r in 0..6 {
-                    x[r] = d[4 * half + r][column];
-                }
-                let t = input_1d(s, x);
-                for r in 0..6 {
-                    rows[r][column] = t[r];
-                }
-            }
-            for row in 0..6 {
-                let t = input_1d(s, rows[row]);
-                for column in 0..6 {
-                    store::<S, 1>(&mut v[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[column]]);
+                let [r0, r1, r2, r3, r4, r5] = rows;
+                let t = input_1d(s, [r0[column], r1[column], r2[column], r3[column], r4[column], r5[column]]);
+                for row in 0..6 {
+                    store::<S, 1>(&mut v[(row * 6 + column) * stride + half * TILES / 2 + first..], [t[row]]);
                 }
             }
         }
     }
 }
 
+/// Row `row` of m A, in the registers that begin at tile `tile`.
+#[inline(always)]
+fn output_row<S: Simd>(s: S, m: &[f32], stride: usize, row: usize, tile: usize) -> [S::f32s; 4] {
+    let at = |column: usize| &m[(row * 6 + column) * stride + tile..];
+    let [m0, m1, m2] = [load::<S, 1>(at(0)), load::<S, 1>(at(1)), load::<S, 1>(at(2))];
+    let [m3, m4, m5] = [load::<S, 1>(at(3)), load::<S, 1>(at(4)), load::<S, 1>(at(5))];
+    output_1d(s, [m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]])
+}
+
+/// Column `column` of A^T rows.
+#[inline(always)]
+fn output_column<S: Simd>(s: S, rows: &[[S::f32s; 4]; 6], column: usize) -> [S::f32s; 4] {
+    let [r0, r1, r2, r3, r4, r5] = rows;
+    output_1d(s, [r0[column], r1[column], r2[column], r3[column], r4[column], r5[column]])
+}
+
 /// y = act(A^T m A + bias) of one channel; `stride` from point to point.
 #[inline(always)]
 fn transform_output<S: Simd>(s: S, m: &[f32], stride: usize, (epilogue, c): (Epilogue, usize), y: &mut Block) {
-    let zero = s.splat_f32s(0.0);
     for (half, y) in y.chunks_exact_mut(4).enumerate() {
         for first in (0..TILES / 2).step_by(S::F32_LANES) {
-            let mut rows = [[zero; 4]; 6];
-            for row in 0..6 {
-                let mut d = [zero; 6];
-                for column in 0..6 {
-                    [d[column]] = load::<S, 1>(&m[(row * 6 + column) * stride + half * TILES / 2 + first..]);
-                }
-                rows[row] = output_1d(s, d);
-            }
-            let mut out = [[zero; 4]; 4];
-            for column in 0..4 {
-                let mut d = [zero; 6];
-                for r in 0..6 {
-                    d[r] = rows[r][column];
-                }
-                let t = output_1d(s, d);
-                for r in 0..4 {
-                    out[r][column] = epilogue.apply(s, c, t[r]);
-                }
-            }
+            let tile = half * TILES / 2 + first;
+            let rows = [
+                output_row(s, m, stride, 0, tile),
+                output_row(s, m, stride, 1, tile),
+                output_row(s, m, stride, 2, tile),
+                output_row(s, m, stride, 3, tile),
+                output_row(s, m, stride, 4, tile),
+                output_row(s, m, stride, 5, tile),
+            ];
+            let columns = [
+                output_column(s, &rows, 0),
+                output_column(s, &rows, 1),
+                output_column(s, &rows, 2),
+                output_column(s, &rows, 3),
+            ];
             for row in 0..4 {
-                store::<S, 4>(&mut y[row][4 * first..], s.interleave_shfl_f32s(out[row]));
+                let [c0, c1, c2, c3] = columns;
+                let out = [
+                    epilogue.apply(s, c, c0[row]),
+                    epilogue.apply(s, c, c1[row]),
+                    epilogue.apply(s, c, c2[row]),
+                    epilogue.apply(s, c, c3[row]),
+                ];
+                store::<S, 4>(&mut y[row][4 * first..], s.interleave_shfl_f32s(out));
             }
         }
     }
