@@ -496,6 +496,9 @@ fn a_grown_network_is_trained_from_its_file() {
     let large = Weights::read(&data.path("large.safetensors")).unwrap();
     assert_eq!(large.network, Sasnet::new(&[2], 6).unwrap().with_latent(Latent::Keep).into());
     assert_eq!(large.metadata["grown_from"], "1 block, structure of z kept, 4 features");
+    // How the small one was trained is said as that.
+    assert_eq!((large.metadata["grown_from.steps"].as_str(), large.metadata.get("steps")), ("2", None));
+    assert_eq!(large.metadata["noise"], "0");
 
     let file = data.path("large.safetensors").display().to_string();
     let from = ["--from", &file, "--steps", "1", "--rate", "1e-9", "--decay-from", "0"];

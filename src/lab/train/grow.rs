@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::net::{Network, Sizes};
 use crate::weights::Weights;
+use std::collections::BTreeMap;
 
 /// The weights of a network of more blocks and features that computes the same; none given: as many as it has.
 ///
@@ -27,7 +28,10 @@ pub fn grow(weights: &Weights, blocks: &[usize], features: Option<usize>, seed: 
         )));
     }
     let params = old.grow(&weights.params, &sizes, &|| Weights::initial(&new, seed).params)?;
-    let mut metadata = weights.metadata.clone();
+    // How the old network was trained is not how the new one was; the noise it wants is.
+    let of_new = |key: &str| if key == "noise" { key.into() } else { format!("grown_from.{key}") };
+    let mut metadata: BTreeMap<String, String> =
+        weights.metadata.iter().map(|(key, value)| (of_new(key), value.clone())).collect();
     metadata.insert("grown_from".into(), old.describe());
     Ok(Weights { network: new, params, metadata })
 }
