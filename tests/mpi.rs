@@ -144,7 +144,7 @@ fn a_signal_to_one_ends_all_with_a_checkpoint() {
     kill("-TERM", process(data.path("run").to_str().unwrap(), 1));
     let (code, said) = run.ended();
     let step = Checkpoint::load(&data.path("run")).unwrap().unwrap().step;
-    assert!(code == Some(0) && said.contains(&format!("stopped after step {step} of 100000")), "{code:?}: {said}");
+    assert!(code == Some(130) && said.contains(&format!("stopped after step {step} of 100000")), "{code:?}: {said}");
 }
 
 #[test]

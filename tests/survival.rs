@@ -116,7 +116,7 @@ fn a_signal_ends_a_run_with_a_checkpoint() {
         assert!(kill.success());
         let mut said = String::new();
         child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert!(child.0.wait().unwrap().success(), "{said}");
+        assert_eq!(child.0.wait().unwrap().code(), Some(130), "{said}");
         assert!(said.contains("stopped after step") && said.contains("go on with --resume"), "{said}");
         let step = Checkpoint::read(&data.path(signal).join(CHECKPOINT)).unwrap().step;
         assert!(said.contains(&format!("stopped after step {step} of 3000")), "{said}");

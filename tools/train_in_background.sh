@@ -75,7 +75,7 @@ stop)
   kill -CONT "$(cat "$run.pid")"
   kill -TERM "$(cat "$run.pid")"
   while running; do sleep 1; done
-  tail -n 1 "$run.log"
+  tail -n 2 "$run.log"
   ;;
 keep)
   running && { "$0" stop "$run"; echo "stopped: start it again to go on" >&2; }

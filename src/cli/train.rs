@@ -334,10 +334,8 @@ impl Train {
         let end = run::run(&mut trainer, source, &device, &schedule, &lock, &mut watch);
         watch.end(end.is_ok());
         let (done, steps) = (trainer.steps(), trainer.settings().steps);
-        match end {
-            Ok(End::Done) => note!("wrote {}", self.out.join(run::WEIGHTS).display()),
-            Ok(End::OutOfTime) => note!("the time is up after step {done} of {steps}: go on with --resume"),
-            Ok(End::Stopped) => note!("stopped after step {done} of {steps}: go on with --resume"),
+        let end = match end {
+            Ok(end) => end,
             Err(error) => {
                 if let Ok(Some(last)) = Checkpoint::load(&self.out) {
                     let step = last.step;
@@ -348,8 +346,15 @@ impl Train {
                 }
                 return Err(error);
             }
+        };
+        match end {
+            End::Done => note!("wrote {}", self.out.join(run::WEIGHTS).display()),
+            End::OutOfTime => note!("the time is up after step {done} of {steps}: go on with --resume"),
+            End::Stopped => note!("stopped after step {done} of {steps}: go on with --resume"),
         }
-        trainer.leave()
+        trainer.leave()?;
+        // As of everything that a signal stops, so that no script takes the run for a whole one.
+        if end == End::Stopped { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 
