@@ -150,7 +150,10 @@ impl From<TooLarge> for Error {
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let TooLarge { what, needs, available, .. } = self;
-        let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
+        let size = |bytes: u64| match bytes {
+            ..100_000 => format!("{bytes} bytes"),
+            _ => format!("{:.1} MB", bytes as f64 / 1e6),
+        };
         if let Some([w, h]) = self.picture {
             write!(f, "{w}x{h} pixels do not fit: ")?;
         }
@@ -159,12 +162,7 @@ impl fmt::Display for TooLarge {
         }
         match self.limit {
             Limit::Memory => {
-                write!(
-                    f,
-                    "{what} needs {:.1} MB of memory, {:.1} MB are there",
-                    megabytes(needs),
-                    megabytes(available)
-                )?;
+                write!(f, "{what} needs {} of memory, {} are there", size(*needs), size(*available))?;
             }
             Limit::Binding => {
                 write!(

@@ -508,10 +508,12 @@ impl Smoother {
     }
 
     /// The error for a picture that does not fit, with the largest of its shape that does, at all stages. The memory is
-    /// given: where it were asked for anew, what fitted a moment ago might not, as other programs take some.
+    /// given: where it were asked for anew, what fitted a moment ago might not, as other programs take some. For the same
+    /// reason the largest leaves an eighth of it free: it is to fit when it comes.
     fn too_large(&self, stage: usize, h: usize, w: usize, memory: u64, error: Error) -> Error {
         let Error::TooLarge(error) = error else { return error };
         let scaled = |part: f64| [h, w].map(|side| ((side as f64 * part) as usize).max(1));
+        let memory = memory - memory / 8;
         let fits = |part: f64| {
             let [h, w] = scaled(part);
             (MODEL..self.stages.len()).all(|stage| self.fits(stage, h, w, memory).is_ok())

@@ -149,6 +149,25 @@ fn a_checkpoint_in_parts_is_the_checkpoint() {
     Ran::of(&mut data.command("parts", &["--resume", "--steps", "9", "--checkpoint-part", "40kB"])).ok();
     assert_eq!(Checkpoint::load(&data.path("parts")).unwrap().unwrap().step, 9);
 
+    // A run that is killed as it goes from one to the other leaves both, and the next takes the older one away.
+    let older = [&NEW[..], &["--steps", "3", "--checkpoint-part", "15kB"]].concat();
+    Ran::of(&mut data.command("older", &older)).ok();
+    let into = |from: &str, to: &str, which: &dyn Fn(&str) -> bool| {
+        for (name, bytes) in data.files(from).iter().filter(|(name, _)| which(name.as_str())) {
+            std::fs::write(data.path(to).join(name), bytes).unwrap();
+        }
+    };
+    for (from, to, which) in [
+        ("whole", "parts", &(|name: &str| name == CHECKPOINT) as &dyn Fn(&str) -> bool),
+        ("older", "whole", &|name| name == PARTS || name.contains(".part")),
+    ] {
+        let before = data.files(to);
+        into(from, to, which);
+        assert!(data.files(to).len() > before.len());
+        Ran::of(&mut data.command(to, &["--resume", "--checkpoint-part", "40kB"])).ok();
+        same(&before, &data.files(to));
+    }
+
     let last = data.path("parts").join("checkpoint-9.part1");
     let bytes = std::fs::read(&last).unwrap();
     std::fs::write(&last, &bytes[1..]).unwrap();

@@ -178,6 +178,8 @@ impl Watch {
         let style = "{elapsed_precise} {bar:30} step {pos}/{len}, {per_sec}, {eta} left, {msg}";
         let bar = ProgressBar::new(trainer.settings().steps).with_position(trainer.steps());
         bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
+        // So that a resumed run's steps of before are not taken for ones of this second: a tick takes note of them.
+        bar.tick();
         bar.reset_eta();
         Watch { bar, said: Instant::now(), stop: stop_on_signal(true) }
     }

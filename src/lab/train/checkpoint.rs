@@ -150,11 +150,22 @@ impl Checkpoint {
         Ok(whole.into_iter().chain(parts).max_by_key(|checkpoint| checkpoint.step))
     }
 
-    /// Removes what a killed run left in its folder: files that it had begun to write, and parts that no list names.
+    /// Removes what a killed run left in its folder: files that it had begun to write, parts that no list names, and the
+    /// older of two checkpoints.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
     pub fn tidy(folder: &Path) -> Result<()> {
-        let list = folder.join(PARTS);
-        let parts = if list.exists() { read_list(&list)?.parts } else { vec![] };
-        let named = |name: &str| parts.iter().any(|part| part.file == name);
+        let [whole, list] = [CHECKPOINT, PARTS].map(|name| folder.join(name));
+        let mut parts = if list.exists() { Some(read_list(&list)?) } else { None };
+        if let Some(Parts { step, .. }) = parts
+            && whole.exists()
+        {
+            let older = if step > Checkpoint::read(&whole)?.step { CHECKPOINT } else { PARTS };
+            remove(folder, |name| name == older)?;
+            parts = parts.filter(|_| older != PARTS);
+        }
+        let named = |name: &str| parts.iter().flat_map(|list| &list.parts).any(|part| part.file == name);
         remove(folder, |name| name.starts_with(file::TEMPORARY) || is_part(name) && !named(name))
     }
 
